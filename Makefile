@@ -1,0 +1,147 @@
+# One flat Makefile. `make` builds build/virtgate; `make help` says the rest.
+
+VERSION := 0.1.0
+
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+DESTDIR ?=
+CXX ?= g++
+FUZZ_CXX ?= clang++-16
+FUZZ_SECONDS ?= 60
+CLANG_FORMAT ?= clang-format-16
+CLANG_TIDY ?= clang-tidy-16
+PYTHON ?= /usr/bin/python3
+PKG_CONFIG ?= pkg-config
+
+ifeq ($(SANITIZE),1)
+BUILD := build/sanitize
+MODE_FLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+MODE_LDFLAGS := -fsanitize=address,undefined
+else
+BUILD := build
+MODE_FLAGS := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection
+MODE_LDFLAGS := -Wl,-z,relro,-z,now
+endif
+
+# Distributions turn this on for the machines they know; a compiler of tomorrow must not break a build.
+WERROR ?= 0
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Woverloaded-virtual \
+            -Wimplicit-fallthrough -Wformat=2 $(if $(filter 1,$(WERROR)),-Werror)
+
+PACKAGES := libuv libssh2 libsystemd libsasl2 spdlog fmt
+PACKAGE_CFLAGS := $(subst -I,-isystem ,$(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null))
+LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lmbedtls -lmbedx509 -lmbedcrypto -lpthread
+
+CXXFLAGS_ALL := -std=c++20 -fPIE -I. -DVIRTGATE_VERSION='"$(VERSION)"' -D_GLIBCXX_ASSERTIONS -ftrivial-auto-var-init=zero \
+                $(WARNINGS) $(MODE_FLAGS) $(PACKAGE_CFLAGS) $(CPPFLAGS) $(CXXFLAGS)
+LDFLAGS_ALL := -pie $(MODE_LDFLAGS) $(LDFLAGS)
+
+# A library a folder; each stands only on those to its right.
+LIBRARIES := proxy conf tunnel policy base
+sources = $(sort $(wildcard $(1)/*.cc) $(wildcard $(1)/*/*.cc))
+objects = $(patsubst %.cc,$(BUILD)/obj/%.o,$(1))
+archives := $(foreach l,$(LIBRARIES),$(BUILD)/lib$(l).a)
+main_source := proxy/main.cc
+
+UNIT_SOURCES := $(sort $(wildcard tests/unit/*.cc) $(wildcard tests/unit/*/*.cc))
+BENCH_SOURCES := $(sort $(wildcard tests/bench/*.cc))
+FUZZERS := $(sort $(basename $(notdir $(wildcard tests/fuzz/*.cc))))
+ALL_SOURCES := $(foreach l,$(LIBRARIES),$(call sources,$(l))) $(UNIT_SOURCES) $(BENCH_SOURCES) $(wildcard tests/fuzz/*.cc)
+ALL_HEADERS := $(sort $(wildcard $(foreach l,$(LIBRARIES) tests,$(l)/*.h $(l)/*/*.h)))
+
+.PHONY: all deps demo test bench lint format fuzz install uninstall clean help unit-tests fuzzers
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/virtgate
+
+help:
+	@echo 'all       build $(BUILD)/virtgate'
+	@echo 'deps      install the Debian packages that building and testing need'
+	@echo 'demo      a private libvirtd on loopback, and virsh through the gate'
+	@echo 'test      all tests; SANITIZE=1 for ASan and UBSan'
+	@echo 'bench     figures beside those of direct connections, from one run'
+	@echo 'lint      formatting, clang-tidy, shellcheck, directions of includes'
+	@echo 'format    format the sources'
+	@echo 'fuzz      each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'
+	@echo 'install   to DESTDIR and PREFIX ($(PREFIX)); uninstall takes it away again'
+
+deps:
+	@tests/deps
+
+$(BUILD)/obj/%.o: %.cc
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+define archive_rule
+$(BUILD)/lib$(1).a: $(call objects,$(filter-out $(main_source),$(call sources,$(1))))
+	@rm -f $$@
+	$(AR) rcs $$@ $$^
+endef
+$(foreach l,$(LIBRARIES),$(eval $(call archive_rule,$(l))))
+
+$(BUILD)/virtgate: $(call objects,$(main_source)) $(archives)
+	$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(BUILD)/unit-tests: $(call objects,$(UNIT_SOURCES)) $(archives)
+	$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(shell $(PKG_CONFIG) --libs catch2-with-main 2>/dev/null) $(LIBS)
+
+$(BUILD)/bench-load: $(call objects,$(BENCH_SOURCES)) $(archives)
+	$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+unit-tests: $(BUILD)/unit-tests
+
+# deps has to be through before the compiler looks for headers, so these build in a second make.
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@tests/demo $(BUILD)/virtgate
+
+test: deps
+	@$(MAKE) --no-print-directory all unit-tests
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run
+
+bench: deps
+	@$(MAKE) --no-print-directory all $(BUILD)/bench-load
+	@BUILD=$(BUILD) $(PYTHON) tests/bench/bench.py
+
+lint: deps
+	@CLANG_FORMAT=$(CLANG_FORMAT) CLANG_TIDY=$(CLANG_TIDY) tests/lint/lint $(ALL_SOURCES) -- $(ALL_HEADERS) -- -std=c++20 -I. \
+	  -DVIRTGATE_VERSION='"$(VERSION)"' $(PACKAGE_CFLAGS)
+
+format:
+	$(CLANG_FORMAT) -i $(ALL_SOURCES) $(ALL_HEADERS)
+
+FUZZ_FLAGS := -std=c++20 -I. -DVIRTGATE_VERSION='"$(VERSION)"' -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+              -fno-sanitize-recover=all $(PACKAGE_CFLAGS)
+FUZZ_LIBRARIES := base policy conf tunnel
+fuzz_objects := $(patsubst %.cc,build/fuzz/obj/%.o,$(foreach l,$(FUZZ_LIBRARIES),$(call sources,$(l))))
+
+build/fuzz/obj/%.o: %.cc
+	@mkdir -p $(@D)
+	$(FUZZ_CXX) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+
+build/fuzz/libfuzzed.a: $(fuzz_objects)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libfuzzed.a
+	$(FUZZ_CXX) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+
+fuzzers: $(addprefix build/fuzz/,$(FUZZERS))
+
+fuzz: deps
+	@$(MAKE) --no-print-directory fuzzers
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $(FUZZERS)
+
+install: all
+	install -D -m 0755 $(BUILD)/virtgate $(DESTDIR)$(PREFIX)/bin/virtgate
+	install -D -m 0644 packaging/virtgate.toml $(DESTDIR)$(PREFIX)/share/doc/virtgate/virtgate.toml
+	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/virtgate/README.md
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/virtgate
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/virtgate
+
+clean:
+	rm -rf build
+
+-include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,102 @@
+// What the configuration says, as values. See virtgate.toml for what each means to a person.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "conf/uri.h"
+#include "policy/rules.h"
+#include "tunnel/target.h"
+
+namespace conf {
+
+using tunnel::io::Milliseconds;
+
+// A place in a file; line and column count from 1, and 0 means the whole.
+struct Place {
+  std::string file;
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+};
+
+// A mistake: where, and what is wrong, in words that name it.
+struct Mistake {
+  Place place;
+  std::string text;
+};
+
+// "file:line:column: text", leaving out what is not known.
+std::string to_string(const Mistake& mistake);
+
+struct Listen {
+  std::string path;  // a leading @ means the abstract namespace. %t has been expanded
+  mode_t mode = 0660;
+  std::optional<gid_t> group;
+  std::string target;  // what a name without a host means on this socket; empty: see DESIGN of
+                       // names in resolve.h
+  Place place;
+};
+
+struct Target {
+  std::string name;
+  std::string uri;  // as written
+  Uri parsed;
+  std::string connect_name;  // what an upstream opens
+  tunnel::Target tunnel;
+  std::uint32_t upstreams = 4;       // at most
+  Milliseconds open_timeout{10000};  // of the libvirt connection, once the tunnel is there
+  Milliseconds call_timeout{30000};  // from a call's arrival to its answer
+  Milliseconds retry_timeout{
+      10000};  // how long a lost target may stay away before clients get errors
+  Milliseconds idle_timeout{
+      600000};  // the last upstream of a target that nobody uses is kept so long
+  Place place;
+};
+
+struct Limits {
+  std::uint32_t clients = 10000;
+  std::uint32_t clients_per_user = 1000;
+  std::uint32_t calls_per_client = 16;           // taken from one client and not yet answered
+  std::uint32_t registrations_per_client = 256;  // of events
+  std::uint64_t client_buffer =
+      16U << 20;  // bytes of answers and events that wait for one client to read
+  std::uint64_t user_buffer = 64U << 20;  // the same for all clients of one user
+  std::uint32_t max_message = 32U << 20;  // bytes of one message from a daemon
+  std::uint32_t max_call = 1U << 20;      // bytes of one message from a client
+  Milliseconds open_timeout{30000};       // from accepting a client to its open
+  Milliseconds write_timeout{60000};      // a client that reads nothing for so long is ended
+  Milliseconds drain_timeout{10000};      // for calls in flight when the gate stops
+  Milliseconds keepalive_interval{5000};  // 0: no pings
+  std::uint32_t keepalive_count = 5;
+};
+
+struct Config {
+  std::vector<Listen> listen;
+  std::vector<Target> targets;
+  policy::Rules rules;
+  Limits limits;
+
+  [[nodiscard]] const Target* find(std::string_view name) const;
+};
+
+struct Loaded {
+  Config config;                  // complete only when there are no mistakes
+  std::vector<Mistake> mistakes;  // in the order of files and lines
+};
+
+// One text. `file` is for places only.
+Loaded parse_config(std::string_view text, const std::string& file);
+
+// A file, and then each *.toml of the folder `drop_ins` in the order of their names, if that
+// exists. Files that cannot be read are mistakes.
+Loaded load_config(const std::string& file, const std::string& drop_ins);
+
+// One target from its name and URI, as the table [targets] would make it; for the command line.
+base::Result<Target, Mistake> make_target(std::string_view name, std::string_view uri);
+
+}  // namespace conf

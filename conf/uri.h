@@ -1,0 +1,45 @@
+// Connection URIs: the grammar of libvirt's remote URIs, which is libxml2's parser followed by a
+// few rules of libvirt's own.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace conf {
+
+// driver[+transport]://[user@][host][:port]/[path][?parameters][#fragment], with percent-escapes
+// decoded.
+struct Uri {
+  std::string driver;     // as written: libvirt compares drivers with case
+  std::string transport;  // in lower case; empty when none was given
+  std::string user;
+  std::string host;        // without brackets
+  std::uint32_t port = 0;  // 0: none given
+  std::string path;
+  std::vector<std::pair<std::string, std::string>>
+      parameters;  // in order, decoded, duplicates kept
+  std::string fragment;
+
+  // The last one of that name counts, as in libvirt; names compare without case.
+  [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const;
+};
+
+// What is wrong with a text, and where in it (bytes from its start).
+struct UriError {
+  std::string text;
+  std::size_t offset = 0;
+};
+
+base::Result<Uri, UriError> parse_uri(std::string_view text);
+
+// The name that a libvirt client sends when it opens this URI: name= as it is; empty for driver
+// "remote"; else driver, path, the parameters that no transport takes for itself, and the fragment.
+std::string connect_name(const Uri& uri);
+
+}  // namespace conf

@@ -1,0 +1,97 @@
+// The frame of libvirt's RPC protocol: header, bounds, and how frames are cut out of a stream of
+// bytes. The constants are those of libvirt's virnetprotocol.x (program, type, status, limits) and
+// were checked against libvirtd 9.0.0.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "base/bytes.h"
+
+namespace policy {
+
+inline constexpr std::uint32_t kRemoteProgram = 0x20008086;
+inline constexpr std::uint32_t kQemuProgram = 0x20008087;
+inline constexpr std::uint32_t kLxcProgram = 0x00068000;
+inline constexpr std::uint32_t kKeepaliveProgram = 0x6b656570;
+inline constexpr std::uint32_t kProgramVersion = 1;  // of each of them
+
+inline constexpr std::uint32_t kHeaderSize = 28;  // with the length word
+inline constexpr std::uint32_t kMaxMessage = 4 + 32 * 1024 * 1024;
+
+enum class Type : std::uint32_t {
+  call,
+  reply,
+  message,
+  stream,
+  call_with_fds,
+  reply_with_fds,
+  stream_hole
+};
+enum class Status : std::uint32_t { ok, error, go_on };
+
+// Types and statuses are kept as numbers, because a peer can send any.
+struct Header {
+  std::uint32_t length = kHeaderSize;  // of the whole frame, itself included
+  std::uint32_t program = kRemoteProgram;
+  std::uint32_t version = kProgramVersion;
+  std::int32_t procedure = 0;
+  std::uint32_t type = 0;
+  std::uint32_t serial = 0;
+  std::uint32_t status = 0;
+
+  [[nodiscard]] bool is(Type t) const { return type == static_cast<std::uint32_t>(t); }
+  [[nodiscard]] bool is(Status s) const { return status == static_cast<std::uint32_t>(s); }
+};
+
+// `bytes` holds kHeaderSize bytes at least. No field is judged.
+Header decode_header(base::Bytes bytes);
+std::array<std::uint8_t, kHeaderSize> encode_header(const Header& header);
+
+// Appends a whole frame to `to`; the length is computed. The body must leave it within kMaxMessage.
+void append_frame(base::Buffer& to, Header header, base::Bytes body);
+
+struct Frame {
+  Header header;
+  base::Bytes body;  // what follows the header
+};
+
+// Cuts a stream into frames. Frames that lie whole in the bytes given are not copied; what is left
+// over is kept, at most one frame of at most `limit` bytes, and nothing at all between frames.
+class FrameReader {
+ public:
+  explicit FrameReader(std::uint32_t limit = kMaxMessage) : limit_(limit) {}
+
+  // Hands over the bytes that came. They must live until next() has returned nothing.
+  void feed(base::Bytes bytes);
+
+  // The next whole frame, or nothing: more bytes are needed, or broken(). The frame's body lives
+  // until the next call of next() or feed().
+  std::optional<Frame> next();
+
+  // A length below kHeaderSize or above the limit was announced. It is final; there is no way to
+  // find the next frame.
+  [[nodiscard]] bool broken() const { return broken_; }
+  // The length that was announced by the frame that broke the stream.
+  [[nodiscard]] std::uint32_t broken_length() const { return broken_length_; }
+
+  // Bytes kept for the frame that has begun.
+  [[nodiscard]] std::size_t held() const { return partial_.size(); }
+
+ private:
+  std::uint32_t limit_;
+  bool broken_ = false;
+  bool partial_done_ = false;
+  std::uint32_t broken_length_ = 0;
+  base::Buffer partial_;
+  base::Bytes rest_;
+};
+
+// A keepalive message of program kKeepaliveProgram, as libvirt sends it: type message, serial 0, no
+// body.
+enum class Keepalive : std::int32_t { ping = 1, pong = 2 };
+std::array<std::uint8_t, kHeaderSize> keepalive_frame(Keepalive what);
+
+}  // namespace policy

@@ -1,0 +1,127 @@
+#include "tests/unit/memory_stream.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace test {
+
+using tunnel::io::Milliseconds;
+using tunnel::io::Reason;
+using tunnel::io::Stage;
+
+std::pair<std::unique_ptr<MemoryStream>, std::unique_ptr<MemoryStream>> MemoryStream::pair(
+    tunnel::io::Clock& clock) {
+  std::unique_ptr<MemoryStream> a(new MemoryStream(clock));
+  std::unique_ptr<MemoryStream> b(new MemoryStream(clock));
+  a->peer_ = b.get();
+  b->peer_ = a.get();
+  return {std::move(a), std::move(b)};
+}
+
+MemoryStream::MemoryStream(tunnel::io::Clock& clock) : timer_(clock, [this] { turn(); }) {}
+
+MemoryStream::~MemoryStream() {
+  CHECK(owner_ == nullptr);
+  if (peer_ == nullptr) return;
+  peer_->peer_ = nullptr;
+  peer_->wake();
+}
+
+void MemoryStream::wake() {
+  if (owner_ != nullptr && !timer_.running()) timer_.start(Milliseconds(0));
+}
+
+void MemoryStream::open(tunnel::io::StreamOwner& owner) {
+  CHECK(owner_ == nullptr && !opened_);
+  owner_ = &owner;
+  if (!held_) wake();
+}
+
+void MemoryStream::release_open() {
+  held_ = false;
+  wake();
+}
+
+void MemoryStream::write(base::Bytes data) {
+  if (closing_ || ending_) return;
+  base::append(out_, data);
+  if (out_.size() > kHighMark) was_high_ = true;
+  if (peer_ != nullptr) peer_->wake();
+}
+
+void MemoryStream::end() {
+  ending_ = true;
+  if (peer_ != nullptr) peer_->wake();
+}
+
+void MemoryStream::resume(unsigned reasons) {
+  paused_ &= ~reasons;
+  if (paused_ == 0) wake();
+}
+
+void MemoryStream::close(Reason reason) {
+  if (closing_) return;
+  closing_ = true;
+  reason_ = std::move(reason);
+  wake();
+}
+
+void MemoryStream::turn() {
+  if (!closing_ && !opened_) {
+    if (held_) return;
+    opened_ = true;
+    owner_->on_stage(Stage::established);
+    owner_->on_open();
+    wake();
+    return;
+  }
+  if (!closing_) take_from_peer();
+  if (!closing_) return;
+  if (peer_ != nullptr) {
+    peer_->peer_ = nullptr;
+    peer_->wake();
+    peer_ = nullptr;
+  }
+  tunnel::io::StreamOwner* owner = std::exchange(owner_, nullptr);
+  const Reason reason = reason_;
+  owner->on_closed(reason);
+}
+
+void MemoryStream::take_from_peer() {
+  if (paused_ != 0) return;
+  if (peer_ == nullptr || (peer_->closing_ && peer_->out_.empty())) {
+    if (!end_seen_) close({Reason::Kind::end, Stage::established, "the other side closed"});
+    return;
+  }
+  if (!peer_->opened_ && !peer_->closing_) return;
+  if (!peer_->out_.empty()) {
+    const std::size_t n = piece_ == 0 ? peer_->out_.size() : std::min(piece_, peer_->out_.size());
+    const base::Buffer data(peer_->out_.begin(), peer_->out_.begin() + static_cast<long>(n));
+    peer_->out_.erase(peer_->out_.begin(), peer_->out_.begin() + static_cast<long>(n));
+    const bool drained = peer_->was_high_ && peer_->out_.size() <= kLowMark;
+    if (drained) {
+      peer_->was_high_ = false;
+      if (peer_->owner_ != nullptr) peer_->owner_->on_drain();
+    }
+    owner_->on_data(data);
+    wake();
+    return;
+  }
+  if (peer_->ending_ && !end_seen_) {
+    end_seen_ = true;
+    owner_->on_end();
+    wake();
+  }
+}
+
+void settle(tunnel::io::Clock& clock, int turns) {
+  for (int i = 0; i < turns; ++i) {
+    const auto next = clock.next();
+    if (!next || *next > clock.now()) return;
+    clock.advance(clock.now());
+  }
+  CHECK(!"the clock does not settle");
+}
+
+}  // namespace test

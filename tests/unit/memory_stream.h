@@ -1,0 +1,61 @@
+// The two ends of a stream that exists in memory only. What one end writes, the other gets when the
+// clock is turned; the test chooses how finely it is cut, and can break either end at will.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "tunnel/io/clock.h"
+#include "tunnel/io/stream.h"
+
+namespace test {
+
+class MemoryStream : public tunnel::io::Stream {
+ public:
+  // Two connected ends on one clock, which outlives them.
+  static std::pair<std::unique_ptr<MemoryStream>, std::unique_ptr<MemoryStream>> pair(
+      tunnel::io::Clock& clock);
+
+  ~MemoryStream() override;
+  void open(tunnel::io::StreamOwner& owner) override;
+  void write(base::Bytes data) override;
+  [[nodiscard]] std::size_t queued() const override { return out_.size(); }
+  void end() override;
+  void pause(unsigned reasons) override { paused_ |= reasons; }
+  void resume(unsigned reasons) override;
+  void close(tunnel::io::Reason reason) override;
+
+  // Bytes that arrive in one on_data() at most; each piece takes a turn of the clock. 0: all at
+  // once.
+  void deliver_at_most(std::size_t piece) { piece_ = piece; }
+  // open() does nothing until this is called: a connection that does not come about.
+  void hold_open() { held_ = true; }
+  void release_open();
+  [[nodiscard]] bool closing() const { return closing_; }
+  [[nodiscard]] bool paused() const { return paused_ != 0; }
+
+ private:
+  explicit MemoryStream(tunnel::io::Clock& clock);
+  void turn();
+  void wake();
+  void take_from_peer();
+
+  tunnel::io::Timer timer_;
+  tunnel::io::StreamOwner* owner_ = nullptr;
+  MemoryStream* peer_ = nullptr;
+  base::Buffer out_;
+  std::size_t piece_ = 0;
+  unsigned paused_ = 0;
+  bool opened_ = false;
+  bool held_ = false;
+  bool was_high_ = false;
+  bool ending_ = false;
+  bool end_seen_ = false;
+  bool closing_ = false;
+  tunnel::io::Reason reason_;
+};
+
+// Turns the clock by nothing until no timer is due, `turns` times at most.
+void settle(tunnel::io::Clock& clock, int turns = 10000);
+
+}  // namespace test

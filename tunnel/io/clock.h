@@ -1,0 +1,69 @@
+// Time as the engines see it: milliseconds that only grow, and timers that fire when somebody turns
+// the clock. The loop turns it with real time; a test turns it by hand. Nothing here waits, and
+// nothing here calls libuv.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <utility>
+
+namespace tunnel::io {
+
+using Milliseconds = std::chrono::milliseconds;
+
+class Timer;
+
+class Clock {
+ public:
+  Clock() = default;
+  Clock(const Clock&) = delete;
+  Clock& operator=(const Clock&) = delete;
+  ~Clock();  // every timer must be gone or stopped
+
+  // Since an arbitrary start.
+  [[nodiscard]] Milliseconds now() const { return now_; }
+
+  // When the next timer is due; nothing when none runs. It can lie in the past.
+  [[nodiscard]] std::optional<Milliseconds> next() const;
+
+  // Moves time forward to `to` (never back) and fires each timer that is due by then, in the order
+  // in which they are due. Timers that are started meanwhile wait for the next call, so that a
+  // timer that restarts itself cannot keep the caller here.
+  void advance(Milliseconds to);
+
+ private:
+  friend class Timer;
+  using Entry = std::pair<std::pair<Milliseconds, std::uint64_t>, Timer*>;
+
+  Milliseconds now_{0};
+  std::uint64_t sequence_ = 0;
+  std::set<Entry> running_;
+};
+
+// Calls `fire` once, a while after start(). Destroying or stopping it means that it does not fire.
+// `fire` may start it again, and may destroy it. The clock outlives its timers.
+class Timer {
+ public:
+  Timer(Clock& clock, std::function<void()> fire) : clock_(clock), fire_(std::move(fire)) {}
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  ~Timer() { stop(); }
+
+  // From now on; 0 means with the next turn of the clock. Starting a timer that runs moves it.
+  void start(Milliseconds delay);
+  void stop();
+  [[nodiscard]] bool running() const { return running_; }
+
+ private:
+  friend class Clock;
+
+  Clock& clock_;
+  std::function<void()> fire_;
+  std::pair<Milliseconds, std::uint64_t> due_{};
+  bool running_ = false;
+};
+
+}  // namespace tunnel::io

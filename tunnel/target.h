@@ -1,0 +1,63 @@
+// What a tunnel needs to know to reach a daemon: plain values, filled by conf. Parameters keep
+// libvirt's names; see the remote URI reference of the libvirt manual.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tunnel/io/clock.h"
+
+namespace tunnel {
+
+enum class Transport : std::uint8_t { unix, tcp, tls, ssh, ext };
+
+// How to reach the daemon on the far side of ssh: `proxy=` of the URI.
+enum class RemoteProxy : std::uint8_t { automatic, netcat, native };
+
+// `known_hosts_verify=` of the URI.
+enum class KnownHostsVerify : std::uint8_t { normal, automatic, ignore };
+
+// How long each stage may take.
+struct Timeouts {
+  io::Milliseconds look_up{5000};
+  io::Milliseconds connect{5000};
+  io::Milliseconds handshake{10000};
+  io::Milliseconds authentication{10000};
+  io::Milliseconds channel{10000};
+};
+
+struct Target {
+  std::string name;  // of the target, for messages
+  Transport transport = Transport::unix;
+  Timeouts timeouts;
+
+  // tcp, tls, ssh
+  std::string host;        // a name or an address, without brackets
+  std::uint16_t port = 0;  // conf has filled in the default
+  bool insecure = false;   // the configuration accepts what is not protected
+
+  // The daemon's socket: local for unix, on the far host for ssh. The first that answers is taken.
+  std::vector<std::string> sockets;
+
+  // ssh
+  std::string user;  // empty: the name of the user that virtgate runs as
+  std::string keyfile;
+  std::string known_hosts;
+  KnownHostsVerify known_hosts_verify = KnownHostsVerify::normal;
+  std::vector<std::string>
+      sshauth;  // "agent", "privkey" in the order to try; empty: the default order
+  RemoteProxy proxy = RemoteProxy::automatic;
+  std::string netcat;      // empty: nc
+  std::string helper_uri;  // what virt-ssh-helper gets as its argument
+
+  // ssh: the program to run instead of our own ssh; ext: the program that is the tunnel
+  std::string command;
+  bool no_tty = false;
+
+  // tls
+  std::string pkipath;
+  bool no_verify = false;
+};
+
+}  // namespace tunnel

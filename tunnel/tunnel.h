@@ -1,0 +1,31 @@
+// A way to one daemon, from which streams to it are opened. It holds what streams to the same place
+// share: what is known of the host, and for ssh the connection whose channels the streams are.
+#pragma once
+
+#include <memory>
+
+#include "tunnel/io/stream.h"
+#include "tunnel/target.h"
+
+namespace tunnel {
+
+namespace io {
+class Loop;
+}
+
+class Tunnel {
+ public:
+  Tunnel() = default;
+  Tunnel(const Tunnel&) = delete;
+  Tunnel& operator=(const Tunnel&) = delete;
+  // All its streams must be gone.
+  virtual ~Tunnel() = default;
+
+  // A new stream, not yet open. The tunnel outlives it.
+  virtual std::unique_ptr<io::Stream> stream() = 0;
+};
+
+// The loop outlives the tunnel. Nothing is looked up, read or connected before a stream is opened.
+std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, Target target);
+
+}  // namespace tunnel
