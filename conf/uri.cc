@@ -311,17 +311,20 @@ bool is_transport_parameter(std::string_view name) {
                      [&](std::string_view known) { return same_ignoring_case(known, name); });
 }
 
+void append_parameter(std::string& uri, std::string_view name, std::string_view value) {
+  uri += uri.find('?') == std::string::npos ? '?' : '&';
+  uri += name;
+  uri += '=';
+  append_encoded(uri, value, is_unreserved);
+}
+
 std::string connect_name(const Uri& uri) {
   if (auto name = uri.parameter("name")) return std::move(*name);
   if (uri.driver == "remote") return {};
   std::string out = uri.driver + "://";
   append_encoded(out, uri.path, kept_in_path);
-  char separator = '?';
   for (const auto& [name, value] : uri.parameters) {
-    if (is_transport_parameter(name)) continue;
-    out += separator + name + '=';
-    append_encoded(out, value, is_unreserved);
-    separator = '&';
+    if (!is_transport_parameter(name)) append_parameter(out, name, value);
   }
   if (!uri.fragment.empty()) {
     out += '#';

@@ -48,6 +48,10 @@ base::Result<Uri, UriError> parse_uri(std::string_view text);
 // daemon sees. All of them are taken, whichever transport it is.
 bool is_transport_parameter(std::string_view name);
 
+// Appends "name=value" to the text of a URI without fragment, with ? or & before it; the value is
+// escaped, the name is not, as in libvirt.
+void append_parameter(std::string& uri, std::string_view name, std::string_view value);
+
 // The name that a libvirt client sends when it opens this URI: name= as it is; empty for driver
 // "remote"; else driver, path, the parameters that no transport takes for itself, and the fragment.
 std::string connect_name(const Uri& uri);
