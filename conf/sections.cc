@@ -100,22 +100,6 @@ std::vector<const Node*> tables(Reader& reader, const Node& node, std::string_vi
 
 // [[listen]]
 
-std::optional<std::string> wrong_path(std::string_view path) {
-  if (path.empty()) return "the path is empty";
-  if (has_controls(path)) return "the path has control characters";
-  if (path[0] != '/' && path[0] != '@') {
-    return "the path " + quoted(path) +
-           " is relative; it must begin with /, or with @ for the abstract namespace";
-  }
-  if (path == "@" || path.back() == '/') return "the path " + quoted(path) + " names no socket";
-  for (std::size_t at = path.find('%'); at != std::string_view::npos; at = path.find('%', at + 1)) {
-    if (path.substr(at, 2) != "%t") {
-      return "the path " + quoted(path) + " has a % that is not %t, the name of a target";
-    }
-  }
-  return std::nullopt;
-}
-
 std::optional<mode_t> mode_of(std::string_view text) {
   const bool octal =
       std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c < '8'; });
@@ -166,7 +150,7 @@ void read_socket(Reader& reader, const Node& table, ConfigDraft& draft) {
   out.listen.path = reader.text(*path, "a path in quotes").value_or("");
   out.path_place = reader.place(path->position);
   if (path->kind != Kind::text) return;
-  if (auto wrong = wrong_path(out.listen.path)) {
+  if (auto wrong = wrong_socket_path(out.listen.path)) {
     reader.mistake(path->position, std::move(*wrong));
     return;
   }
@@ -337,6 +321,22 @@ void append_keys(std::vector<std::string_view>& to, const Keys& keys) {
 }
 
 }  // namespace
+
+std::optional<std::string> wrong_socket_path(std::string_view path) {
+  if (path.empty()) return "the path is empty";
+  if (has_controls(path)) return "the path has control characters";
+  if (path[0] != '/' && path[0] != '@') {
+    return "the path " + quoted(path) +
+           " is relative; it must begin with /, or with @ for the abstract namespace";
+  }
+  if (path == "@" || path.back() == '/') return "the path " + quoted(path) + " names no socket";
+  for (std::size_t at = path.find('%'); at != std::string_view::npos; at = path.find('%', at + 1)) {
+    if (path.substr(at, 2) != "%t") {
+      return "the path " + quoted(path) + " has a % that is not %t, the name of a target";
+    }
+  }
+  return std::nullopt;
+}
 
 void read_listen(Reader& reader, const Node& section, ConfigDraft& draft) {
   for (const Node* table : tables(reader, section, "[[listen]]")) {

@@ -66,7 +66,7 @@ void append_error_reply(base::Buffer& to, const Header& call, const Fault& fault
   header.type = static_cast<std::uint32_t>(stream ? Type::stream : Type::reply);
   header.status = static_cast<std::uint32_t>(Status::error);
 
-  const std::string_view format = format_of(fault.code);
+  const std::string_view format = fault.whole ? "%s" : format_of(fault.code);
   const std::string_view text = cut(fault.text);
   std::string message(format.substr(0, format.size() - 2));
   message += text;

@@ -44,6 +44,8 @@ struct Fault {
   ErrorCode code = ErrorCode::internal_error;
   ErrorDomain domain = ErrorDomain::rpc;
   std::string text;
+  // The text is all of the message already, as that of an error which comes from a daemon.
+  bool whole = false;
 };
 
 // More of a fault's text than this is cut off, between two characters.
