@@ -84,6 +84,7 @@ void MemoryStream::turn() {
     peer_->wake();
     peer_ = nullptr;
   }
+  timer_.stop();
   tunnel::io::StreamOwner* owner = std::exchange(owner_, nullptr);
   const Reason reason = reason_;
   owner->on_closed(reason);
