@@ -146,8 +146,11 @@ class Service {
   Service(Log& log, conf::Config config, conf::LibvirtConf libvirt_conf)
       : log_(log),
         gate_(loop_.clock(), log, std::move(config), std::move(libvirt_conf),
-              [this](const tunnel::Target& target) { return tunnel::make_tunnel(loop_, target); }) {
-  }
+              [this](const tunnel::Target& target) {
+                return tunnel::make_tunnel(loop_, target, [this](const std::string& note) {
+                  log_.line(Level::warning, "tunnel").with("note", note);
+                });
+              }) {}
 
   bool open_doors() {
     for (std::size_t i = 0; i < gate_.config().listen.size(); ++i) {

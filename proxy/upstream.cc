@@ -266,7 +266,9 @@ void Upstream::on_closed(const Reason& closed_for) {
     fault.domain = ErrorDomain::rpc;
     fault.text = reason.text;
   }
-  fault.text = std::string(tunnel::io::stage_name(reason.stage)) + ": " + fault.text;
+  if (reason.stage != Stage::established) {
+    fault.text = std::string(tunnel::io::stage_name(reason.stage)) + ": " + fault.text;
+  }
   owner_.on_upstream_closed(*this, fault, reason);
 }
 
