@@ -1,0 +1,369 @@
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <fstream>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/catch.h"
+#include "tests/unit/io.h"
+#include "tunnel/io/address.h"
+#include "tunnel/io/connect.h"
+#include "tunnel/io/listener.h"
+
+namespace test {
+namespace {
+
+using Catch::Matchers::Contains;
+using tunnel::io::Listener;
+using tunnel::io::LocalAddress;
+using tunnel::io::LocalSocket;
+using tunnel::io::Loop;
+using tunnel::io::Milliseconds;
+using tunnel::io::Peer;
+using tunnel::io::Stream;
+
+std::string error_of(const LocalAddress& address) {
+  const auto socket = LocalSocket::bind(address);
+  REQUIRE(!socket.ok());
+  return socket.error();
+}
+
+std::unique_ptr<LocalSocket> bound(const LocalAddress& address) {
+  auto socket = LocalSocket::bind(address);
+  INFO((socket.ok() ? "" : socket.error()));
+  REQUIRE(socket.ok());
+  return std::move(socket).value();
+}
+
+bool exists(const std::string& path) {
+  struct stat file {};
+  return lstat(path.c_str(), &file) == 0;
+}
+
+int connected(const std::string& name) {
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const auto address = tunnel::io::unix_address(name);
+  REQUIRE(address.ok());
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&address->raw), address->length) == 0) {
+    return fd;
+  }
+  close(fd);
+  return -1;
+}
+
+// Closes what it accepts unless told to keep it.
+struct Door final : tunnel::io::ListenerOwner {
+  void on_accept(std::unique_ptr<Stream> stream, const Peer& peer) override {
+    peers.push_back(peer);
+    if (keep) streams.push_back(std::move(stream));
+    if (then) then();
+  }
+  void on_accept_failed(const std::string& text) override { failures.push_back(text); }
+
+  bool keep = true;
+  std::function<void()> then;
+  std::vector<Peer> peers;
+  std::vector<std::unique_ptr<Stream>> streams;
+  std::vector<std::string> failures;
+};
+
+TEST_CASE("a local socket has its mode and group, and takes its file with it") {
+  const Folder folder;
+  const std::string path = folder / "sock";
+  const mode_t mode = GENERATE(0600U, 0660U, 0666U, 0777U);
+  {
+    const auto socket = bound({path, mode, getgid()});
+    struct stat file {};
+    REQUIRE(stat(path.c_str(), &file) == 0);
+    CHECK(S_ISSOCK(file.st_mode));
+    CHECK((file.st_mode & 07777) == mode);
+    CHECK(file.st_gid == getgid());
+    CHECK(socket->name() == path);
+    CHECK((fcntl(socket->fd(), F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK(!exists(path + ".lock"));
+    const int client = connected(path);
+    CHECK(client >= 0);
+    close(client);
+  }
+  CHECK(!exists(path));
+}
+
+TEST_CASE("an abstract socket needs no file") {
+  const std::string name = "@virtgate-unit-" + std::to_string(getpid());
+  {
+    const auto socket = bound({name, 0600, {}});
+    const int client = connected(name);
+    CHECK(client >= 0);
+    close(client);
+    CHECK_THAT(error_of({name, 0600, {}}), Contains("someone already listens there"));
+  }
+  CHECK(connected(name) == -1);
+  CHECK(bound({name, 0600, {}}) != nullptr);
+}
+
+TEST_CASE("a socket on which nobody answers is replaced") {
+  const Folder folder;
+  const std::string path = folder / "sock";
+  close(unix_server(path, GENERATE(-1, 5)));
+  REQUIRE(exists(path));
+  const auto socket = bound({path, 0600, {}});
+  const int client = connected(path);
+  CHECK(client >= 0);
+  close(client);
+}
+
+TEST_CASE("a socket on which somebody listens stays, also when the queue is full") {
+  const Folder folder;
+  const std::string path = folder / "sock";
+  const int server = unix_server(path, 0);
+  std::vector<int> clients;
+  if (GENERATE(false, true)) {
+    for (int fd = connected(path); fd >= 0; fd = connected(path)) clients.push_back(fd);
+  }
+  CHECK(error_of({path, 0600, {}}) == path + ": someone already listens there");
+  CHECK(exists(path));
+  CHECK(!exists(path + ".lock"));
+  for (const int fd : clients) close(fd);
+  close(server);
+}
+
+TEST_CASE("one of our own is never taken away, and a second one does not remove its file") {
+  const Folder folder;
+  const std::string path = folder / "sock";
+  const auto first = bound({path, 0600, {}});
+  CHECK_THAT(error_of({path, 0600, {}}), Contains("someone already listens there"));
+  const int client = connected(path);
+  CHECK(client >= 0);
+  close(client);
+}
+
+TEST_CASE("what is no socket is never touched") {
+  const Folder folder;
+  const std::string path = folder / "file";
+  std::ofstream(path) << "precious";
+  CHECK(error_of({path, 0600, {}}) == path + ": there is a file that is no socket");
+  const std::string link = folder / "link";
+  REQUIRE(symlink(path.c_str(), link.c_str()) == 0);
+  CHECK_THAT(error_of({link, 0600, {}}), Contains("no socket"));
+  std::string content;
+  std::getline(std::ifstream(path), content);
+  CHECK(content == "precious");
+}
+
+TEST_CASE("a file that took the place of ours stays when we go") {
+  const Folder folder;
+  const std::string path = folder / "sock";
+  auto socket = bound({path, 0600, {}});
+  REQUIRE(unlink(path.c_str()) == 0);
+  const int other = unix_server(path, 5);
+  socket.reset();
+  CHECK(exists(path));
+  close(other);
+}
+
+TEST_CASE("addresses that cannot be are refused with what is wrong") {
+  const Folder folder;
+  CHECK_THAT(error_of({"", 0600, {}}), Contains("empty"));
+  CHECK_THAT(error_of({"@", 0600, {}}), Contains("empty"));
+  CHECK_THAT(error_of({std::string("/a\0b", 4), 0600, {}}), Contains("NUL"));
+  CHECK_THAT(error_of({"/" + std::string(107, 'x'), 0600, {}}), Contains("107"));
+  CHECK_THAT(error_of({"@" + std::string(108, 'x'), 0600, {}}), Contains("107"));
+  CHECK(bound({"@" + std::string(107, 'x'), 0600, {}}) != nullptr);
+  CHECK_THAT(error_of({folder / "none/sock", 0600, {}}), Contains("No such file or directory"));
+}
+
+TEST_CASE("the longest path can be bound and reached") {
+  const Folder folder;
+  std::string path = folder / "";
+  path += std::string(107 - path.size(), 'x');
+  const auto socket = bound({path, 0600, {}});
+  CHECK(exists(path));
+  const int client = connected(path);
+  CHECK(client >= 0);
+  close(client);
+}
+
+TEST_CASE("a path that stays locked is an error") {
+  const Folder folder;
+  const std::string path = folder / "sock";
+  REQUIRE(mkdir((path + ".lock").c_str(), 0700) == 0);
+  CHECK_THAT(error_of({path, 0600, {}}), Contains(".lock"));
+  CHECK(!exists(path));
+}
+
+TEST_CASE("a listening socket from outside is used, and its file left alone") {
+  const Folder folder;
+  const std::string path = folder / "sock";
+  {
+    auto socket = LocalSocket::adopt(unix_server(path, 5));
+    REQUIRE(socket.ok());
+    CHECK((*socket)->name() == path);
+    Loop loop;
+    Door door;
+    const Listener listener(loop, std::move(socket).value(), door);
+    const int client = connected(path);
+    run_until(loop, [&] { return door.peers.size() == 1; });
+    close(client);
+  }
+  CHECK(exists(path));
+  CHECK(!LocalSocket::adopt(unix_server(folder / "other", -1)).ok());
+  CHECK(!LocalSocket::adopt(open("/dev/null", O_RDONLY | O_CLOEXEC)).ok());
+  CHECK(!LocalSocket::adopt(-1).ok());
+}
+
+TEST_CASE("a client comes with who it is") {
+  const Folder folder;
+  Loop loop;
+  Door door;
+  const Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::array<gid_t, 2> groups{4321, 4322};
+    const bool root = getuid() == 0;
+    if (root && (setgroups(groups.size(), groups.data()) != 0 || setgid(1234) != 0)) _exit(1);
+    const int fd = connected(folder / "sock");
+    char byte = 0;
+    _exit(fd >= 0 && read(fd, &byte, 1) <= 0 ? 0 : 2);
+  }
+  run_until(loop, [&] { return door.peers.size() == 1; });
+  const Peer& peer = door.peers[0];
+  CHECK(peer.uid == getuid());
+  CHECK(peer.pid == child);
+  if (getuid() == 0) {
+    CHECK(peer.gid == 1234);
+    CHECK(peer.in_group(1234));
+    CHECK(peer.in_group(4321));
+    CHECK(peer.in_group(4322));
+    CHECK(!peer.in_group(4323));
+    CHECK(!peer.in_group(0));
+  } else {
+    CHECK(peer.in_group(getgid()));
+  }
+  door.streams.clear();
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+}
+
+TEST_CASE("a client may be in very many groups") {
+  if (getuid() != 0) return;
+  const Folder folder;
+  Loop loop;
+  Door door;
+  const Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
+  const pid_t child = fork();
+  if (child == 0) {
+    std::vector<gid_t> groups;
+    for (gid_t g = 5000; g < 6000; ++g) groups.push_back(g);
+    if (setgroups(groups.size(), groups.data()) != 0) _exit(1);
+    _exit(connected(folder / "sock") >= 0 ? 0 : 2);
+  }
+  run_until(loop, [&] { return door.peers.size() == 1; });
+  CHECK(door.peers[0].groups.size() == 1000);
+  CHECK(door.peers[0].in_group(5999));
+  waitpid(child, nullptr, 0);
+}
+
+TEST_CASE("an accepted stream carries bytes, and outlives its listener") {
+  const Folder folder;
+  Loop loop;
+  Door door;
+  auto listener = std::make_unique<Listener>(loop, bound({folder / "sock", 0600, {}}), door);
+  Recorder client(tunnel::io::connect_unix(loop, {folder / "sock"}, Milliseconds(5000)));
+  client.open();
+  client.write("hello");
+  run_until(loop, [&] { return door.streams.size() == 1; });
+  listener.reset();
+  CHECK(connected(folder / "sock") == -1);
+  Recorder server(std::move(door.streams[0]));
+  server.open();
+  run_until(loop, [&] { return server.data == "hello"; });
+  server.close();
+  run_until(loop, [&] { return server.closed() && client.ended; });
+  client.close();
+  loop.run();
+}
+
+TEST_CASE("a listener may be destroyed while it accepts") {
+  const Folder folder;
+  Loop loop;
+  Door door;
+  auto listener = std::make_unique<Listener>(loop, bound({folder / "sock", 0600, {}}), door);
+  std::vector<int> clients;
+  for (int i = 0; i < 5; ++i) clients.push_back(connected(folder / "sock"));
+  door.then = [&] { listener.reset(); };
+  loop.run();
+  CHECK(door.peers.size() == 1);
+  for (const int fd : clients) close(fd);
+}
+
+TEST_CASE("a paused listener leaves clients waiting") {
+  const Folder folder;
+  Loop loop;
+  Door door;
+  Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
+  listener.pause();
+  std::vector<int> clients;
+  for (int i = 0; i < 100; ++i) clients.push_back(connected(folder / "sock"));
+  run_for(loop, Milliseconds(20));
+  CHECK(door.peers.empty());
+  listener.resume();
+  run_until(loop, [&] { return !door.peers.empty(); });
+  door.then = [&] { listener.pause(); };
+  const std::size_t before = door.peers.size();
+  listener.pause();
+  listener.resume();
+  run_until(loop, [&] { return door.peers.size() > before || before == 100; });
+  door.then = nullptr;
+  listener.resume();
+  run_until(loop, [&] { return door.peers.size() == 100; });
+  for (const int fd : clients) close(fd);
+}
+
+TEST_CASE("clients that come when descriptors have run out wait until there are some") {
+  const Folder folder;
+  Loop loop;
+  Door door;
+  const Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
+  std::vector<int> clients;
+  for (int i = 0; i < 10; ++i) clients.push_back(connected(folder / "sock"));
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit low = before;
+  low.rlim_cur = static_cast<rlim_t>(clients.back()) + 4;
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &low) == 0);
+  run_until(loop, [&] { return !door.failures.empty(); });
+  run_for(loop, Milliseconds(250));
+  const std::size_t taken = door.peers.size();
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(taken < 10);
+  CHECK(door.failures.size() == 1);
+  CHECK_THAT(door.failures[0], Contains("Too many open files"));
+  run_until(loop, [&] { return door.peers.size() == 10; });
+  // None of them was dropped.
+  for (const int fd : clients) {
+    char byte = 0;
+    CHECK(recv(fd, &byte, 1, MSG_DONTWAIT) == -1);
+    CHECK(errno == EAGAIN);
+    close(fd);
+  }
+}
+
+TEST_CASE("the limit of open files is raised to what is allowed") {
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit low = before;
+  low.rlim_cur = 64;
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &low) == 0);
+  CHECK(tunnel::io::raise_file_limit() == before.rlim_max);
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+}
+
+}  // namespace
+}  // namespace test
