@@ -71,31 +71,31 @@ Node converted(const toml::node& from) {
 }
 
 // The library has read a key and its = before it finds that the key was there already; what to look
-// at is the key.
-Position at_key(Position position, std::string_view text) {
-  for (std::uint32_t line = 1; line < position.line; ++line) {
+// at is the key, which its own text does not always spell right.
+void describe_repeated_key(std::string_view text, SyntaxError& error) {
+  for (std::uint32_t line = 1; line < error.position.line; ++line) {
     const std::size_t end = text.find('\n');
-    if (end == std::string_view::npos) return position;
+    if (end == std::string_view::npos) return;
     text.remove_prefix(end + 1);
   }
-  std::string_view before = text.substr(0, std::min<std::size_t>(position.column - 1, text.size()));
-  const std::size_t end = before.find_last_not_of(" \t=");
-  if (end == std::string_view::npos) return position;
-  before = before.substr(0, end + 1);
-  const std::size_t start = before.find_last_of(" \t{,\n") + 1;
-  return {position.line, static_cast<std::uint32_t>(start + 1)};
+  std::string_view key = text.substr(0, error.position.column - 1);
+  const std::size_t end = key.find_last_not_of(" \t=");
+  if (end == std::string_view::npos) return;
+  key = key.substr(0, end + 1);
+  const std::size_t start = key.find_last_of(" \t{,\n") + 1;
+  error.position.column = static_cast<std::uint32_t>(start + 1);
+  error.text = "the key " + base::printable(key.substr(start)) + " is there already";
 }
 
 SyntaxError syntax_error(const toml::parse_error& error, std::string_view text) {
-  SyntaxError out{position_of(error.source()), {}};
   const std::string_view description = error.description();
-  if (description.find("pair: cannot redefine") != std::string_view::npos && !text.empty()) {
-    out.position = at_key(out.position, text);
-  }
+  SyntaxError out{position_of(error.source()), base::printable(description)};
   // What the library quotes it has escaped already.
-  out.text = base::printable(description);
   for (std::size_t at = 0; (at = out.text.find("\\\\", at)) != std::string::npos; ++at) {
     out.text.erase(at, 1);
+  }
+  if (description.find("pair: cannot redefine") != std::string_view::npos) {
+    describe_repeated_key(text, out);
   }
   return out;
 }

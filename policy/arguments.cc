@@ -1,8 +1,11 @@
 #include "policy/arguments.h"
 
 #include <algorithm>
-
-#include <fmt/format.h>
+#include <array>
+#include <charconv>
+#include <initializer_list>
+#include <string>
+#include <utility>
 
 #include "base/check.h"
 #include "policy/document.h"
@@ -14,16 +17,30 @@ namespace {
 constexpr std::int64_t kMaxCpuMaps = 8388608;  // REMOTE_CPUMAPS_MAX
 constexpr std::int64_t kMaxFreePages = 1024;   // REMOTE_NODE_MAX_CELLS
 
-// The note of a row whose arguments decide says why; elsewhere it says something else.
-std::string reason(const Procedure& row) {
-  return row.rule == Rule::check ? fmt::format(" ({})", row.note) : std::string();
+using Words = std::initializer_list<std::string_view>;
+
+std::string join(Words parts) {
+  std::string text;
+  for (const std::string_view part : parts) text += part;
+  return text;
+}
+
+std::string decimal(std::int64_t value) { return std::to_string(value); }
+
+std::string hexadecimal(std::int64_t value) {
+  std::array<char, 16> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value, 16);
+  return join(
+      {"0x", std::string_view(digits.data(), static_cast<std::size_t>(end.ptr - digits.data()))});
 }
 
 std::string allowed_values(const ArgumentSpec& spec) {
-  if (spec.values == Values::range) return fmt::format("{} to {}", spec.number[0], spec.number[1]);
+  if (spec.values == Values::range) {
+    return join({decimal(spec.number[0]), " to ", decimal(spec.number[1])});
+  }
   std::string list;
   for (std::size_t i = 0; i < spec.set_size; ++i) {
-    list += fmt::format("{}{}", i == 0 ? "" : ", ", spec.number[i]);
+    list += join({i == 0 ? "" : ", ", decimal(spec.number[i])});
   }
   return list;
 }
@@ -44,9 +61,9 @@ class Walker {
   bool string_fits(const ArgumentSpec& spec, Field field, std::string_view text);
   bool check(const Arguments& arguments);
 
-  bool malformed(std::string what);
+  bool malformed(Words what);
   bool ends_in(const ArgumentSpec& spec);
-  bool refused(std::string what);
+  bool refused(Words what);
   bool value_refused(const ArgumentSpec& spec, std::int64_t value);
 
   const Procedure& row_;
@@ -62,7 +79,7 @@ bool Walker::walk(Arguments& arguments) {
     if (!argument(spec, arguments.values[arguments.count++])) return false;
   }
   if (in_.left() != 0) {
-    return malformed(fmt::format("{} bytes are left over after the last argument", in_.left()));
+    return malformed({std::to_string(in_.left()), " bytes are left over after the last argument"});
   }
   return check(arguments);
 }
@@ -79,7 +96,7 @@ bool Walker::argument(const ArgumentSpec& spec, Argument& to) {
     if (!in_.word(count)) return ends_in(spec);
     if (count > spec.max_count) {
       return refused(
-          fmt::format("{} has {} elements, allowed are {}", spec.name, count, spec.max_count));
+          {spec.name, " has ", decimal(count), " elements, allowed are ", decimal(spec.max_count)});
     }
     out_.word(count);
   }
@@ -141,19 +158,19 @@ bool Walker::string(const ArgumentSpec& spec, Field field, bool title, Argument&
 
 bool Walker::string_fits(const ArgumentSpec& spec, Field field, std::string_view text) {
   if (text.find('\0') != std::string_view::npos) {
-    return malformed(fmt::format("a string in {} has a NUL inside", spec.name));
+    return malformed({"a string in ", spec.name, " has a NUL inside"});
   }
   if (field == Field::string) {
     if (text.size() <= kMaxString) return true;
-    return refused(
-        fmt::format("{} has {} bytes, allowed are {}", spec.name, text.size(), kMaxString));
+    return refused({spec.name, " has ", std::to_string(text.size()), " bytes, allowed are ",
+                    std::to_string(kMaxString)});
   }
   if (text.size() > kMaxDocument - document_bytes_) {
-    return refused(fmt::format("{} has more than {} bytes", spec.name, kMaxDocument));
+    return refused({spec.name, " has more than ", std::to_string(kMaxDocument), " bytes"});
   }
   document_bytes_ += text.size();
   const std::string_view objection = objection_to(text);
-  return objection.empty() || refused(fmt::format("{} {}", spec.name, objection));
+  return objection.empty() || refused({spec.name, " ", objection});
 }
 
 bool Walker::check(const Arguments& arguments) {
@@ -163,41 +180,43 @@ bool Walker::check(const Arguments& arguments) {
     case Checker::cpu_maps: {
       const std::int64_t bytes = arguments[1].number * arguments[2].number;
       return bytes <= kMaxCpuMaps ||
-             refused(fmt::format("{} maps of {} bytes are more than {} bytes", arguments[1].number,
-                                 arguments[2].number, kMaxCpuMaps));
+             refused({decimal(arguments[1].number), " maps of ", decimal(arguments[2].number),
+                      " bytes are more than ", decimal(kMaxCpuMaps), " bytes"});
     }
     case Checker::free_pages: {
       const std::int64_t counts = arguments[0].number * arguments[2].number;
       return (counts >= 1 && counts <= kMaxFreePages) ||
-             refused(fmt::format("{} page sizes of {} cells are not 1 to {} counts",
-                                 arguments[0].number, arguments[2].number, kMaxFreePages));
+             refused({decimal(arguments[0].number), " page sizes of ", decimal(arguments[2].number),
+                      " cells are not 1 to ", decimal(kMaxFreePages), " counts"});
     }
   }
   return false;
 }
 
-bool Walker::malformed(std::string what) {
+bool Walker::malformed(Words what) {
   fault_ = {ErrorCode::rpc, ErrorDomain::rpc,
-            fmt::format("malformed call of {}: {}", row_.name, what)};
+            join({"malformed call of ", row_.name, ": ", join(what)})};
   return false;
 }
 
 bool Walker::ends_in(const ArgumentSpec& spec) {
-  return malformed(fmt::format("the message ends inside {}", spec.name));
+  return malformed({"the message ends inside ", spec.name});
 }
 
-bool Walker::refused(std::string what) {
-  fault_ = {ErrorCode::operation_denied, row_.domain,
-            fmt::format("virtgate refuses {}: {}{}", row_.name, what, reason(row_))};
+bool Walker::refused(Words what) {
+  std::string text = join({"virtgate refuses ", row_.name, ": ", join(what)});
+  // Where arguments decide, the note says why; elsewhere it says something else.
+  if (row_.rule == Rule::check) text += join({" (", row_.note, ")"});
+  fault_ = {ErrorCode::operation_denied, row_.domain, std::move(text)};
   return false;
 }
 
 bool Walker::value_refused(const ArgumentSpec& spec, std::int64_t value) {
   if (spec.values == Values::mask) {
-    return refused(
-        fmt::format("bits {:#x} of {} are not known to read", value & ~spec.number[0], spec.name));
+    return refused({"bits ", hexadecimal(value & ~spec.number[0]), " of ", spec.name,
+                    " are not known to read"});
   }
-  return refused(fmt::format("{} is {}, allowed is {}", spec.name, value, allowed_values(spec)));
+  return refused({spec.name, " is ", decimal(value), ", allowed is ", allowed_values(spec)});
 }
 
 // What is decoded is encoded in as many bytes, so that the views into `encoded` stay good.

@@ -1,6 +1,7 @@
 #include "policy/filter.h"
 
-#include <fmt/format.h>
+#include <string>
+#include <utility>
 
 namespace policy {
 namespace {
@@ -13,21 +14,23 @@ void refuse(Verdict& verdict, ErrorCode code, ErrorDomain domain, std::string te
 void judge_call(const Header& header, base::Bytes body, base::Buffer& encoded, Verdict& verdict) {
   if (header.version != kProgramVersion || procedures_of(header.program).empty()) {
     return refuse(verdict, ErrorCode::rpc, ErrorDomain::rpc,
-                  fmt::format("Cannot find program {} version {}", header.program, header.version));
+                  "Cannot find program " + std::to_string(header.program) + " version " +
+                      std::to_string(header.version));
   }
   if (!header.is(Status::ok)) {
     return refuse(verdict, ErrorCode::rpc, ErrorDomain::rpc,
-                  fmt::format("Unexpected message status {}", header.status));
+                  "Unexpected message status " + std::to_string(header.status));
   }
   const Procedure* row = find_procedure(header.program, header.procedure);
   if (row == nullptr || row->rule == Rule::event) {
     return refuse(verdict, ErrorCode::rpc, ErrorDomain::rpc,
-                  fmt::format("unknown procedure: {}", header.procedure));
+                  "unknown procedure: " + std::to_string(header.procedure));
   }
   verdict.procedure = row;
   if (row->rule == Rule::deny) {
-    return refuse(verdict, ErrorCode::operation_denied, row->domain,
-                  fmt::format("virtgate is read-only: {} {}", row->name, row->note));
+    return refuse(
+        verdict, ErrorCode::operation_denied, row->domain,
+        "virtgate is read-only: " + std::string(row->name) + " " + std::string(row->note));
   }
   if (auto fault = decode_arguments(*row, body, encoded, verdict.arguments)) {
     verdict.decision = Decision::refuse;

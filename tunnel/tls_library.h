@@ -97,10 +97,17 @@ inline bool tls_is_pair(const mbedtls_pk_context* certified, const mbedtls_pk_co
 inline constexpr int kTlsSignatureHashes[] = {MBEDTLS_MD_SHA512, MBEDTLS_MD_SHA384,
                                               MBEDTLS_MD_SHA256, MBEDTLS_MD_NONE};
 
-// 2.28 would by default take TLS 1.0, and SHA-1 in the signature over the key exchange.
+inline constexpr mbedtls_ecp_group_id kTlsCurves[] = {
+    MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_SECP384R1,
+    MBEDTLS_ECP_DP_SECP521R1,  MBEDTLS_ECP_DP_BP256R1,   MBEDTLS_ECP_DP_BP384R1,
+    MBEDTLS_ECP_DP_BP512R1,    MBEDTLS_ECP_DP_NONE};
+
+// 2.28 would by default take TLS 1.0, and SHA-1 in the signature over the key exchange; and ask for
+// the slowest curve first.
 inline void tls_require_1_2(mbedtls_ssl_config* config) {
   mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
   mbedtls_ssl_conf_sig_hashes(config, kTlsSignatureHashes);
+  mbedtls_ssl_conf_curves(config, kTlsCurves);
 }
 
 inline std::uint8_t tls_received_alert(const mbedtls_ssl_context& ssl) { return ssl.in_msg[1]; }

@@ -22,6 +22,7 @@ void Witness::on_stage(Stage stage) {
   must_live();
   CHECK(stages.empty() || stages.back() < stage);
   stages.push_back(stage);
+  if (when_stage) when_stage(stage);
 }
 
 void Witness::on_open() {
@@ -42,6 +43,7 @@ void Witness::on_end() {
   must_live();
   CHECK(opened == 1 && ended == 0);
   ++ended;
+  if (when_end) when_end();
 }
 
 void Witness::on_drain() {

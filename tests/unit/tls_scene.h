@@ -32,8 +32,10 @@ class Witness : public tunnel::io::StreamOwner {
   void call(const std::function<void(tunnel::io::Stream&)>& what);
 
   std::unique_ptr<tunnel::io::Stream> stream;
+  std::function<void(tunnel::io::Stage)> when_stage;
   std::function<void()> when_open;
   std::function<void()> when_data;
+  std::function<void()> when_end;
   std::vector<tunnel::io::Stage> stages;
   base::Buffer data;
   int opened = 0;
