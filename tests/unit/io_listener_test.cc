@@ -13,6 +13,7 @@
 
 #include "tests/unit/catch.h"
 #include "tests/unit/io.h"
+#include "tests/unit/temporary_folder.h"
 #include "tunnel/io/address.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/io/listener.h"
@@ -75,7 +76,7 @@ struct Door final : tunnel::io::ListenerOwner {
 };
 
 TEST_CASE("a local socket has its mode and group, and takes its file with it") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   const mode_t mode = GENERATE(0600U, 0660U, 0666U, 0777U);
   {
@@ -109,7 +110,7 @@ TEST_CASE("an abstract socket needs no file") {
 }
 
 TEST_CASE("a socket on which nobody answers is replaced") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   close(unix_server(path, GENERATE(-1, 5)));
   REQUIRE(exists(path));
@@ -120,7 +121,7 @@ TEST_CASE("a socket on which nobody answers is replaced") {
 }
 
 TEST_CASE("a socket on which somebody listens stays, also when the queue is full") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   const int server = unix_server(path, 0);
   std::vector<int> clients;
@@ -135,7 +136,7 @@ TEST_CASE("a socket on which somebody listens stays, also when the queue is full
 }
 
 TEST_CASE("one of our own is never taken away, and a second one does not remove its file") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   const auto first = bound({path, 0600, {}});
   CHECK_THAT(error_of({path, 0600, {}}), Contains("someone already listens there"));
@@ -145,7 +146,7 @@ TEST_CASE("one of our own is never taken away, and a second one does not remove 
 }
 
 TEST_CASE("what is no socket is never touched") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "file";
   std::ofstream(path) << "precious";
   CHECK(error_of({path, 0600, {}}) == path + ": there is a file that is no socket");
@@ -158,7 +159,7 @@ TEST_CASE("what is no socket is never touched") {
 }
 
 TEST_CASE("a file that took the place of ours stays when we go") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   auto socket = bound({path, 0600, {}});
   REQUIRE(unlink(path.c_str()) == 0);
@@ -169,7 +170,7 @@ TEST_CASE("a file that took the place of ours stays when we go") {
 }
 
 TEST_CASE("addresses that cannot be are refused with what is wrong") {
-  const Folder folder;
+  const TemporaryFolder folder;
   CHECK_THAT(error_of({"", 0600, {}}), Contains("empty"));
   CHECK_THAT(error_of({"@", 0600, {}}), Contains("empty"));
   CHECK_THAT(error_of({std::string("/a\0b", 4), 0600, {}}), Contains("NUL"));
@@ -180,7 +181,7 @@ TEST_CASE("addresses that cannot be are refused with what is wrong") {
 }
 
 TEST_CASE("the longest path can be bound and reached") {
-  const Folder folder;
+  const TemporaryFolder folder;
   std::string path = folder / "";
   path += std::string(107 - path.size(), 'x');
   const auto socket = bound({path, 0600, {}});
@@ -191,7 +192,7 @@ TEST_CASE("the longest path can be bound and reached") {
 }
 
 TEST_CASE("a path that stays locked is an error") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   REQUIRE(mkdir((path + ".lock").c_str(), 0700) == 0);
   CHECK_THAT(error_of({path, 0600, {}}), Contains(".lock"));
@@ -199,7 +200,7 @@ TEST_CASE("a path that stays locked is an error") {
 }
 
 TEST_CASE("a listening socket from outside is used, and its file left alone") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   {
     auto socket = LocalSocket::adopt(unix_server(path, 5));
@@ -219,7 +220,7 @@ TEST_CASE("a listening socket from outside is used, and its file left alone") {
 }
 
 TEST_CASE("a client comes with who it is") {
-  const Folder folder;
+  const TemporaryFolder folder;
   Loop loop;
   Door door;
   const Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
@@ -253,7 +254,7 @@ TEST_CASE("a client comes with who it is") {
 
 TEST_CASE("a client may be in very many groups") {
   if (getuid() != 0) return;
-  const Folder folder;
+  const TemporaryFolder folder;
   Loop loop;
   Door door;
   const Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
@@ -271,7 +272,7 @@ TEST_CASE("a client may be in very many groups") {
 }
 
 TEST_CASE("an accepted stream carries bytes, and outlives its listener") {
-  const Folder folder;
+  const TemporaryFolder folder;
   Loop loop;
   Door door;
   auto listener = std::make_unique<Listener>(loop, bound({folder / "sock", 0600, {}}), door);
@@ -291,7 +292,7 @@ TEST_CASE("an accepted stream carries bytes, and outlives its listener") {
 }
 
 TEST_CASE("a listener may be destroyed while it accepts") {
-  const Folder folder;
+  const TemporaryFolder folder;
   Loop loop;
   Door door;
   auto listener = std::make_unique<Listener>(loop, bound({folder / "sock", 0600, {}}), door);
@@ -304,7 +305,7 @@ TEST_CASE("a listener may be destroyed while it accepts") {
 }
 
 TEST_CASE("a paused listener leaves clients waiting") {
-  const Folder folder;
+  const TemporaryFolder folder;
   Loop loop;
   Door door;
   Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
@@ -327,7 +328,7 @@ TEST_CASE("a paused listener leaves clients waiting") {
 }
 
 TEST_CASE("clients that come when descriptors have run out wait until there are some") {
-  const Folder folder;
+  const TemporaryFolder folder;
   Loop loop;
   Door door;
   const Listener listener(loop, bound({folder / "sock", 0600, {}}), door);

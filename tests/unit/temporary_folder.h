@@ -2,6 +2,9 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+
+#include <sys/types.h>
 
 namespace test {
 
@@ -13,8 +16,12 @@ class TemporaryFolder {
   ~TemporaryFolder();
 
   [[nodiscard]] const std::string& path() const { return path_; }
-  // Makes the folders above it too.
-  void write(const std::string& name, const std::string& text) const;
+  [[nodiscard]] std::string operator/(std::string_view name) const {
+    return path_ + "/" + std::string(name);
+  }
+  // Writes a file anew, with the folders above it, and returns its path.
+  std::string write(const std::string& name, std::string_view text, mode_t mode = 0600) const;
+  void remove(const std::string& name) const;
   void make_folder(const std::string& name) const;
 
  private:

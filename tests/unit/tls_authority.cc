@@ -7,7 +7,6 @@
 #include <fstream>
 
 #include <arpa/inet.h>
-#include <ftw.h>
 #include <mbedtls/asn1.h>
 #include <mbedtls/ecp.h>
 #include <mbedtls/md.h>
@@ -163,8 +162,6 @@ std::string certify(const Signer& signer, Key& key, const Wish& wish, unsigned s
   return reinterpret_cast<const char*>(text.data());
 }
 
-int remove_entry(const char* path, const struct stat*, int, FTW*) { return ::remove(path); }
-
 }  // namespace
 
 struct Authority::State {
@@ -230,28 +227,6 @@ std::string Authority::crl(const CrlWish& wish) const {
                                  reinterpret_cast<const unsigned char*>(all.data()), all.size(),
                                  text.data(), text.size(), &size) == 0);
   return reinterpret_cast<const char*>(text.data());
-}
-
-Folder::Folder() {
-  const char* temp = std::getenv("TMPDIR");
-  path_ = std::string(temp == nullptr ? "/tmp" : temp) + "/virtgate-test-XXXXXX";
-  CHECK(::mkdtemp(path_.data()) != nullptr);
-}
-
-Folder::~Folder() { ::nftw(path_.c_str(), remove_entry, 16, FTW_DEPTH | FTW_PHYS); }
-
-std::string Folder::write(const std::string& name, std::string_view content, mode_t mode) const {
-  const std::string path = path_ + "/" + name;
-  ::unlink(path.c_str());
-  std::ofstream(path, std::ios::binary) << content;
-  CHECK(::chmod(path.c_str(), mode) == 0);
-  return path;
-}
-
-void Folder::remove(const std::string& name) const { ::unlink((path_ + "/" + name).c_str()); }
-
-void Folder::make_folder(const std::string& name) const {
-  CHECK(::mkdir((path_ + "/" + name).c_str(), 0700) == 0);
 }
 
 }  // namespace test

@@ -57,22 +57,4 @@ class Authority {
   std::unique_ptr<State> state_;
 };
 
-// A private temporary folder, gone with the object.
-class Folder {
- public:
-  Folder();
-  ~Folder();
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  [[nodiscard]] const std::string& path() const { return path_; }
-  // Writes a file anew and returns its path.
-  std::string write(const std::string& name, std::string_view content, mode_t mode = 0600) const;
-  void remove(const std::string& name) const;
-  void make_folder(const std::string& name) const;
-
- private:
-  std::string path_;
-};
-
 }  // namespace test

@@ -6,10 +6,11 @@
 #include <unistd.h>
 
 #include "tests/unit/catch.h"
+#include "tests/unit/temporary_folder.h"
 #include "tests/unit/tls_world.h"
 #include "tunnel/tls_credentials.h"
 
-using test::Folder;
+using test::TemporaryFolder;
 using test::TlsWorld;
 using tunnel::tls_paths;
 using tunnel::tls_read_file;
@@ -106,7 +107,7 @@ TEST_CASE("TLS files lie where libvirt's client looks for them", "[tls]") {
 }
 
 TEST_CASE("A file is read whole, or said to be missing, or refused", "[tls]") {
-  Folder folder;
+  TemporaryFolder folder;
   const std::string path = folder.write("file", "content");
   auto content = tls_read_file(path, 7);
   REQUIRE((content.ok() && content->has_value()));
@@ -136,7 +137,7 @@ TEST_CASE("A file is read whole, or said to be missing, or refused", "[tls]") {
 }
 
 TEST_CASE("A private key is its owner's alone", "[tls]") {
-  Folder folder;
+  TemporaryFolder folder;
   const mode_t good = GENERATE(as<mode_t>{}, 0400, 0600, 0700);
   CHECK(key_error(folder.write("key", "key", good)).empty());
   for (const mode_t bad : {0640U, 0620U, 0604U, 0602U, 0644U, 0660U, 0666U, 0444U, 0601U, 0610U}) {
@@ -158,7 +159,7 @@ TEST_CASE("A private key is its owner's alone", "[tls]") {
 }
 
 TEST_CASE("Root may hold a key for another user, and nobody else may", "[tls]") {
-  Folder folder;
+  TemporaryFolder folder;
   const std::string path = folder.write("key", "key", 0440);
   const bool as_root = ::geteuid() == 0;
   // So systemd hands out credentials; the group of anybody else is a group of somebody.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/temporary_folder.h"
 #include "tests/unit/tls_authority.h"
 #include "tests/unit/tls_server.h"
 #include "tunnel/tls_engine.h"
@@ -25,7 +26,7 @@ struct TlsWorld {
   [[nodiscard]] std::unique_ptr<tunnel::TlsEngine> engine();
   [[nodiscard]] std::unique_ptr<TlsServer> server() const;
 
-  Folder folder;
+  TemporaryFolder folder;
   Authority authority;
   Issued client;
   TlsServer::Options options;  // of the server, whose certificate is for hail.example
