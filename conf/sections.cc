@@ -98,8 +98,6 @@ std::vector<const Node*> tables(Reader& reader, const Node& node, std::string_vi
   return found;
 }
 
-// [[listen]]
-
 std::optional<std::string> wrong_path(std::string_view path) {
   if (path.empty()) return "the path is empty";
   if (has_controls(path)) return "the path has control characters";
@@ -177,8 +175,6 @@ void read_socket(Reader& reader, const Node& table, ConfigDraft& draft) {
   draft.listen.push_back(std::move(out));
 }
 
-// [targets]
-
 constexpr std::string_view kTargetWanted = "a URI in quotes, or a table { uri = \"...\" }";
 
 void read_target_keys(Reader& reader, const Node& table, Target& target) {
@@ -241,8 +237,6 @@ void read_target(Reader& reader, const Node& node, const Environment& environmen
   target.place = reader.place(node.key_position);
   draft.targets.push_back(std::move(target));
 }
-
-// [policy]
 
 constexpr std::string_view kListWanted = "a list of texts";
 
