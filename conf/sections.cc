@@ -98,7 +98,6 @@ std::vector<const Node*> tables(Reader& reader, const Node& node, std::string_vi
   return found;
 }
 
-// [[listen]]
 
 std::optional<mode_t> mode_of(std::string_view text) {
   const bool octal =
@@ -160,8 +159,6 @@ void read_socket(Reader& reader, const Node& table, ConfigDraft& draft) {
   }
   draft.listen.push_back(std::move(out));
 }
-
-// [targets]
 
 constexpr std::string_view kTargetWanted = "a URI in quotes, or a table { uri = \"...\" }";
 
@@ -225,8 +222,6 @@ void read_target(Reader& reader, const Node& node, const Environment& environmen
   target.place = reader.place(node.key_position);
   draft.targets.push_back(std::move(target));
 }
-
-// [policy]
 
 constexpr std::string_view kListWanted = "a list of texts";
 
