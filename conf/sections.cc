@@ -98,7 +98,6 @@ std::vector<const Node*> tables(Reader& reader, const Node& node, std::string_vi
   return found;
 }
 
-
 std::optional<mode_t> mode_of(std::string_view text) {
   const bool octal =
       std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c < '8'; });
