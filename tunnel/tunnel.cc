@@ -75,7 +75,7 @@ std::unique_ptr<Tunnel> ext_tunnel(io::Loop& loop, const Target& target, Notes n
 
 }  // namespace
 
-std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, Target target, Notes notes) {
+std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes notes) {
   switch (target.transport) {
     case Transport::unix:
       return unix_tunnel(loop, target);
