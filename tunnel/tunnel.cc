@@ -12,6 +12,8 @@
 #include "tunnel/io/connect.h"
 #include "tunnel/io/loop.h"
 #include "tunnel/io/process.h"
+#include "tunnel/tls_files.h"
+#include "tunnel/tls_tunnel.h"
 
 namespace tunnel {
 namespace {
@@ -73,6 +75,11 @@ std::unique_ptr<Tunnel> ext_tunnel(io::Loop& loop, const Target& target, Notes n
   });
 }
 
+std::unique_ptr<Tunnel> tls_tunnel(io::Loop& loop, const Target& target, Notes notes) {
+  auto below = [&loop, target] { return tcp_stream(loop, target); };
+  return make_tls_tunnel(loop.clock(), target, tls_places(), std::move(below), std::move(notes));
+}
+
 }  // namespace
 
 std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes notes) {
@@ -84,7 +91,7 @@ std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes 
     case Transport::ext:
       return ext_tunnel(loop, target, std::move(notes));
     case Transport::tls:
-      return refused(loop, "this virtgate was built without TLS");
+      return tls_tunnel(loop, target, std::move(notes));
     case Transport::ssh:
       return refused(loop, "this virtgate was built without ssh");
   }

@@ -120,13 +120,6 @@ void TcpServer::stop() {
   fd_ = -1;
 }
 
-Folder::Folder() : path_("/tmp/virtgate-unit-XXXXXX") { REQUIRE(mkdtemp(path_.data()) != nullptr); }
-
-Folder::~Folder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 int unix_server(const std::string& path, int backlog) {
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const auto address = tunnel::io::unix_address(path);

@@ -77,21 +77,6 @@ class TcpServer {
   std::uint16_t port_ = 0;
 };
 
-class Folder {
- public:
-  Folder();
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder();
-
-  [[nodiscard]] std::string operator/(std::string_view name) const {
-    return path_ + "/" + std::string(name);
-  }
-
- private:
-  std::string path_;
-};
-
 // A Unix socket bound to `path`, listening if `backlog` is not negative. The caller closes it.
 int unix_server(const std::string& path, int backlog);
 

@@ -8,6 +8,7 @@
 
 #include "tests/unit/catch.h"
 #include "tests/unit/io.h"
+#include "tests/unit/temporary_folder.h"
 #include "tunnel/io/address.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/io/look_up.h"
@@ -76,7 +77,7 @@ void run_to_end(Loop& loop, Recorder& recorder) {
 }
 
 TEST_CASE("a unix stream goes to the first socket that answers") {
-  const Folder folder;
+  const TemporaryFolder folder;
   Loop loop;
   close(unix_server(folder / "stale", 5));
   const int server = unix_server(folder / "live", 5);
@@ -95,7 +96,7 @@ TEST_CASE("a unix stream goes to the first socket that answers") {
 }
 
 TEST_CASE("a unix stream that reaches nobody says what each path answered") {
-  const Folder folder;
+  const TemporaryFolder folder;
   Loop loop;
   close(unix_server(folder / "stale", 5));
   const std::string longer = "/" + std::string(150, 'x');
@@ -124,7 +125,7 @@ TEST_CASE("a unix stream reaches the abstract namespace") {
 }
 
 TEST_CASE("a unix listener with a full queue is waited for") {
-  const Folder folder;
+  const TemporaryFolder folder;
   FullServer full(folder / "sock");
   Loop loop;
   Recorder a(connect_unix(loop, {folder / "sock"}, kLong));
@@ -139,7 +140,7 @@ TEST_CASE("a unix listener with a full queue is waited for") {
 }
 
 TEST_CASE("a unix listener whose queue stays full is given up at the deadline") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const FullServer full(folder / "sock");
   Loop loop;
   Recorder a(connect_unix(loop, {folder / "none", folder / "sock"}, kShort));
@@ -298,7 +299,7 @@ TEST_CASE("a look-up that was given up does not answer") {
 
 // Closes the stream after k turns of the loop, for every k until it opens first.
 TEST_CASE("a close at any step of dialing leaves nothing behind") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const bool tcp = GENERATE(false, true);
   const TcpServer server;
   const int unix_one = unix_server(folder / "sock", 4096);

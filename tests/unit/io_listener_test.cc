@@ -15,6 +15,7 @@
 
 #include "tests/unit/catch.h"
 #include "tests/unit/io.h"
+#include "tests/unit/temporary_folder.h"
 #include "tunnel/io/address.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/io/listener.h"
@@ -80,7 +81,7 @@ struct Door final : tunnel::io::ListenerOwner {
 };
 
 TEST_CASE("a local socket has its mode and group, and takes its file with it") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   const mode_t mode = GENERATE(0600U, 0660U, 0666U, 0777U);
   {
@@ -114,7 +115,7 @@ TEST_CASE("an abstract socket needs no file") {
 }
 
 TEST_CASE("a socket on which nobody answers is replaced") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   close(unix_server(path, GENERATE(-1, 5)));
   REQUIRE(exists(path));
@@ -125,7 +126,7 @@ TEST_CASE("a socket on which nobody answers is replaced") {
 }
 
 TEST_CASE("a socket on which somebody listens stays, also when the queue is full") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   const int server = unix_server(path, 0);
   std::vector<int> clients;
@@ -140,7 +141,7 @@ TEST_CASE("a socket on which somebody listens stays, also when the queue is full
 }
 
 TEST_CASE("one of our own is never taken away, and a second one does not remove its file") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   const auto first = bound({path, 0600, {}});
   CHECK_THAT(error_of({path, 0600, {}}), Contains("someone already listens there"));
@@ -150,7 +151,7 @@ TEST_CASE("one of our own is never taken away, and a second one does not remove 
 }
 
 TEST_CASE("what is no socket is never touched") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "file";
   std::ofstream(path) << "precious";
   CHECK(error_of({path, 0600, {}}) == path + ": there is a file that is no socket");
@@ -163,7 +164,7 @@ TEST_CASE("what is no socket is never touched") {
 }
 
 TEST_CASE("a file that took the place of ours stays when we go") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   auto socket = bound({path, 0600, {}});
   REQUIRE(unlink(path.c_str()) == 0);
@@ -174,7 +175,7 @@ TEST_CASE("a file that took the place of ours stays when we go") {
 }
 
 TEST_CASE("addresses that cannot be are refused with what is wrong") {
-  const Folder folder;
+  const TemporaryFolder folder;
   CHECK_THAT(error_of({"", 0600, {}}), Contains("empty"));
   CHECK_THAT(error_of({"@", 0600, {}}), Contains("empty"));
   CHECK_THAT(error_of({std::string("/a\0b", 4), 0600, {}}), Contains("NUL"));
@@ -185,7 +186,7 @@ TEST_CASE("addresses that cannot be are refused with what is wrong") {
 }
 
 TEST_CASE("the longest path can be bound and reached") {
-  const Folder folder;
+  const TemporaryFolder folder;
   std::string path = folder / "";
   path += std::string(107 - path.size(), 'x');
   const auto socket = bound({path, 0600, {}});
@@ -196,7 +197,7 @@ TEST_CASE("the longest path can be bound and reached") {
 }
 
 TEST_CASE("a path that stays locked is an error") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   REQUIRE(mkdir((path + ".lock").c_str(), 0700) == 0);
   CHECK_THAT(error_of({path, 0600, {}}), Contains(".lock"));
@@ -204,7 +205,7 @@ TEST_CASE("a path that stays locked is an error") {
 }
 
 TEST_CASE("a listening socket from outside is used, and its file left alone") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   {
     auto socket = LocalSocket::adopt(unix_server(path, 5));
@@ -238,7 +239,7 @@ TEST_CASE("a listening socket from outside is used, and its file left alone") {
 
 TEST_CASE("a client comes with who it is, however many groups it is in") {
   const gid_t count = GENERATE(gid_t{2}, gid_t{1000});
-  const Folder folder;
+  const TemporaryFolder folder;
   Loop loop;
   Door door;
   const Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
@@ -276,7 +277,7 @@ TEST_CASE("a client comes with who it is, however many groups it is in") {
 }
 
 TEST_CASE("of many that start at once on a stale socket exactly one gets it") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "sock";
   for (int round = 0; round < 5; ++round) {
     close(unix_server(path, 5));
@@ -311,7 +312,7 @@ TEST_CASE("of many that start at once on a stale socket exactly one gets it") {
 }
 
 TEST_CASE("an accepted stream carries bytes, and outlives its listener") {
-  const Folder folder;
+  const TemporaryFolder folder;
   Loop loop;
   Door door;
   auto listener = std::make_unique<Listener>(loop, bound({folder / "sock", 0600, {}}), door);
@@ -331,7 +332,7 @@ TEST_CASE("an accepted stream carries bytes, and outlives its listener") {
 }
 
 TEST_CASE("a listener may be destroyed while it accepts") {
-  const Folder folder;
+  const TemporaryFolder folder;
   Loop loop;
   Door door;
   auto listener = std::make_unique<Listener>(loop, bound({folder / "sock", 0600, {}}), door);
@@ -344,7 +345,7 @@ TEST_CASE("a listener may be destroyed while it accepts") {
 }
 
 TEST_CASE("a paused listener leaves clients waiting") {
-  const Folder folder;
+  const TemporaryFolder folder;
   Loop loop;
   Door door;
   Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
@@ -367,7 +368,7 @@ TEST_CASE("a paused listener leaves clients waiting") {
 }
 
 TEST_CASE("clients that come when descriptors have run out wait until there are some") {
-  const Folder folder;
+  const TemporaryFolder folder;
   Loop loop;
   Door door;
   const Listener listener(loop, bound({folder / "sock", 0600, {}}), door);

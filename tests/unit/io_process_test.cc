@@ -8,6 +8,7 @@
 
 #include "tests/unit/catch.h"
 #include "tests/unit/io.h"
+#include "tests/unit/temporary_folder.h"
 #include "tunnel/io/lines.h"
 #include "tunnel/io/process.h"
 
@@ -111,7 +112,7 @@ TEST_CASE("all that a child wrote is delivered before its end, also to a slow re
 }
 
 TEST_CASE("a program that cannot be run is said to be so") {
-  const Folder folder;
+  const TemporaryFolder folder;
   std::ofstream(folder / "text") << "no program";
   const std::string program = GENERATE("/nonexistent/program", "no-such-program-anywhere");
   Command command;
@@ -187,7 +188,7 @@ TEST_CASE("a child that ignores SIGTERM gets SIGKILL") {
 }
 
 TEST_CASE("a session of its own ends with its children") {
-  const Folder folder;
+  const TemporaryFolder folder;
   Command command = shell("sleep 1000 & echo $!; wait");
   command.new_session = true;
   Child child(std::move(command));
@@ -240,7 +241,7 @@ TEST_CASE("a close at any step of a child's life leaves nothing behind") {
     Child child(shell("echo one; echo two >&2; read line; echo $line; exit 1"));
     int step = 0;
     const auto count = [&] {
-      if (step++ == k && child.recorder.stream != nullptr) child.recorder.close();
+      if (step++ == k && child.recorder.stream) child.recorder.close();
     };
     child.recorder.at = [&](std::string_view event) {
       if (event != "closed") count();

@@ -6,6 +6,7 @@
 
 #include "tests/unit/catch.h"
 #include "tests/unit/io.h"
+#include "tests/unit/temporary_folder.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/io/socket_stream.h"
 
@@ -277,7 +278,7 @@ TEST_CASE("a write to a peer that closed with nothing read ends the stream, paus
 }
 
 TEST_CASE("a descriptor that is no stream fails to open") {
-  Folder folder;
+  TemporaryFolder folder;
   Loop loop;
   Recorder a(adopt_fd(loop, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)));
   a.open();

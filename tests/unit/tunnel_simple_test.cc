@@ -7,6 +7,7 @@
 
 #include "tests/unit/catch.h"
 #include "tests/unit/io.h"
+#include "tests/unit/temporary_folder.h"
 #include "tunnel/tunnel.h"
 
 namespace test {
@@ -55,7 +56,7 @@ void open_and_close(const Target& target) {
 }
 
 TEST_CASE("a unix tunnel goes to the first of the target's sockets") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const int server = unix_server(folder / "ro", 5);
   Target target = target_of(Transport::unix);
   target.sockets = {folder / "none", folder / "ro"};
@@ -97,7 +98,7 @@ TEST_CASE("only what is certain to stay on the host is loopback") {
 }
 
 TEST_CASE("an ext tunnel is the command, run without a shell and without arguments") {
-  const Folder folder;
+  const TemporaryFolder folder;
   std::ofstream(folder / "my tunnel; id") << "#!/bin/sh\necho $#\necho 'what\tis this' >&2\ncat\n";
   REQUIRE(chmod((folder / "my tunnel; id").c_str(), 0700) == 0);
   Target target = target_of(Transport::ext);
