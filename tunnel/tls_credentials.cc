@@ -195,7 +195,13 @@ void TlsCredentials::forget_key() {
 
 std::string TlsCredentials::shown() const {
   if (!has_certificate_) return "it was shown no certificate, since there is no " + missing_;
-  return "it was shown " + paths_.certificate + ": " + tls_certificate_text(certificate_);
+  const std::string shown =
+      "it was shown " + paths_.certificate + ": " + tls_certificate_text(certificate_);
+  const unsigned use = MBEDTLS_X509_KU_DIGITAL_SIGNATURE | MBEDTLS_X509_KU_KEY_ENCIPHERMENT;
+  if (mbedtls_x509_crt_check_key_usage(&certificate_, use) == 0) return shown;
+  return shown +
+         ", with a key usage that lacks digital signature or key encipherment, of which "
+         "libvirt may require both";
 }
 
 }  // namespace tunnel

@@ -21,6 +21,23 @@ Reason reason(Kind kind, std::string text) {
   return {kind, io::Stage::established, std::move(text)};
 }
 
+// What GnuTLS and others mean by handshake_failure is not only what its name says.
+std::string causes() {
+  const std::string version =
+      kTlsNewestVersion == "1.2"
+          ? "require TLS 1.3, while this build has 1.2, or speak only older versions"
+          : "speak only versions of TLS older than 1.2";
+  return "it may " + version +
+         ", have no cipher in common with us (ECDHE with AES-GCM or ChaCha20-Poly1305), have a "
+         "certificate of a kind that mbedTLS does not know, such as Ed25519, or want a certificate "
+         "of us";
+}
+
+// An end of the handshake that nobody explains may be about the certificate that we do not have.
+std::string hint(const TlsSituation& situation) {
+  return situation.handshaking && !situation.showed_certificate ? "; " + situation.shown : "";
+}
+
 Reason alert_reason(const TlsSituation& situation) {
   const std::string said = " (alert " + tls_alert_name(situation.alert) + ")";
   if (situation.alert == kProtocolVersion) {
@@ -35,32 +52,31 @@ Reason alert_reason(const TlsSituation& situation) {
                   "the server refused our certificate" + said + "; " + situation.shown);
   }
   if (situation.alert == kHandshakeFailure || situation.alert == kInsufficientSecurity) {
-    return reason(Kind::refused,
-                  "the server found no way to agree" + said +
-                      ": it may have no cipher in common with us, a certificate of a kind that "
-                      "mbedTLS does not know, such as Ed25519, or want a certificate of us; " +
-                      situation.shown);
+    return reason(Kind::refused, "the server found no way to agree" + said + ": " + causes() +
+                                     "; " + situation.shown);
   }
   if (situation.alert == kUnrecognizedName) {
     return reason(Kind::refused, "the server does not go by this name" + said);
   }
-  return reason(Kind::protocol, "the server broke the connection off" + said);
+  return reason(Kind::protocol, "the server broke the connection off" + said + hint(situation));
 }
 
 Reason end_reason(std::string_view how, const TlsSituation& situation) {
   const std::string ended = "the server closed the connection" + std::string(how);
   if (situation.handshaking) {
-    const std::string hint = situation.showed_certificate ? "" : "; " + situation.shown;
-    return reason(Kind::end, ended + " during the handshake" + hint);
+    return reason(Kind::end, ended + " during the handshake" + hint(situation));
   }
   if (situation.confirming) {
     return reason(Kind::refused,
                   "the server refused us: after the handshake it closed the "
-                  "connection instead of accepting our certificate; " +
+                  "connection instead of accepting our certificate, and its log "
+                  "says why; " +
                       situation.shown);
   }
   return reason(Kind::protocol,
-                ended + " without TLS's close_notify: what it sent last may be missing");
+                ended +
+                    " without TLS's close_notify, as libvirtd does: what it sent last may be "
+                    "missing");
 }
 
 // What mbedTLS's code says in its part for the module, without the part for the detail.

@@ -146,8 +146,9 @@ std::string certify(const Signer& signer, Key& key, const Wish& wish, unsigned s
                                            date(wish.to_days).c_str()) == 0);
   set_serial(&writer, serial);
   CHECK(mbedtls_x509write_crt_set_basic_constraints(&writer, wish.is_ca ? 1 : 0, -1) == 0);
-  const unsigned use = wish.is_ca ? MBEDTLS_X509_KU_KEY_CERT_SIGN | MBEDTLS_X509_KU_CRL_SIGN
-                                  : MBEDTLS_X509_KU_DIGITAL_SIGNATURE;
+  unsigned use = MBEDTLS_X509_KU_DIGITAL_SIGNATURE;
+  if (!wish.only_signs) use |= MBEDTLS_X509_KU_KEY_ENCIPHERMENT;
+  if (wish.is_ca) use = MBEDTLS_X509_KU_KEY_CERT_SIGN | MBEDTLS_X509_KU_CRL_SIGN;
   CHECK(mbedtls_x509write_crt_set_key_usage(&writer, use) == 0);
   extend(&writer, MBEDTLS_OID_SUBJECT_ALT_NAME, MBEDTLS_OID_SIZE(MBEDTLS_OID_SUBJECT_ALT_NAME),
          alternative_names(wish));

@@ -24,6 +24,7 @@ struct Wish {
   int from_days = -1;  // from now
   int to_days = 30;
   bool is_ca = false;
+  bool only_signs = false;  // its key usage allows no key encipherment
   // The DER object identifier of the only purpose; empty: all purposes.
   std::string purpose{};
 };

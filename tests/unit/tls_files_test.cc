@@ -199,6 +199,16 @@ TEST_CASE("Credentials that are good", "[tls]") {
   CHECK(has((*credentials)->shown(), "there is no " + paths.certificate + " and " + paths.key));
 }
 
+TEST_CASE("A certificate that libvirt may not take is shown with the reason", "[tls]") {
+  TlsWorld world;
+  const TlsPaths paths = tls_paths(world.folder.path(), {}, tunnel::tls_file_exists);
+  const bool only_signs = GENERATE(true, false);
+  world.write_client(world.authority.issue({.only_signs = only_signs}));
+  auto credentials = TlsCredentials::read(paths, ::geteuid());
+  REQUIRE(credentials.ok());
+  CHECK(has((*credentials)->shown(), "lacks digital signature or key encipherment") == only_signs);
+}
+
 TEST_CASE("The CA and the CRL must be there and whole", "[tls]") {
   TlsWorld world;
   const std::string folder = world.folder.path();
