@@ -85,8 +85,8 @@ struct Config {
   [[nodiscard]] const Target* find(std::string_view name) const;
 };
 
-// What is wrong with the path of a socket, as [[listen]] takes it; nothing: it is one. Its length is
-// another matter where %t stands for something.
+// What is wrong with the path of a socket, as [[listen]] takes it; nothing: it is one. Its length
+// is another matter where %t stands for something.
 std::optional<std::string> wrong_socket_path(std::string_view path);
 
 // Larger files are refused unread.

@@ -41,7 +41,7 @@ bool opens(const Target& target, const Uri& local) {
          path_meant(opened->driver, opened->path) == path_meant(local.driver, local.path);
 }
 
-// Whether two URIs lead to the same place, which of the parameters only name= can change.
+// Whether two URIs have the same driver, transport, user, host, port and path, each as it is meant.
 bool same_place(const Uri& a, const Uri& b) {
   const auto transport = transport_of(a);
   if (!transport || transport != transport_of(b)) return false;

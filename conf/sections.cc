@@ -98,8 +98,6 @@ std::vector<const Node*> tables(Reader& reader, const Node& node, std::string_vi
   return found;
 }
 
-// [[listen]]
-
 std::optional<mode_t> mode_of(std::string_view text) {
   const bool octal =
       std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c < '8'; });
@@ -160,8 +158,6 @@ void read_socket(Reader& reader, const Node& table, ConfigDraft& draft) {
   }
   draft.listen.push_back(std::move(out));
 }
-
-// [targets]
 
 constexpr std::string_view kTargetWanted = "a URI in quotes, or a table { uri = \"...\" }";
 
@@ -225,8 +221,6 @@ void read_target(Reader& reader, const Node& node, const Environment& environmen
   target.place = reader.place(node.key_position);
   draft.targets.push_back(std::move(target));
 }
-
-// [policy]
 
 constexpr std::string_view kListWanted = "a list of texts";
 

@@ -13,7 +13,6 @@ namespace proxy {
 using policy::ErrorCode;
 using policy::ErrorDomain;
 using policy::EventCall;
-using policy::EventFamily;
 using policy::EventKind;
 using policy::Fault;
 using policy::Frame;

@@ -1,3 +1,6 @@
+#include <cstdio>
+#include <exception>
+
 #include <CLI/CLI.hpp>
 
 #include "proxy/log.h"
@@ -26,8 +29,6 @@ int run(int argc, char** argv) {
   command->add_option("--target", serve.targets, "A target besides")->type_name("NAME=URI");
   command->add_flag("--check", serve.check, "Report every mistake in the configuration, and end");
 
-  // The one place outside of conf/ where something throws: CLI11 has no other way to say what is
-  // wrong.
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -39,4 +40,12 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return run(argc, argv); }
+// The one place where something may throw: CLI11 has no other way to say what is wrong.
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "virtgate: %s\n", error.what());
+    return kUsedWrongly;
+  }
+}

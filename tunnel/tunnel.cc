@@ -75,15 +75,14 @@ std::unique_ptr<Tunnel> ext_tunnel(io::Loop& loop, const Target& target, Notes n
   });
 }
 
-std::unique_ptr<Tunnel> tls_tunnel(io::Loop& loop, Target target, Notes notes) {
+std::unique_ptr<Tunnel> tls_tunnel(io::Loop& loop, const Target& target, Notes notes) {
   auto below = [&loop, target] { return tcp_stream(loop, target); };
-  return make_tls_tunnel(loop.clock(), std::move(target), tls_places(), std::move(below),
-                         std::move(notes));
+  return make_tls_tunnel(loop.clock(), target, tls_places(), std::move(below), std::move(notes));
 }
 
 }  // namespace
 
-std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, Target target, Notes notes) {
+std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes notes) {
   switch (target.transport) {
     case Transport::unix:
       return unix_tunnel(loop, target);
@@ -92,7 +91,7 @@ std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, Target target, Notes notes) 
     case Transport::ext:
       return ext_tunnel(loop, target, std::move(notes));
     case Transport::tls:
-      return tls_tunnel(loop, std::move(target), std::move(notes));
+      return tls_tunnel(loop, target, std::move(notes));
     case Transport::ssh:
       return refused(loop, "this virtgate was built without ssh");
   }

@@ -24,6 +24,7 @@ class Recorder:
         self.path = path
         self.peak = 0
         self.accepted = 0
+        self.deadly: int | None = None  # a procedure whose call ends its connection
         self._daemon = daemon
         self._said: list[Said] = []
         self._pairs: dict[int, tuple[socket.socket, socket.socket]] = {}
@@ -56,10 +57,6 @@ class Recorder:
         with self._lock:
             self._said.clear()
 
-    def connections(self) -> int:
-        with self._lock:
-            return len(self._pairs)
-
     def hold(self) -> None:
         """From now on nothing of the daemon's reaches the gate."""
         self._flows.clear()
@@ -68,13 +65,18 @@ class Recorder:
         self._flows.set()
 
     def cut(self) -> None:
-        """Ends every connection."""
+        """Ends every connection there is. What is held back is lost, and nothing is held any more."""
         with self._lock:
-            pairs = list(self._pairs.values())
-        for end in (end for pair in pairs for end in pair):
+            ending = dict(self._pairs)
+        for end in (end for pair in ending.values() for end in pair):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-        harness.wait_for("the recorder's connections to end", lambda: self.connections() == 0)
+        self.release()
+        harness.wait_for("the connections to end", lambda: not ending.keys() & self._numbers())
+
+    def _numbers(self) -> set[int]:
+        with self._lock:
+            return set(self._pairs)
 
     def close(self) -> None:
         self.release()
@@ -133,6 +135,8 @@ class Recorder:
                 frames = list(raw.frames_of(pending))
                 with self._lock:
                     self._said += [Said(number, upward, one) for one in frames]
+                if upward and any(one.procedure == self.deadly for one in frames):
+                    break
                 if not upward:
                     self._flows.wait()
                 sink.sendall(data)

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -5,6 +6,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -59,16 +61,19 @@ int connected(const std::string& name) {
   return -1;
 }
 
-// Closes what it accepts unless told to keep it.
+void poll_in(int fd) {
+  pollfd wait{fd, POLLIN, 0};
+  poll(&wait, 1, 10000);
+}
+
 struct Door final : tunnel::io::ListenerOwner {
   void on_accept(std::unique_ptr<Stream> stream, const Peer& peer) override {
     peers.push_back(peer);
-    if (keep) streams.push_back(std::move(stream));
+    streams.push_back(std::move(stream));
     if (then) then();
   }
   void on_accept_failed(const std::string& text) override { failures.push_back(text); }
 
-  bool keep = true;
   std::function<void()> then;
   std::vector<Peer> peers;
   std::vector<std::unique_ptr<Stream>> streams;
@@ -219,56 +224,91 @@ TEST_CASE("a listening socket from outside is used, and its file left alone") {
   CHECK(!LocalSocket::adopt(-1).ok());
 }
 
-TEST_CASE("a client comes with who it is") {
-  const TemporaryFolder folder;
-  Loop loop;
-  Door door;
-  const Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
-  const pid_t child = fork();
-  if (child == 0) {
-    const std::array<gid_t, 2> groups{4321, 4322};
-    const bool root = getuid() == 0;
-    if (root && (setgroups(groups.size(), groups.data()) != 0 || setgid(1234) != 0)) _exit(1);
-    const int fd = connected(folder / "sock");
-    char byte = 0;
-    _exit(fd >= 0 && read(fd, &byte, 1) <= 0 ? 0 : 2);
+// In a child: connects as somebody in `count` groups from 5000 on, if it may choose, and stays.
+[[noreturn]] void be_client(const std::string& path, gid_t count) {
+  std::vector<gid_t> groups;
+  for (gid_t g = 5000; g < 5000 + count; ++g) groups.push_back(g);
+  if (getuid() == 0 && (setgroups(groups.size(), groups.data()) != 0 || setgid(1234) != 0)) {
+    _exit(1);
   }
-  run_until(loop, [&] { return door.peers.size() == 1; });
-  const Peer& peer = door.peers[0];
-  CHECK(peer.uid == getuid());
-  CHECK(peer.pid == child);
-  if (getuid() == 0) {
-    CHECK(peer.gid == 1234);
-    CHECK(peer.in_group(1234));
-    CHECK(peer.in_group(4321));
-    CHECK(peer.in_group(4322));
-    CHECK(!peer.in_group(4323));
-    CHECK(!peer.in_group(0));
-  } else {
-    CHECK(peer.in_group(getgid()));
-  }
-  door.streams.clear();
-  kill(child, SIGKILL);
-  waitpid(child, nullptr, 0);
+  const int fd = connected(path);
+  char byte = 0;
+  if (fd >= 0) poll_in(fd);
+  _exit(fd >= 0 && read(fd, &byte, 1) <= 0 ? 0 : 2);
 }
 
-TEST_CASE("a client may be in very many groups") {
-  if (getuid() != 0) return;
+TEST_CASE("a client comes with who it is, however many groups it is in") {
+  const gid_t count = GENERATE(gid_t{2}, gid_t{1000});
   const TemporaryFolder folder;
   Loop loop;
   Door door;
   const Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
   const pid_t child = fork();
-  if (child == 0) {
-    std::vector<gid_t> groups;
-    for (gid_t g = 5000; g < 6000; ++g) groups.push_back(g);
-    if (setgroups(groups.size(), groups.data()) != 0) _exit(1);
-    _exit(connected(folder / "sock") >= 0 ? 0 : 2);
-  }
+  if (child == 0) be_client(folder / "sock", count);
   run_until(loop, [&] { return door.peers.size() == 1; });
-  CHECK(door.peers[0].groups.size() == 1000);
-  CHECK(door.peers[0].in_group(5999));
-  waitpid(child, nullptr, 0);
+  const bool chosen = getuid() == 0;
+  const Peer& peer = door.peers[0];
+  CHECK(peer.uid == getuid());
+  CHECK(peer.gid == (chosen ? 1234 : getgid()));
+  CHECK(peer.pid == child);
+  CHECK(peer.in_group(peer.gid));
+  for (gid_t g = 5000; g < 5000 + count; ++g) {
+    if (peer.in_group(g) != chosen) FAIL_CHECK(g);
+  }
+  CHECK(!peer.in_group(5000 + count));
+  door.streams.clear();
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+
+// Each of many that start at the same time on the same stale file; says through its exit status
+// whether it got the path, and holds it until all have tried.
+[[noreturn]] void contend(const std::string& path, int start, int done) {
+  char byte = 0;
+  if (read(start, &byte, 1) != 0) _exit(3);
+  const auto socket = LocalSocket::bind({path, 0600, {}});
+  const bool won = socket.ok() && connected(path) >= 0;
+  const bool clear = socket.ok() || socket.error().ends_with("someone already listens there");
+  if (write(done, won ? "w" : "l", 1) != 1) _exit(4);
+  while (read(done, &byte, 1) > 0) {
+  }
+  _exit(clear ? 0 : 5);
+}
+
+TEST_CASE("of many that start at once on a stale socket exactly one gets it") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "sock";
+  for (int round = 0; round < 5; ++round) {
+    close(unix_server(path, 5));
+    std::array<int, 2> start{};
+    std::array<int, 2> done{};
+    REQUIRE(pipe2(start.data(), O_CLOEXEC) == 0);
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, done.data()) == 0);
+    std::vector<pid_t> children;
+    for (int i = 0; i < 8; ++i) {
+      children.push_back(fork());
+      if (children.back() != 0) continue;
+      close(start[1]);
+      close(done[0]);
+      contend(path, start[0], done[1]);
+    }
+    close(start[0]);
+    close(start[1]);
+    close(done[1]);
+    std::string outcome;
+    char byte = 0;
+    while (outcome.size() < children.size() && read(done[0], &byte, 1) == 1) outcome += byte;
+    close(done[0]);
+    CHECK(std::count(outcome.begin(), outcome.end(), 'w') == 1);
+    CHECK(outcome.size() == children.size());
+    for (const pid_t child : children) {
+      int status = -1;
+      REQUIRE(waitpid(child, &status, 0) == child);
+      CHECK(status == 0);
+    }
+    unlink(path.c_str());
+  }
 }
 
 TEST_CASE("an accepted stream carries bytes, and outlives its listener") {

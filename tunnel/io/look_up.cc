@@ -90,7 +90,7 @@ void LookUp::finish(Answer answer) {
   done(std::move(answer));
 }
 
-void LookUp::fail(Reason::Kind kind, std::string text) {
+void LookUp::fail(Reason::Kind kind, const std::string& text) {
   finish(base::Failure{Reason{kind, Stage::look_up, host_.substr(0, kLongestName) + ": " + text}});
 }
 

@@ -35,7 +35,7 @@ class LookUp {
   struct Request;
   void give_up();
   void finish(Answer answer);
-  void fail(Reason::Kind kind, std::string text);
+  void fail(Reason::Kind kind, const std::string& text);
 
   Loop& loop_;
   std::string host_;

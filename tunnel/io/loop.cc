@@ -12,7 +12,7 @@
 namespace tunnel::io {
 namespace {
 
-constexpr std::size_t kReadBuffer = 64 * 1024;
+constexpr std::size_t kReadBuffer = std::size_t{64} * 1024;
 
 struct Tasks final : Task {
   void run_soon() override {}
