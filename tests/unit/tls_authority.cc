@@ -113,9 +113,9 @@ struct Signer {
 
 void set_serial(mbedtls_x509write_cert* writer, unsigned serial) {
 #if MBEDTLS_VERSION_MAJOR >= 3
-  std::array<unsigned char, 2> raw = {static_cast<unsigned char>(serial >> 8),
-                                      static_cast<unsigned char>(serial & 255)};
-  CHECK(mbedtls_x509write_crt_set_serial_raw(writer, raw.data(), raw.size()) == 0);
+  CHECK(serial < 128);
+  auto raw = static_cast<unsigned char>(serial);
+  CHECK(mbedtls_x509write_crt_set_serial_raw(writer, &raw, 1) == 0);
 #else
   mbedtls_mpi number;
   mbedtls_mpi_init(&number);
@@ -169,7 +169,7 @@ struct Authority::State {
   Key key;
   std::string subject;
   std::string certificate;
-  unsigned last_serial = 100;
+  unsigned last_serial = 1;
 };
 
 Authority::Authority(std::unique_ptr<State> state) : state_(std::move(state)) {}

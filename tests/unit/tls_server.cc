@@ -55,10 +55,9 @@ TlsServer::State::State(const Options& with) : options(with) {
   CHECK(mbedtls_ssl_config_defaults(&config, MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_TRANSPORT_STREAM,
                                     MBEDTLS_SSL_PRESET_DEFAULT) == 0);
   tunnel::tls_require_1_2(&config);
-#if MBEDTLS_VERSION_MAJOR < 3
-  if (options.only_tls_1_1) {
-    mbedtls_ssl_conf_min_version(&config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_1);
-    mbedtls_ssl_conf_max_version(&config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_2);
+#if MBEDTLS_VERSION_MAJOR >= 3
+  if (options.only_tls_1_2) {
+    mbedtls_ssl_conf_max_tls_version(&config, MBEDTLS_SSL_VERSION_TLS1_2);
   }
 #endif
   mbedtls_ssl_conf_rng(&config, tunnel::tls_random, nullptr);

@@ -19,7 +19,7 @@ class TlsServer {
     bool require_certificate = false;  // in the handshake; else the certificate is only asked for
     bool send_confirmation = true;
     std::uint8_t confirmation = 1;
-    bool only_tls_1_1 = false;
+    bool only_tls_1_2 = false;
   };
 
   explicit TlsServer(const Options& options);
