@@ -103,7 +103,10 @@ void Builder::add_folder(const std::string& folder) {
   }
   if (errno != 0) unreadable(folder, "cannot be read: " + std::generic_category().message(errno));
   std::sort(names.begin(), names.end());
-  for (const std::string& name : names) add_file(folder + '/' + name);
+  for (const std::string& name : names) {
+    std::string path = folder;
+    add_file(path.append("/").append(name));
+  }
 }
 
 bool Builder::target_exists(std::string_view pattern) const {
