@@ -1,0 +1,13 @@
+// What a tunnel has to tell the operator although the stream goes on, such as a check that the
+// configuration lets fail. One sentence a call, foreign text in it already made printable. May be
+// empty: then nobody listens.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace tunnel {
+
+using Notes = std::function<void(const std::string& note)>;
+
+}  // namespace tunnel
