@@ -17,10 +17,12 @@ ifeq ($(SANITIZE),1)
 BUILD := build/sanitize
 MODE_FLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 MODE_LDFLAGS := -fsanitize=address,undefined
+TEST_FLAGS := $(subst -O1,-O0,$(MODE_FLAGS))
 else
 BUILD := build
 MODE_FLAGS := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection
 MODE_LDFLAGS := -Wl,-z,relro,-z,now
+TEST_FLAGS := -O0 -g
 endif
 
 # Distributions turn this on for the machines they know; a compiler of tomorrow must not break a build.
@@ -71,6 +73,10 @@ deps:
 $(BUILD)/obj/%.o: %.cc
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# Catch2 is what takes the time in tests, and its own code needs neither optimising nor checking.
+$(BUILD)/obj/tests/unit/%.o: MODE_FLAGS := $(TEST_FLAGS)
+$(BUILD)/obj/tests/unit/main.o: MODE_FLAGS := -O0
 
 define archive_rule
 $(BUILD)/lib$(1).a: $(call objects,$(filter-out $(main_source),$(call sources,$(1))))

@@ -1,6 +1,7 @@
 // What the configuration says, as values. See virtgate.toml for what each means to a person.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include "conf/environment.h"
 #include "conf/uri.h"
 #include "policy/rules.h"
 #include "tunnel/target.h"
@@ -36,9 +38,8 @@ std::string to_string(const Mistake& mistake);
 struct Listen {
   std::string path;  // a leading @ means the abstract namespace. %t has been expanded
   mode_t mode = 0660;
-  std::optional<gid_t> group;
-  std::string target;  // what a name without a host means on this socket; empty: see DESIGN of
-                       // names in resolve.h
+  std::optional<gid_t> group;  // of the socket file; none: the process's own
+  std::string target;  // what a name without a host means on this socket; empty: see names.h
   Place place;
 };
 
@@ -84,19 +85,30 @@ struct Config {
   [[nodiscard]] const Target* find(std::string_view name) const;
 };
 
+// What is wrong with the path of a socket, as [[listen]] takes it; nothing: it is one. Its length
+// is another matter where %t stands for something.
+std::optional<std::string> wrong_socket_path(std::string_view path);
+
+// Larger files are refused unread.
+inline constexpr std::size_t kLargestConfig = 1U << 20;
+
 struct Loaded {
   Config config;                  // complete only when there are no mistakes
   std::vector<Mistake> mistakes;  // in the order of files and lines
 };
 
 // One text. `file` is for places only.
-Loaded parse_config(std::string_view text, const std::string& file);
+Loaded parse_config(std::string_view text, const std::string& file,
+                    const Environment& environment = process_environment());
 
 // A file, and then each *.toml of the folder `drop_ins` in the order of their names, if that
-// exists. Files that cannot be read are mistakes.
-Loaded load_config(const std::string& file, const std::string& drop_ins);
+// exists. Files that cannot be read are mistakes. A key of [limits] that several files set has the
+// value of the last; rules and open_uris are appended; targets and sockets add up.
+Loaded load_config(const std::string& file, const std::string& drop_ins,
+                   const Environment& environment = process_environment());
 
 // One target from its name and URI, as the table [targets] would make it; for the command line.
-base::Result<Target, Mistake> make_target(std::string_view name, std::string_view uri);
+base::Result<Target, Mistake> make_target(std::string_view name, std::string_view uri,
+                                          const Environment& environment = process_environment());
 
 }  // namespace conf

@@ -2,6 +2,7 @@
 // few rules of libvirt's own.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -36,7 +37,20 @@ struct UriError {
   std::size_t offset = 0;
 };
 
+// A longer text is refused unread.
+inline constexpr std::size_t kLongestUri = 16384;
+
+// Stricter than libvirt in two places: a NUL (%00) is refused everywhere, where libvirt cuts the
+// text there, and brackets hold only what an address or its zone can consist of.
 base::Result<Uri, UriError> parse_uri(std::string_view text);
+
+// Whether a transport takes this parameter for itself, so that it is not part of the name that a
+// daemon sees. All of them are taken, whichever transport it is.
+bool is_transport_parameter(std::string_view name);
+
+// Appends "name=value" to the text of a URI without fragment, with ? or & before it; the value is
+// escaped, the name is not, as in libvirt.
+void append_parameter(std::string& uri, std::string_view name, std::string_view value);
 
 // The name that a libvirt client sends when it opens this URI: name= as it is; empty for driver
 // "remote"; else driver, path, the parameters that no transport takes for itself, and the fragment.

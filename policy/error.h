@@ -37,20 +37,30 @@ enum class ErrorDomain : std::int32_t {
 };
 
 // What a client is told. `text` is for people; it must hold no foreign text that has not been made
-// printable.
+// printable. What libvirt puts before it belongs to the code and is not part of it: a client prints
+// "operation forbidden: TEXT", "internal error: TEXT", and so on, but only TEXT for
+// ErrorCode::rpc and ErrorCode::system_error.
 struct Fault {
   ErrorCode code = ErrorCode::internal_error;
   ErrorDomain domain = ErrorDomain::rpc;
   std::string text;
+  // The text is all of the message already, as that of an error which comes from a daemon.
+  bool whole = false;
 };
 
-// Appends the reply with status error that answers `call`: same program, version, procedure and
-// serial. The text is cut at 4 KiB. str1 and str2 are set as libvirt does it ("operation forbidden:
-// %s" and the rest), so that clients that look at them find what they expect.
+// More of a fault's text than this is cut off, between two characters.
+inline constexpr std::size_t kMaxFaultText = 4096;
+
+// Appends the message with status error that answers `call`: same program, version, procedure and
+// serial. str1 is the format of the code ("operation forbidden: %s") and str2 what stands for its
+// %s, as libvirt has them, so that clients that look at them find what they expect.
+//
+// A stream message is answered by a stream message, which libvirt's clients drop when they know no
+// such stream; a reply that nobody waits for would make them close the connection.
 void append_error_reply(base::Buffer& to, const Header& call, const Fault& fault);
 
-// What a reply with status error says, for logs and for deciding: its code and its message, empty
-// when it is malformed.
+// What a reply with status error says, for logs and for deciding: its code and its message, 0 and
+// empty when it is malformed. The message is the peer's and may hold anything.
 struct RemoteError {
   std::int32_t code = 0;
   std::string text;

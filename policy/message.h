@@ -58,18 +58,25 @@ struct Frame {
   base::Bytes body;  // what follows the header
 };
 
-// Cuts a stream into frames. Frames that lie whole in the bytes given are not copied; what is left
-// over is kept, at most one frame of at most `limit` bytes, and nothing at all between frames.
+// Cuts a stream into frames. Frames that lie whole in the bytes given are not copied; of a frame
+// that has only begun, the bytes that came are kept, and nothing at all between frames. A length
+// that is announced reserves nothing: memory grows with what arrives, to at most one frame of
+// `limit` bytes.
 class FrameReader {
  public:
   explicit FrameReader(std::uint32_t limit = kMaxMessage) : limit_(limit) {}
 
-  // Hands over the bytes that came. They must live until next() has returned nothing.
+  // Hands over the bytes that came. They must live until next() has returned nothing or take_rest()
+  // has been called; only then may more be fed.
   void feed(base::Bytes bytes);
 
   // The next whole frame, or nothing: more bytes are needed, or broken(). The frame's body lives
-  // until the next call of next() or feed().
+  // until the next call of next() or feed(), and no longer than the bytes fed.
   std::optional<Frame> next();
+
+  // What was fed and has not been looked at yet, for whoever wants to go on later: it is forgotten
+  // here and can be fed again.
+  base::Bytes take_rest();
 
   // A length below kHeaderSize or above the limit was announced. It is final; there is no way to
   // find the next frame.
@@ -77,10 +84,18 @@ class FrameReader {
   // The length that was announced by the frame that broke the stream.
   [[nodiscard]] std::uint32_t broken_length() const { return broken_length_; }
 
-  // Bytes kept for the frame that has begun.
+  // Bytes kept for the frame that has begun, or that was handed out last.
   [[nodiscard]] std::size_t held() const { return partial_.size(); }
+  // Memory that is kept for that.
+  [[nodiscard]] std::size_t capacity() const { return partial_.capacity(); }
 
  private:
+  bool length_fits(std::uint32_t length);
+  std::optional<Frame> next_in_rest();
+  std::optional<Frame> finish_partial();
+  bool fill_partial(std::size_t size);
+  void drop_partial();
+
   std::uint32_t limit_;
   bool broken_ = false;
   bool partial_done_ = false;

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "tunnel/io/stream.h"
+#include "tunnel/notes.h"
 #include "tunnel/target.h"
 
 namespace tunnel {
@@ -26,6 +28,10 @@ class Tunnel {
 };
 
 // The loop outlives the tunnel. Nothing is looked up, read or connected before a stream is opened.
-std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, Target target);
+// A target that cannot be reached as it is configured gives streams that close with the reason.
+std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes notes = {});
+
+// Whether bytes to `host` stay on this machine: 127.0.0.0/8, ::1, or the name localhost.
+bool is_loopback(const std::string& host);
 
 }  // namespace tunnel

@@ -35,7 +35,7 @@ void MemoryStream::wake() {
 void MemoryStream::open(tunnel::io::StreamOwner& owner) {
   CHECK(owner_ == nullptr && !opened_);
   owner_ = &owner;
-  if (!held_) wake();
+  if (!held_ || closing_) wake();
 }
 
 void MemoryStream::release_open() {
@@ -78,11 +78,13 @@ void MemoryStream::turn() {
   }
   if (!closing_) take_from_peer();
   if (!closing_) return;
+  timer_.stop();
   if (peer_ != nullptr) {
     peer_->peer_ = nullptr;
     peer_->wake();
     peer_ = nullptr;
   }
+  timer_.stop();
   tunnel::io::StreamOwner* owner = std::exchange(owner_, nullptr);
   const Reason reason = reason_;
   owner->on_closed(reason);

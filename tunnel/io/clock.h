@@ -34,6 +34,10 @@ class Clock {
   // timer that restarts itself cannot keep the caller here.
   void advance(Milliseconds to);
 
+  // Moves time forward to `to` (never back) and fires nothing: what is due by then waits for
+  // advance().
+  void set(Milliseconds to) { now_ = to > now_ ? to : now_; }
+
  private:
   friend class Timer;
   using Entry = std::pair<std::pair<Milliseconds, std::uint64_t>, Timer*>;

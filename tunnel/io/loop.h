@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 
 #include "tunnel/io/clock.h"
 
@@ -10,10 +11,32 @@ struct uv_loop_s;
 
 namespace tunnel::io {
 
+// Something that an object of this folder does once, from the loop, before the loop next waits for
+// the system. Destroying it takes it off the list. This is how a stream speaks to its owner outside
+// of the owner's calls, and how all that is written in one turn leaves as one.
+class Task {
+ public:
+  Task() = default;
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+  virtual ~Task() { unlink(); }
+  virtual void run_soon() = 0;
+
+ private:
+  friend class Loop;
+  void unlink();
+
+  // A ring; alone in it when nothing is to be done.
+  Task* next_ = this;
+  Task* previous_ = this;
+};
+
 class Loop {
  public:
+  // The process must ignore SIGPIPE, or the first write to a peer that has gone ends it.
   Loop();
-  // Everything that was made on the loop must have been closed and destroyed.
+  // Everything that was made on the loop must have been closed and destroyed. Waits for look-ups
+  // that were given up while the system was busy with them, since they cannot be interrupted.
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -21,7 +44,8 @@ class Loop {
   // Its now() is taken anew each time the loop wakes.
   Clock& clock();
 
-  // Runs until stop() has been called, or nothing is left that could happen.
+  // Runs until stop() has been called, or nothing is left that could happen (a signal does not
+  // count). It may be called again.
   void run();
   void stop();
 
@@ -30,6 +54,13 @@ class Loop {
 
   // For the other files of this folder.
   uv_loop_s* raw();
+  // No more than one run for each call, however often it is asked for.
+  void soon(Task& task);
+  // Each callback of libuv begins with this, so that the clock is right in it.
+  void touch();
+  // Where reads land before they are passed on: one for all streams, so that an idle one holds
+  // none.
+  std::span<char> read_buffer();
 
  private:
   struct State;

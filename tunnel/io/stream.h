@@ -75,8 +75,8 @@ class Stream {
  public:
   // Whoever writes should stop at the source when queued() is above the high mark, and go on in
   // on_drain().
-  static constexpr std::size_t kHighMark = 256 * 1024;
-  static constexpr std::size_t kLowMark = 64 * 1024;
+  static constexpr std::size_t kHighMark = std::size_t{256} * 1024;
+  static constexpr std::size_t kLowMark = std::size_t{64} * 1024;
 
   Stream() = default;
   Stream(const Stream&) = delete;

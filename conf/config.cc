@@ -1,0 +1,232 @@
+#include "conf/config.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <system_error>
+#include <tuple>
+#include <utility>
+
+#include <dirent.h>
+
+#include "base/text.h"
+#include "conf/document.h"
+#include "conf/file.h"
+#include "conf/reader.h"
+#include "conf/sections.h"
+#include "conf/target.h"
+#include "conf/text.h"
+
+namespace conf {
+namespace {
+
+// Takes file by file, and holds the parts against each other at the end.
+class Builder {
+ public:
+  explicit Builder(const Environment& environment) : environment_(environment) {}
+
+  void add_text(std::string_view text, const std::string& file);
+  void add_file(const std::string& file);
+  void add_folder(const std::string& folder);
+  Loaded finish();
+
+ private:
+  void mistake(Place place, std::string text) {
+    loaded_.mistakes.push_back({std::move(place), std::move(text)});
+  }
+  void unreadable(const std::string& file, std::string text);
+  void add_socket(const ListenDraft& draft, const std::string& path, const std::string& target);
+  void expand_sockets();
+  void check_presence();
+  void check_references();
+  void sort_mistakes();
+  [[nodiscard]] bool target_exists(std::string_view pattern) const;
+
+  const Environment& environment_;
+  ConfigDraft draft_;
+  Loaded loaded_;
+  std::vector<std::string> files_;  // in the order in which they came
+  bool listen_seen_ = false;
+  bool whole_ = true;  // every file has been read to its end
+};
+
+void Builder::add_text(std::string_view text, const std::string& file) {
+  static constexpr std::array<std::string_view, 4> kSections = {"listen", "targets", "policy",
+                                                                "limits"};
+  files_.push_back(file);
+  Reader reader(file, loaded_.mistakes);
+  const auto document = parse_document(text);
+  if (!document) {
+    reader.mistake(document.error().position, document.error().text);
+    whole_ = false;
+    return;
+  }
+  reader.expect_keys(*document, "the file", kSections);
+  if (const Node* node = document->find("listen")) {
+    listen_seen_ = listen_seen_ || node->kind != Kind::array || !node->children.empty();
+    read_listen(reader, *node, draft_);
+  }
+  if (const Node* node = document->find("targets")) {
+    read_targets(reader, *node, environment_, draft_);
+  }
+  if (const Node* node = document->find("policy")) read_policy(reader, *node, draft_);
+  if (const Node* node = document->find("limits")) read_limits(reader, *node, draft_);
+}
+
+void Builder::unreadable(const std::string& file, std::string text) {
+  files_.push_back(file);
+  mistake({file}, std::move(text));
+  whole_ = false;
+}
+
+void Builder::add_file(const std::string& file) {
+  const auto text = read_file(file, kLargestConfig);
+  if (text) {
+    add_text(*text, file);
+  } else {
+    unreadable(file, text.error().text);
+  }
+}
+
+void Builder::add_folder(const std::string& folder) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(opendir(folder.c_str()), closedir);
+  if (stream == nullptr) {
+    if (errno == ENOENT) return;
+    return unreadable(folder, "cannot be read: " + std::generic_category().message(errno));
+  }
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = readdir(stream.get())) {
+    const std::string_view name = static_cast<const char*>(entry->d_name);
+    if (name.ends_with(".toml") && name[0] != '.') names.emplace_back(name);
+  }
+  if (errno != 0) unreadable(folder, "cannot be read: " + std::generic_category().message(errno));
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    std::string path = folder;
+    add_file(path.append("/").append(name));
+  }
+}
+
+bool Builder::target_exists(std::string_view pattern) const {
+  return std::any_of(draft_.target_names.begin(), draft_.target_names.end(),
+                     [&](const Placed& name) { return matches(pattern, name.text); });
+}
+
+void Builder::add_socket(const ListenDraft& draft, const std::string& path,
+                         const std::string& target) {
+  if (path.size() > kLongestSocketPath) {
+    mistake(draft.path_place, "the path " + quoted(path) + " has " + std::to_string(path.size()) +
+                                  " bytes; a socket's path can have " +
+                                  std::to_string(kLongestSocketPath));
+    return;
+  }
+  for (const Listen& other : loaded_.config.listen) {
+    if (other.path != path) continue;
+    mistake(draft.path_place, "there is a socket " + quoted(path) + " already, in " +
+                                  other.place.file + " line " + std::to_string(other.place.line));
+    return;
+  }
+  Listen& listen = loaded_.config.listen.emplace_back(draft.listen);
+  listen.path = path;
+  listen.target = target;
+}
+
+void Builder::expand_sockets() {
+  for (const ListenDraft& draft : draft_.listen) {
+    const std::string& path = draft.listen.path;
+    if (path.find("%t") == std::string::npos) {
+      add_socket(draft, path, draft.listen.target);
+      continue;
+    }
+    for (const Placed& name : draft_.target_names) {
+      std::string expanded = path;
+      for (std::size_t at = 0; (at = expanded.find("%t", at)) != std::string::npos;
+           at += name.text.size()) {
+        expanded.replace(at, 2, name.text);
+      }
+      add_socket(draft, expanded, name.text);
+    }
+  }
+}
+
+// A file that could not be read may be the one that has what is missing.
+void Builder::check_presence() {
+  const Place whole{files_.empty() ? std::string() : files_.front()};
+  if (!whole_) return;
+  if (draft_.target_names.empty()) mistake(whole, "there is no target");
+  if (!listen_seen_) mistake(whole, "there is no [[listen]]");
+}
+
+void Builder::check_references() {
+  if (!whole_) return;
+  for (const ListenDraft& draft : draft_.listen) {
+    const std::string& target = draft.listen.target;
+    if (target.empty() || (target.find('*') == std::string::npos && target_exists(target))) {
+      continue;
+    }
+    mistake(draft.target_place, "there is no target " + quoted(target));
+  }
+  for (const Placed& pattern : draft_.rule_targets) {
+    if (target_exists(pattern.text)) continue;
+    mistake(pattern.place, pattern.text.find('*') == std::string::npos
+                               ? "there is no target " + quoted(pattern.text)
+                               : "no target's name is like " + quoted(pattern.text));
+  }
+}
+
+void Builder::sort_mistakes() {
+  const auto key = [&](const Mistake& mistake) {
+    const auto file = std::find(files_.begin(), files_.end(), mistake.place.file);
+    return std::tuple(file - files_.begin(), mistake.place.line, mistake.place.column);
+  };
+  std::stable_sort(loaded_.mistakes.begin(), loaded_.mistakes.end(),
+                   [&](const Mistake& a, const Mistake& b) { return key(a) < key(b); });
+}
+
+Loaded Builder::finish() {
+  check_presence();
+  check_references();
+  expand_sockets();
+  sort_mistakes();
+  loaded_.config.targets = std::move(draft_.targets);
+  loaded_.config.rules = std::move(draft_.rules);
+  loaded_.config.limits = draft_.limits;
+  return std::move(loaded_);
+}
+
+}  // namespace
+
+std::string to_string(const Mistake& mistake) {
+  const auto& [file, line, column] = mistake.place;
+  std::string out;
+  if (!file.empty()) out += base::printable(file) + ':';
+  if (line != 0) out += std::to_string(line) + ':';
+  if (column != 0) out += std::to_string(column) + ':';
+  return out.empty() ? mistake.text : out + ' ' + mistake.text;
+}
+
+const Target* Config::find(std::string_view name) const {
+  for (const Target& target : targets) {
+    if (target.name == name) return &target;
+  }
+  return nullptr;
+}
+
+Loaded parse_config(std::string_view text, const std::string& file,
+                    const Environment& environment) {
+  Builder builder(environment);
+  builder.add_text(text, file);
+  return builder.finish();
+}
+
+Loaded load_config(const std::string& file, const std::string& drop_ins,
+                   const Environment& environment) {
+  Builder builder(environment);
+  builder.add_file(file);
+  if (!drop_ins.empty()) builder.add_folder(drop_ins);
+  return builder.finish();
+}
+
+}  // namespace conf

@@ -1,0 +1,37 @@
+#include "conf/environment.h"
+
+#include <array>
+#include <cstdlib>
+
+#include <pwd.h>
+#include <unistd.h>
+
+namespace conf {
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+std::string home_of(uid_t uid) {
+  std::array<char, 16384> buffer{};
+  passwd entry{};
+  passwd* found = nullptr;
+  if (getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) != 0) return {};
+  return found == nullptr ? std::string() : std::string(found->pw_dir);
+}
+
+}  // namespace
+
+Environment process_environment() {
+  Environment environment;
+  environment.uid = geteuid();
+  environment.runtime_directory = variable("XDG_RUNTIME_DIR");
+  environment.config_home = variable("XDG_CONFIG_HOME");
+  environment.home = variable("HOME");
+  if (environment.home.empty()) environment.home = home_of(environment.uid);
+  return environment;
+}
+
+}  // namespace conf

@@ -1,0 +1,27 @@
+// What of the process decides which files and sockets libvirt's rules mean. A value, so that the
+// rules can be tested for any user.
+#pragma once
+
+#include <string>
+
+#include <sys/types.h>
+
+namespace conf {
+
+struct Environment {
+  uid_t uid = 0;                  // the effective one
+  std::string runtime_directory;  // XDG_RUNTIME_DIR; empty: unset
+  std::string config_home;        // XDG_CONFIG_HOME; empty: unset
+  std::string home;
+  std::string system_folder = "/etc/libvirt";  // of root's libvirt.conf
+
+  // remote_mode and remote_proxy of libvirt.conf: what mode= and proxy= are when a URI has none.
+  // Empty: "auto".
+  std::string remote_mode;
+  std::string remote_proxy;
+};
+
+// Of this process, without anything of libvirt.conf.
+Environment process_environment();
+
+}  // namespace conf

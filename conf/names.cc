@@ -1,0 +1,180 @@
+#include "conf/names.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "conf/target.h"
+#include "conf/text.h"
+#include "conf/uri.h"
+
+namespace conf {
+namespace {
+
+using Answer = base::Result<Meaning, std::string>;
+
+constexpr std::size_t kShownTargets = 10;
+
+// Driver and path of what a target opens: those of name= where it has one.
+struct Opened {
+  std::string driver;
+  std::string path;
+};
+
+// The driver takes both, and `xen` alone means the longer.
+std::string_view path_meant(std::string_view driver, std::string_view path) {
+  return driver == "xen" && path == "/" ? "/system" : path;
+}
+
+std::optional<Opened> opened_by(const Target& target) {
+  if (!target.parsed.parameter("name")) {
+    if (target.parsed.driver == "remote") return std::nullopt;
+    return Opened{target.parsed.driver, target.parsed.path};
+  }
+  auto parsed = parse_uri(target.connect_name);
+  if (!parsed) return std::nullopt;
+  return Opened{parsed->driver, parsed->path};
+}
+
+bool opens(const Target& target, const Uri& local) {
+  const auto opened = opened_by(target);
+  return opened && opened->driver == local.driver &&
+         path_meant(opened->driver, opened->path) == path_meant(local.driver, local.path);
+}
+
+// Whether two URIs have the same driver, transport, user, host, port and path, each as it is meant.
+bool same_place(const Uri& a, const Uri& b) {
+  const auto transport = transport_of(a);
+  if (!transport || transport != transport_of(b)) return false;
+  const bool users = *transport != tunnel::Transport::ssh || a.user == b.user;
+  const auto host = [](const Uri& uri) {
+    return uri.host.empty() ? std::string_view("localhost") : std::string_view(uri.host);
+  };
+  return users && a.driver == b.driver && same_ignoring_case(host(a), host(b)) &&
+         port_of(a, *transport) == port_of(b, *transport) &&
+         path_meant(a.driver, a.path) == path_meant(b.driver, b.path);
+}
+
+// The first parameter with which `asked` wants another way than `own` goes.
+std::optional<std::string> other_way(const Uri& asked, const Uri& own) {
+  for (const auto& [name, value] : asked.parameters) {
+    if (is_transport_parameter(name) && asked.parameter(name) != own.parameter(name)) return name;
+  }
+  return std::nullopt;
+}
+
+bool is_xen(std::string_view name) { return same_ignoring_case(name, "xen") || name == "xen://"; }
+
+class LookUp {
+ public:
+  LookUp(const Config& config, const Listen& listen, const LibvirtConf& libvirt)
+      : config_(config), listen_(listen), libvirt_(libvirt) {}
+
+  Answer of(std::optional<std::string_view> name);
+
+ private:
+  Answer of_nothing();
+  Answer of_text(std::string_view name);
+  Answer of_uri(std::string_view text, const std::string& how);
+  template <typename Means>
+  Answer first_that(std::string_view text, const Uri& uri, const std::string& how, Means means);
+  [[nodiscard]] std::string understood() const;
+  [[nodiscard]] Answer refuse(std::string_view name, const std::string& why) const {
+    return base::Failure{quoted(name) + ' ' + why + "; " + understood()};
+  }
+
+  const Config& config_;
+  const Listen& listen_;
+  const LibvirtConf& libvirt_;
+};
+
+Answer LookUp::of(std::optional<std::string_view> name) {
+  if (!name || name->empty()) return of_nothing();
+  if (name->size() > kLongestName) {
+    return base::Failure{"a name of " + std::to_string(name->size()) + " bytes is too long; " +
+                         understood()};
+  }
+  return of_text(*name);
+}
+
+Answer LookUp::of_nothing() {
+  if (!listen_.target.empty()) {
+    return Meaning{{listen_.target}, "the target of this socket"};
+  }
+  if (libvirt_.uri_default && !libvirt_.uri_default->empty()) {
+    Answer answer = of_text(*libvirt_.uri_default);
+    if (!answer) return base::Failure{"uri_default of libvirt.conf: " + answer.error()};
+    answer->reason = "uri_default of libvirt.conf, " + answer->reason;
+    return answer;
+  }
+  if (config_.targets.empty()) return base::Failure{std::string("there is no target")};
+  Meaning meaning{{}, "each target in turn"};
+  for (const Target& target : config_.targets) meaning.targets.push_back(target.name);
+  return meaning;
+}
+
+Answer LookUp::of_text(std::string_view name) {
+  if (config_.find(name) != nullptr) return Meaning{{std::string(name)}, "the name of a target"};
+  if (is_xen(name)) return of_uri("xen:///system", "");
+  const auto alias = find_alias(libvirt_, name);
+  if (!alias) return base::Failure{alias.error()};
+  if (!alias->has_value()) return of_uri(name, "");
+  const std::string& value = **alias;
+  const std::string how = "alias " + quoted(name) + " of libvirt.conf for " + quoted(value) + ", ";
+  if (config_.find(value) != nullptr) return Meaning{{value}, how + "the name of a target"};
+  return of_uri(value, how);
+}
+
+Answer LookUp::of_uri(std::string_view text, const std::string& how) {
+  const auto uri = parse_uri(text);
+  if (!uri) return refuse(text, "is neither the name of a target nor a URI");
+  const auto transport = transport_of(*uri);
+  if (!transport) return refuse(text, "names a transport that does not exist");
+  if (*transport == tunnel::Transport::unix && uri->host.empty()) {
+    return first_that(text, *uri, how + "the first target with this driver and path",
+                      [&](const Target& target) { return opens(target, *uri); });
+  }
+  return first_that(text, *uri, how + "the target with this URI",
+                    [&](const Target& target) { return same_place(target.parsed, *uri); });
+}
+
+template <typename Means>
+Answer LookUp::first_that(std::string_view text, const Uri& uri, const std::string& how,
+                          Means means) {
+  std::optional<std::string> refused;
+  const auto take = [&](const Target& target) {
+    if (!means(target)) return false;
+    const auto other = other_way(uri, target.parsed);
+    if (other && !refused) refused = other;
+    return !other;
+  };
+  const Target* own = config_.find(listen_.target);
+  if (own != nullptr && take(*own)) return Meaning{{own->name}, how};
+  const auto found = std::find_if(config_.targets.begin(), config_.targets.end(), take);
+  if (found != config_.targets.end()) return Meaning{{found->name}, how};
+  if (refused) {
+    return refuse(text, "asks with " + quoted(*refused) +
+                            " for another way to the daemon than the gate takes");
+  }
+  return refuse(text, "is the URI of no target");
+}
+
+std::string LookUp::understood() const {
+  std::string out = "targets are ";
+  if (config_.targets.empty()) return "there are no targets";
+  for (std::size_t i = 0; i < std::min(config_.targets.size(), kShownTargets); ++i) {
+    out += (i == 0 ? "" : ", ") + config_.targets[i].name;
+  }
+  if (config_.targets.size() > kShownTargets) {
+    out += " and " + std::to_string(config_.targets.size() - kShownTargets) + " more";
+  }
+  return out + "; a driver and path that one of them has, or its whole URI, is understood too";
+}
+
+}  // namespace
+
+Answer meaning_of(std::optional<std::string_view> name, const Config& config, const Listen& listen,
+                  const LibvirtConf& libvirt) {
+  return LookUp(config, listen, libvirt).of(name);
+}
+
+}  // namespace conf

@@ -1,0 +1,49 @@
+// What a client's open names. The text is a client's and hostile: it chooses among the targets of
+// the configuration, and nothing of it goes any further.
+//
+// The order in which a name is looked up:
+//  1. the name of a target;
+//  2. `xen` in any case and `xen://`, which are xen:///system, as in libvirt;
+//  3. an alias of libvirt.conf, once; its value is looked up by 1, 4 and 5;
+//  4. a local form, driver:///path: the first target that opens the same driver and path, the
+//     socket's own target before all others. xen:/// and xen:///system are the same;
+//  5. a URI with a host: the first target whose URI has the same driver, transport, user, host,
+//     port and path.
+// No name, or an empty one: the socket's own target; else uri_default of libvirt.conf, looked up as
+// above; else every target in turn.
+//
+// Parameters. Those that a daemon would see (and the fragment) say nothing about which target is
+// meant and are ignored; the target's own are sent on. Those that a transport takes for itself
+// (socket=, command=, keyfile=, ...) ask for another way to the daemon: a target is only meant when
+// its own URI has the same value for each of them, and else the name is refused.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "conf/config.h"
+#include "conf/libvirt_conf.h"
+
+namespace conf {
+
+// A longer name is refused unread.
+inline constexpr std::size_t kLongestName = 4096;
+
+struct Meaning {
+  // Names of targets, never empty. The first that opens is taken; there is more than one only where
+  // nothing was named.
+  std::vector<std::string> targets;
+  std::string reason;  // which rule decided, in words; safe to show
+};
+
+// The error is a sentence for the client, safe to show, that says which names would have been
+// understood. `name` without a value: the client sent none.
+base::Result<Meaning, std::string> meaning_of(std::optional<std::string_view> name,
+                                              const Config& config, const Listen& listen,
+                                              const LibvirtConf& libvirt);
+
+}  // namespace conf

@@ -1,0 +1,379 @@
+#include "conf/sections.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "conf/accounts.h"
+#include "conf/target.h"
+#include "conf/text.h"
+
+namespace conf {
+namespace {
+
+using std::chrono_literals::operator""h;
+using std::chrono_literals::operator""ms;
+
+constexpr std::uint64_t kKiB = 1U << 10;
+constexpr std::uint64_t kGiB = 1U << 30;
+// A frame's length word and 32 MiB: VIR_NET_MESSAGE_MAX and VIR_NET_MESSAGE_LEN_MAX of libvirt.
+constexpr std::uint64_t kLargestMessage = (32U << 20) + 4;
+
+template <typename Owner>
+struct TimeKey {
+  std::string_view key;
+  Milliseconds Owner::*field;
+  Milliseconds least;
+};
+
+template <typename Value>
+struct NumberKey {
+  std::string_view key;
+  Value Limits::*field;
+  std::uint64_t least;
+  std::uint64_t most;
+};
+
+constexpr Milliseconds kLongestTime = 24h;
+
+constexpr std::array<NumberKey<std::uint32_t>, 5> kCounts = {{
+    {"clients", &Limits::clients, 1, 1000000},
+    {"clients_per_user", &Limits::clients_per_user, 1, 1000000},
+    {"calls_per_client", &Limits::calls_per_client, 1, 1024},
+    {"registrations_per_client", &Limits::registrations_per_client, 1, 65536},
+    {"keepalive_count", &Limits::keepalive_count, 1, 100},
+}};
+constexpr std::array<NumberKey<std::uint64_t>, 2> kBuffers = {{
+    {"client_buffer", &Limits::client_buffer, 64 * kKiB, kGiB},
+    {"user_buffer", &Limits::user_buffer, 64 * kKiB, 64 * kGiB},
+}};
+constexpr std::array<NumberKey<std::uint32_t>, 2> kMessages = {{
+    {"max_message", &Limits::max_message, 64 * kKiB, kLargestMessage},
+    {"max_call", &Limits::max_call, 4 * kKiB, kLargestMessage},
+}};
+constexpr std::array<TimeKey<Limits>, 4> kLimitTimes = {{
+    {"open_timeout", &Limits::open_timeout, 1ms},
+    {"write_timeout", &Limits::write_timeout, 1ms},
+    {"drain_timeout", &Limits::drain_timeout, 0ms},
+    {"keepalive_interval", &Limits::keepalive_interval, 0ms},
+}};
+constexpr std::array<TimeKey<Target>, 4> kTargetTimes = {{
+    {"open_timeout", &Target::open_timeout, 1ms},
+    {"call_timeout", &Target::call_timeout, 1ms},
+    {"retry_timeout", &Target::retry_timeout, 0ms},
+    {"idle_timeout", &Target::idle_timeout, 0ms},
+}};
+
+template <typename Owner, std::size_t N>
+void read_times(Reader& reader, const Node& table, const std::array<TimeKey<Owner>, N>& keys,
+                Owner& to) {
+  for (const TimeKey<Owner>& key : keys) {
+    const Node* node = table.find(key.key);
+    if (node == nullptr) continue;
+    if (const auto value = reader.time(*node, key.least, kLongestTime)) to.*key.field = *value;
+  }
+}
+
+// The elements of a list of tables, as [[listen]] makes it.
+std::vector<const Node*> tables(Reader& reader, const Node& node, std::string_view written) {
+  std::vector<const Node*> found;
+  const std::string wanted = "tables, each of them begun by " + std::string(written);
+  if (node.kind != Kind::array) {
+    reader.mistake(
+        node.key_position,
+        quoted(node.key) + " is " + std::string(to_string(node.kind)) + "; it must be " + wanted);
+    return found;
+  }
+  for (const Node& child : node.children) {
+    if (child.kind == Kind::table) {
+      found.push_back(&child);
+    } else {
+      reader.mistake(child.position, quoted(node.key) + " holds " +
+                                         std::string(to_string(child.kind)) + "; it must be " +
+                                         wanted);
+    }
+  }
+  return found;
+}
+
+std::optional<mode_t> mode_of(std::string_view text) {
+  const bool octal =
+      std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c < '8'; });
+  if (!octal || text.size() < 3 || text.size() > 4 || (text.size() == 4 && text[0] != '0')) {
+    return std::nullopt;
+  }
+  mode_t mode = 0;
+  for (const char c : text) mode = mode * 8 + static_cast<mode_t>(c - '0');
+  return mode;
+}
+
+void read_mode(Reader& reader, const Node& node, Listen& listen) {
+  constexpr std::string_view kWanted = "an octal mode in quotes, such as \"0660\"";
+  const auto text = reader.text(node, kWanted);
+  if (!text) return;
+  if (const auto mode = mode_of(*text)) {
+    listen.mode = *mode;
+  } else {
+    reader.mistake(node.position,
+                   "\"mode\" is " + quoted(*text) + "; it must be " + std::string(kWanted));
+  }
+}
+
+void read_group(Reader& reader, const Node& node, Listen& listen) {
+  const auto name = reader.text(node, "the name of a group, or its number in quotes");
+  if (!name) return;
+  listen.group = find_group(*name);
+  if (!listen.group) reader.mistake(node.position, "there is no group " + quoted(*name));
+}
+
+void read_socket(Reader& reader, const Node& table, ConfigDraft& draft) {
+  static constexpr std::array<std::string_view, 4> kKeys = {"path", "mode", "group", "target"};
+  reader.expect_keys(table, "[[listen]]", kKeys);
+  ListenDraft out;
+  out.listen.place = reader.place(table.position);
+  if (const Node* node = table.find("mode")) read_mode(reader, *node, out.listen);
+  if (const Node* node = table.find("group")) read_group(reader, *node, out.listen);
+  const Node* path = table.find("path");
+  if (path == nullptr) {
+    reader.mistake(table.position, "[[listen]] has no \"path\"");
+    return;
+  }
+  const Node* target = table.find("target");
+  if (target != nullptr) {
+    out.listen.target = reader.text(*target, "the name of a target").value_or("");
+    out.target_place = reader.place(target->position);
+  }
+  out.listen.path = reader.text(*path, "a path in quotes").value_or("");
+  out.path_place = reader.place(path->position);
+  if (path->kind != Kind::text) return;
+  if (auto wrong = wrong_socket_path(out.listen.path)) {
+    reader.mistake(path->position, std::move(*wrong));
+    return;
+  }
+  if (target != nullptr && out.listen.path.find("%t") != std::string::npos) {
+    reader.mistake(target->position, "each socket of a path with %t has the target of its name");
+    out.listen.target.clear();
+  }
+  draft.listen.push_back(std::move(out));
+}
+
+constexpr std::string_view kTargetWanted = "a URI in quotes, or a table { uri = \"...\" }";
+
+void read_target_keys(Reader& reader, const Node& table, Target& target) {
+  read_times(reader, table, kTargetTimes, target);
+  if (const Node* node = table.find("connect_timeout")) {
+    const auto value = reader.time(*node, 1ms, kLongestTime);
+    if (value) target.tunnel.timeouts.connect = *value;
+  }
+  if (const Node* node = table.find("upstreams")) {
+    if (const auto value = reader.count(*node, 1, 1000)) {
+      target.upstreams = static_cast<std::uint32_t>(*value);
+    }
+  }
+  if (const Node* node = table.find("insecure")) {
+    target.tunnel.insecure = reader.boolean(*node).value_or(false);
+  }
+}
+
+const Node* uri_of(Reader& reader, const Node& node) {
+  static constexpr std::array<std::string_view, 8> kKeys = {
+      "uri",           "upstreams",    "call_timeout",    "open_timeout",
+      "retry_timeout", "idle_timeout", "connect_timeout", "insecure"};
+  if (node.kind == Kind::text) return &node;
+  if (!reader.expect(node, Kind::table, kTargetWanted)) return nullptr;
+  reader.expect_keys(node, "target " + quoted(node.key), kKeys);
+  const Node* uri = node.find("uri");
+  if (uri == nullptr) {
+    reader.mistake(node.key_position, "target " + quoted(node.key) + " has no \"uri\"");
+    return nullptr;
+  }
+  return reader.expect(*uri, Kind::text, "a URI in quotes") ? uri : nullptr;
+}
+
+void read_target(Reader& reader, const Node& node, const Environment& environment,
+                 ConfigDraft& draft) {
+  for (const Placed& other : draft.target_names) {
+    if (other.text != node.key) continue;
+    reader.mistake(node.key_position, "there is a target " + quoted(node.key) + " already, in " +
+                                          other.place.file + " line " +
+                                          std::to_string(other.place.line));
+  }
+  draft.target_names.push_back({node.key, reader.place(node.key_position)});
+  if (auto wrong = wrong_target_name(node.key)) {
+    reader.mistake(node.key_position, std::move(*wrong));
+  }
+  Target target;
+  const Node* uri = uri_of(reader, node);
+  if (uri != nullptr) {
+    auto made = target_of(node.key, uri->text, environment);
+    if (made) {
+      target = std::move(made).value();
+    } else {
+      reader.mistake(uri->position, made.error());
+      uri = nullptr;
+    }
+  }
+  if (node.kind == Kind::table) read_target_keys(reader, node, target);
+  if (uri == nullptr) return;
+  if (auto why = why_unprotected(target)) reader.mistake(uri->position, std::move(*why));
+  target.place = reader.place(node.key_position);
+  draft.targets.push_back(std::move(target));
+}
+
+constexpr std::string_view kListWanted = "a list of texts";
+
+bool is_procedure_pattern(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' || c == '*';
+  });
+}
+
+template <typename Find>
+void read_accounts(Reader& reader, const Node& rule, std::string_view key, std::string_view what,
+                   Find find, std::vector<std::string>& to) {
+  const Node* node = rule.find(key);
+  if (node == nullptr) return;
+  for (const Node* name : reader.texts(*node, kListWanted)) {
+    if (!find(name->text)) {
+      reader.mistake(name->position, "there is no " + std::string(what) + " " + quoted(name->text));
+    }
+    to.push_back(name->text);
+  }
+}
+
+void read_procedures(Reader& reader, const Node& rule, std::string_view key,
+                     std::vector<std::string>& to) {
+  const Node* node = rule.find(key);
+  if (node == nullptr) return;
+  for (const Node* pattern : reader.texts(*node, kListWanted)) {
+    if (!is_procedure_pattern(pattern->text)) {
+      reader.mistake(pattern->position,
+                     quoted(pattern->text) +
+                         " cannot be the name of a procedure; it must be of capital letters, "
+                         "digits, _ and *, such as \"DOMAIN_GET_*\"");
+    }
+    to.push_back(pattern->text);
+  }
+}
+
+void read_rule(Reader& reader, const Node& table, ConfigDraft& draft) {
+  static constexpr std::array<std::string_view, 5> kKeys = {"users", "groups", "targets", "allow",
+                                                            "deny"};
+  reader.expect_keys(table, "[[policy.rule]]", kKeys);
+  policy::AccessRule rule;
+  read_accounts(reader, table, "users", "user", find_user, rule.users);
+  read_accounts(reader, table, "groups", "group", find_group, rule.groups);
+  read_procedures(reader, table, "allow", rule.allow);
+  read_procedures(reader, table, "deny", rule.deny);
+  if (const Node* node = table.find("targets")) {
+    for (const Node* pattern : reader.texts(*node, kListWanted)) {
+      draft.rule_targets.push_back({pattern->text, reader.place(pattern->position)});
+      rule.targets.push_back(pattern->text);
+    }
+  }
+  for (const std::string_view key : {"targets", "allow"}) {
+    if (table.find(key) != nullptr) continue;
+    reader.mistake(table.position, "[[policy.rule]] has no " + quoted(key) +
+                                       "; for all of them write [\"*\"], for none []");
+  }
+  draft.rules.rules.push_back(std::move(rule));
+}
+
+void read_open_uris(Reader& reader, const Node& node, ConfigDraft& draft) {
+  for (const Node* pattern : reader.texts(node, kListWanted)) {
+    const std::string& text = pattern->text;
+    if (text.find('*') == std::string::npos) {
+      const auto parsed = parse_uri(text);
+      if (!parsed) {
+        reader.mistake(pattern->position,
+                       "the URI " + quoted(text) + " cannot be parsed: " + parsed.error().text +
+                           ", at byte " + std::to_string(parsed.error().offset + 1));
+      }
+    } else if (has_controls(text)) {
+      reader.mistake(pattern->position, quoted(text) + " has control characters");
+    }
+    draft.rules.open_uris.push_back(text);
+  }
+}
+
+template <typename Value, std::size_t N, typename Read>
+void read_numbers(const Node& section, const std::array<NumberKey<Value>, N>& keys, Limits& limits,
+                  Read read) {
+  for (const NumberKey<Value>& key : keys) {
+    const Node* node = section.find(key.key);
+    if (node == nullptr) continue;
+    const auto value = read(*node, key.least, key.most);
+    if (value) limits.*key.field = static_cast<Value>(*value);
+  }
+}
+
+template <typename Keys>
+void append_keys(std::vector<std::string_view>& to, const Keys& keys) {
+  for (const auto& key : keys) to.push_back(key.key);
+}
+
+}  // namespace
+
+std::optional<std::string> wrong_socket_path(std::string_view path) {
+  if (path.empty()) return "the path is empty";
+  if (has_controls(path)) return "the path has control characters";
+  if (path[0] != '/' && path[0] != '@') {
+    return "the path " + quoted(path) +
+           " is relative; it must begin with /, or with @ for the abstract namespace";
+  }
+  if (path == "@" || path.back() == '/') return "the path " + quoted(path) + " names no socket";
+  for (std::size_t at = path.find('%'); at != std::string_view::npos; at = path.find('%', at + 1)) {
+    if (path.substr(at, 2) != "%t") {
+      return "the path " + quoted(path) + " has a % that is not %t, the name of a target";
+    }
+  }
+  return std::nullopt;
+}
+
+void read_listen(Reader& reader, const Node& section, ConfigDraft& draft) {
+  for (const Node* table : tables(reader, section, "[[listen]]")) {
+    read_socket(reader, *table, draft);
+  }
+}
+
+void read_targets(Reader& reader, const Node& section, const Environment& environment,
+                  ConfigDraft& draft) {
+  if (!reader.expect(section, Kind::table, "a table, begun by [targets]")) return;
+  for (const Node& node : section.children) read_target(reader, node, environment, draft);
+}
+
+void read_policy(Reader& reader, const Node& section, ConfigDraft& draft) {
+  static constexpr std::array<std::string_view, 2> kKeys = {"open_uris", "rule"};
+  if (!reader.expect(section, Kind::table, "a table, begun by [policy]")) return;
+  reader.expect_keys(section, "[policy]", kKeys);
+  if (const Node* node = section.find("open_uris")) read_open_uris(reader, *node, draft);
+  if (const Node* node = section.find("rule")) {
+    for (const Node* table : tables(reader, *node, "[[policy.rule]]")) {
+      read_rule(reader, *table, draft);
+    }
+  }
+}
+
+void read_limits(Reader& reader, const Node& section, ConfigDraft& draft) {
+  if (!reader.expect(section, Kind::table, "a table, begun by [limits]")) return;
+  std::vector<std::string_view> keys;
+  append_keys(keys, kCounts);
+  append_keys(keys, kBuffers);
+  append_keys(keys, kMessages);
+  append_keys(keys, kLimitTimes);
+  reader.expect_keys(section, "[limits]", keys);
+  const auto count = [&](const Node& node, std::uint64_t least, std::uint64_t most) {
+    return reader.count(node, least, most);
+  };
+  const auto size = [&](const Node& node, std::uint64_t least, std::uint64_t most) {
+    return reader.size(node, least, most);
+  };
+  read_numbers(section, kCounts, draft.limits, count);
+  read_numbers(section, kBuffers, draft.limits, size);
+  read_numbers(section, kMessages, draft.limits, size);
+  read_times(reader, section, kLimitTimes, draft.limits);
+}
+
+}  // namespace conf

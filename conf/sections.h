@@ -1,0 +1,42 @@
+// The sections of the configuration file, each read from its node into one draft.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "conf/config.h"
+#include "conf/document.h"
+#include "conf/environment.h"
+#include "conf/reader.h"
+
+namespace conf {
+
+// A text and where it stands.
+struct Placed {
+  std::string text;
+  Place place;
+};
+
+struct ListenDraft {
+  Listen listen;     // the path not yet expanded
+  Place path_place;  // of the values
+  Place target_place;
+};
+
+// What the files said, before its parts have been held against each other.
+struct ConfigDraft {
+  std::vector<ListenDraft> listen;
+  std::vector<Target> targets;       // those without mistakes
+  std::vector<Placed> target_names;  // all
+  std::vector<Placed> rule_targets;  // patterns of the rules
+  policy::Rules rules;
+  Limits limits;
+};
+
+void read_listen(Reader& reader, const Node& section, ConfigDraft& draft);
+void read_targets(Reader& reader, const Node& section, const Environment& environment,
+                  ConfigDraft& draft);
+void read_policy(Reader& reader, const Node& section, ConfigDraft& draft);
+void read_limits(Reader& reader, const Node& section, ConfigDraft& draft);
+
+}  // namespace conf

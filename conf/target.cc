@@ -1,0 +1,475 @@
+#include "conf/target.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include "conf/text.h"
+
+namespace conf {
+namespace {
+
+using tunnel::Transport;
+using Wrong = std::optional<std::string>;
+
+constexpr std::size_t kLongestTargetName = 64;
+
+constexpr std::array<std::pair<std::string_view, Transport>, 7> kTransports = {{
+    {"unix", Transport::unix},
+    {"tcp", Transport::tcp},
+    {"tls", Transport::tls},
+    {"ssh", Transport::ssh},
+    {"libssh", Transport::ssh},
+    {"libssh2", Transport::ssh},
+    {"ext", Transport::ext},
+}};
+
+// Drivers that talk to the hypervisor themselves, in the process of the client.
+constexpr std::array<std::string_view, 4> kClientOnlyDrivers = {"esx", "vpx", "gsx", "hyperv"};
+// Drivers that do so too unless the URI says where there is a daemon.
+constexpr std::array<std::string_view, 4> kLocalDrivers = {"openvz", "vmwareplayer", "vmwarews",
+                                                           "vmwarefusion"};
+// Drivers whose URI "driver://system" is a slip of the pen.
+constexpr std::array<std::string_view, 3> kSlashDrivers = {"qemu", "vbox", "vz"};
+// Drivers that have a daemon of their own, virt<driver>d.
+constexpr std::array<std::string_view, 13> kModularDrivers = {
+    "qemu",    "xen",     "lxc",     "vbox",   "bhyve",    "vz",       "ch",
+    "network", "storage", "nodedev", "secret", "nwfilter", "interface"};
+
+template <std::size_t N>
+bool holds(const std::array<std::string_view, N>& words, std::string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+enum class Mode : std::uint8_t { automatic, legacy, direct };
+
+// The work on one target: what has been read of its URI so far.
+struct Draft {
+  const Environment& environment;
+  Target target;
+  Mode mode = Mode::automatic;
+
+  [[nodiscard]] const Uri& uri() const { return target.parsed; }
+  [[nodiscard]] tunnel::Target& tunnel() { return target.tunnel; }
+};
+
+Wrong wrong_driver(const Uri& uri) {
+  if (holds(kClientOnlyDrivers, uri.driver)) {
+    return "the driver " + quoted(uri.driver) +
+           " works inside its client and speaks the hypervisor's own protocol; there is no libvirt "
+           "daemon that a gate could ask";
+  }
+  if (holds(kLocalDrivers, uri.driver) && uri.transport.empty() && uri.host.empty()) {
+    return "the driver " + quoted(uri.driver) +
+           " works inside its client when the URI has neither transport nor host; to ask the "
+           "daemon of this host, write " +
+           quoted(uri.driver + "+unix://" + uri.path);
+  }
+  if (uri.path == "/embed") {
+    return "the path /embed means a driver inside its client, and no daemon that a gate could ask";
+  }
+  const bool system_host = uri.host == "system" || uri.host == "session";
+  if (uri.transport.empty() && system_host && holds(kSlashDrivers, uri.driver)) {
+    return quoted(uri.host) + " is the host in this URI; with three slashes, " +
+           quoted(uri.driver + ":///" + uri.host) + ", it would be the path";
+  }
+  return std::nullopt;
+}
+
+Wrong wrong_word(std::string_view parameter, std::string_view value, std::string_view known) {
+  return std::string(parameter) + "= is " + quoted(value) + "; it must be " + std::string(known);
+}
+
+Wrong read_mode(Draft& draft) {
+  const auto given = draft.uri().parameter("mode");
+  const std::string mode = given.value_or(draft.environment.remote_mode);
+  if (mode == "legacy") {
+    draft.mode = Mode::legacy;
+  } else if (mode == "direct") {
+    draft.mode = Mode::direct;
+  } else if (mode != "auto" && (given || !mode.empty())) {
+    return wrong_word("mode", mode, "auto, legacy or direct");
+  }
+  return std::nullopt;
+}
+
+Wrong read_proxy(Draft& draft) {
+  const auto given = draft.uri().parameter("proxy");
+  const std::string proxy = given.value_or(draft.environment.remote_proxy);
+  tunnel::RemoteProxy& out = draft.tunnel().proxy;
+  if (proxy == "netcat") {
+    out = tunnel::RemoteProxy::netcat;
+  } else if (proxy == "native") {
+    out = tunnel::RemoteProxy::native;
+  } else if (proxy != "auto" && (given || !proxy.empty())) {
+    return wrong_word("proxy", proxy, "auto, netcat or native");
+  }
+  return std::nullopt;
+}
+
+// As libvirt reads these: blanks and a sign in front, decimal, nothing behind.
+Wrong read_switch(const Uri& uri, std::string_view name, bool& to) {
+  const auto value = uri.parameter(name);
+  if (!value) return std::nullopt;
+  std::string_view digits = *value;
+  digits.remove_prefix(std::min(digits.find_first_not_of(" \t\n\v\f\r"), digits.size()));
+  if (!digits.empty() && (digits[0] == '-' || digits[0] == '+')) digits.remove_prefix(1);
+  const auto number = decimal(digits, std::numeric_limits<std::int32_t>::max());
+  if (!number) return wrong_word(name, *value, "a decimal number, 0 for no and 1 for yes");
+  to = *number != 0;
+  return std::nullopt;
+}
+
+Wrong wrong_auth(const Uri& uri) {
+  const auto auth = uri.parameter("auth");
+  if (!auth || *auth == "sasl" || *auth == "polkit") return std::nullopt;
+  if (auth->starts_with("sasl.") && auth->size() > 5) return std::nullopt;
+  return wrong_word("auth", *auth, "sasl, sasl.MECHANISM or polkit");
+}
+
+// A value that cannot be what anybody meant is found here, before it reaches a shell, a path or a
+// log.
+Wrong wrong_values(const Uri& uri) {
+  if (has_controls(uri.user)) return "the user has control characters";
+  if (has_controls(uri.host)) return "the host has control characters";
+  for (const auto& [name, value] : uri.parameters) {
+    if (is_transport_parameter(name) && has_controls(value) && lower(name) != "name" &&
+        !lower(name).starts_with("no_")) {
+      return lower(name) + "= has control characters";
+    }
+  }
+  return std::nullopt;
+}
+
+// The value of a parameter that makes no sense without one.
+Wrong read_text(const Uri& uri, std::string_view name, std::string& to) {
+  auto value = uri.parameter(name);
+  if (!value) return std::nullopt;
+  if (value->empty()) return std::string(name) + "= is empty";
+  to = std::move(*value);
+  return std::nullopt;
+}
+
+// libvirt's clients say /var/run, its daemons /run; on hosts that have both they are the same.
+constexpr std::string_view kLocalFolder = "/run/libvirt/";
+constexpr std::string_view kFarFolder = "/var/run/libvirt/";
+
+// A gate that is told to use the read-write socket of a system daemon uses its read-only one.
+std::string read_only_sibling(std::string path) {
+  std::string_view name = path;
+  for (const std::string_view folder : {kLocalFolder, kFarFolder}) {
+    if (name.starts_with(folder)) name.remove_prefix(folder.size());
+  }
+  if (name.size() == path.size() || name.find('/') != std::string_view::npos) return path;
+  const bool direct = name.starts_with("virt") && name.ends_with("d-sock");
+  if (name == "libvirt-sock" || direct) path += "-ro";
+  return path;
+}
+
+std::vector<std::string> default_sockets(const Draft& draft, std::string folder) {
+  std::string suffix = "-sock-ro";
+  if (means_user_daemon(draft.uri(), draft.environment)) {
+    const Environment& environment = draft.environment;
+    folder = environment.runtime_directory.empty() ? environment.home + "/.cache"
+                                                   : environment.runtime_directory;
+    folder += "/libvirt/";
+    suffix = "-sock";
+  }
+  const std::string& driver = draft.uri().driver;
+  std::vector<std::string> sockets;
+  if (draft.mode == Mode::direct ||
+      (draft.mode == Mode::automatic && holds(kModularDrivers, driver))) {
+    sockets.push_back(folder + "virt" + driver + 'd' + suffix);
+  }
+  if (draft.mode != Mode::direct) sockets.push_back(folder + "libvirt" + suffix);
+  return sockets;
+}
+
+Wrong read_socket(Draft& draft, std::string_view folder) {
+  std::vector<std::string>& sockets = draft.tunnel().sockets;
+  std::string given;
+  if (Wrong wrong = read_text(draft.uri(), "socket", given)) return wrong;
+  if (given.empty()) {
+    sockets = default_sockets(draft, std::string(folder));
+  } else if (given[0] != '/') {
+    return "socket= is " + quoted(given) + "; it must be an absolute path";
+  } else {
+    sockets.push_back(read_only_sibling(std::move(given)));
+  }
+  for (const std::string& path : sockets) {
+    if (path.size() > kLongestSocketPath) {
+      return "the socket " + quoted(path) + " has " + std::to_string(path.size()) +
+             " bytes; a socket's path can have " + std::to_string(kLongestSocketPath);
+    }
+  }
+  return std::nullopt;
+}
+
+Wrong read_unix(Draft& draft) {
+  if (!draft.uri().host.empty()) {
+    return "the transport unix does not leave this host, and the URI names the host " +
+           quoted(draft.uri().host);
+  }
+  return read_socket(draft, kLocalFolder);
+}
+
+Wrong read_host(Draft& draft) {
+  const std::string& host = draft.uri().host;
+  const std::uint32_t port = port_of(draft.uri(), draft.tunnel().transport);
+  if (port > std::numeric_limits<std::uint16_t>::max()) {
+    return "the port " + std::to_string(port) + " is too large; the last one is 65535";
+  }
+  draft.tunnel().host = host.empty() ? "localhost" : host;
+  draft.tunnel().port = static_cast<std::uint16_t>(port);
+  return std::nullopt;
+}
+
+Wrong read_tls(Draft& draft) {
+  if (draft.uri().parameter("tls_priority")) {
+    return "tls_priority= is a setting of GnuTLS, which virtgate does not use; it speaks TLS 1.2 "
+           "and later";
+  }
+  return read_text(draft.uri(), "pkipath", draft.tunnel().pkipath);
+}
+
+// What would ask a person does not fit a service; it is left out as long as another way remains.
+Wrong read_sshauth(Draft& draft) {
+  const auto given = draft.uri().parameter("sshauth");
+  if (!given) return std::nullopt;
+  std::string_view rest = *given;
+  for (bool more = true; more;) {
+    const std::size_t comma = rest.find(',');
+    const std::string_view method = rest.substr(0, comma);
+    more = comma != std::string_view::npos;
+    rest.remove_prefix(more ? comma + 1 : rest.size());
+    if (method == "agent" || method == "privkey") {
+      draft.tunnel().sshauth.emplace_back(method);
+    } else if (method != "password" && method != "keyboard-interactive") {
+      return "sshauth= has " + quoted(method) +
+             "; it must be a list of agent, privkey, password and keyboard-interactive";
+    }
+  }
+  if (!draft.tunnel().sshauth.empty()) return std::nullopt;
+  return "sshauth= is " + quoted(*given) +
+         ", and these methods ask a person; a gate needs agent or privkey";
+}
+
+Wrong read_known_hosts_verify(Draft& draft) {
+  const auto given = draft.uri().parameter("known_hosts_verify");
+  tunnel::KnownHostsVerify& verify = draft.tunnel().known_hosts_verify;
+  if (draft.tunnel().no_verify) verify = tunnel::KnownHostsVerify::ignore;
+  if (!given) return std::nullopt;
+  if (*given == "normal") {
+    verify = tunnel::KnownHostsVerify::normal;
+  } else if (*given == "auto") {
+    verify = tunnel::KnownHostsVerify::automatic;
+  } else if (*given == "ignore") {
+    verify = tunnel::KnownHostsVerify::ignore;
+  } else {
+    return wrong_word("known_hosts_verify", *given, "normal, auto or ignore");
+  }
+  return std::nullopt;
+}
+
+// socket= and netcat= choose netcat; the socket of a user's session has a path that only its own
+// host knows, so that needs the helper. What no parameter decides is left to the tunnel.
+Wrong choose_proxy(Draft& draft) {
+  tunnel::Target& tunnel = draft.tunnel();
+  const bool socket = draft.uri().parameter("socket").has_value();
+  const bool user_daemon = means_user_daemon(draft.uri(), draft.environment);
+  if (tunnel.proxy == tunnel::RemoteProxy::native && !tunnel.netcat.empty()) {
+    return "netcat= and proxy=native exclude each other";
+  }
+  if (tunnel.proxy == tunnel::RemoteProxy::automatic) {
+    if (socket || !tunnel.netcat.empty()) {
+      tunnel.proxy = tunnel::RemoteProxy::netcat;
+    } else if (user_daemon) {
+      tunnel.proxy = tunnel::RemoteProxy::native;
+    }
+  }
+  if (user_daemon && !socket) {
+    tunnel.sockets.clear();
+    if (tunnel.proxy == tunnel::RemoteProxy::netcat) {
+      return "netcat needs socket= here: only the far host knows the path of a session's socket";
+    }
+  }
+  return std::nullopt;
+}
+
+// Helpers since 9.1.0 take mode= and socket= from the URI; older ones ignore both.
+std::string helper_uri(const Draft& draft) {
+  const Uri& uri = draft.uri();
+  if (uri.parameter("name") || uri.driver == "remote") return draft.target.connect_name;
+  Uri shown = uri;
+  shown.fragment.clear();
+  std::string out = connect_name(shown);
+  if (const auto mode = uri.parameter("mode")) append_parameter(out, "mode", *mode);
+  if (uri.parameter("socket")) append_parameter(out, "socket", draft.target.tunnel.sockets.front());
+  return out;
+}
+
+Wrong read_ssh(Draft& draft) {
+  const Uri& uri = draft.uri();
+  tunnel::Target& tunnel = draft.tunnel();
+  tunnel.user = uri.user;
+  for (const auto& [name, to] :
+       {std::pair("keyfile", &tunnel.keyfile), std::pair("known_hosts", &tunnel.known_hosts),
+        std::pair("netcat", &tunnel.netcat), std::pair("command", &tunnel.command)}) {
+    if (Wrong wrong = read_text(uri, name, *to)) return wrong;
+  }
+  if (Wrong wrong = read_known_hosts_verify(draft)) return wrong;
+  if (Wrong wrong = read_sshauth(draft)) return wrong;
+  if (Wrong wrong = read_socket(draft, kFarFolder)) return wrong;
+  if (Wrong wrong = choose_proxy(draft)) return wrong;
+  tunnel.helper_uri = helper_uri(draft);
+  return std::nullopt;
+}
+
+Wrong read_ext(Draft& draft) {
+  draft.tunnel().host = draft.uri().host;
+  if (Wrong wrong = read_text(draft.uri(), "command", draft.tunnel().command)) return wrong;
+  if (draft.tunnel().command.empty()) return "the transport ext needs command=";
+  return std::nullopt;
+}
+
+// What libvirt judges whichever transport the URI has.
+Wrong read_common(Draft& draft) {
+  const Uri& uri = draft.uri();
+  bool no_sanity = false;
+  if (Wrong wrong = wrong_driver(uri)) return wrong;
+  if (Wrong wrong = wrong_values(uri)) return wrong;
+  if (Wrong wrong = read_mode(draft)) return wrong;
+  if (Wrong wrong = read_proxy(draft)) return wrong;
+  if (Wrong wrong = read_switch(uri, "no_verify", draft.tunnel().no_verify)) return wrong;
+  if (Wrong wrong = read_switch(uri, "no_sanity", no_sanity)) return wrong;
+  if (Wrong wrong = read_switch(uri, "no_tty", draft.tunnel().no_tty)) return wrong;
+  return wrong_auth(uri);
+}
+
+Wrong read_transport(Draft& draft) {
+  const auto transport = transport_of(draft.uri());
+  if (!transport) {
+    return "there is no transport " + quoted(draft.uri().transport) +
+           "; there are unix, tcp, tls, ssh, libssh, libssh2 and ext";
+  }
+  draft.tunnel().transport = *transport;
+  if (*transport == Transport::unix) return read_unix(draft);
+  if (*transport == Transport::ext) return read_ext(draft);
+  if (Wrong wrong = read_host(draft)) return wrong;
+  if (*transport == Transport::tls) return read_tls(draft);
+  return *transport == Transport::ssh ? read_ssh(draft) : std::nullopt;
+}
+
+// The program of command= gets no_verify= as an option of its own.
+bool accepts_any_key(const tunnel::Target& target) {
+  return target.known_hosts_verify == tunnel::KnownHostsVerify::ignore ||
+         (target.no_verify && !target.command.empty());
+}
+
+bool is_loopback(const std::string& host) {
+  in_addr four{};
+  in6_addr six{};
+  if (same_ignoring_case(host, "localhost")) return true;
+  if (inet_pton(AF_INET, host.c_str(), &four) == 1) return ntohl(four.s_addr) >> 24 == 127;
+  return inet_pton(AF_INET6, host.c_str(), &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
+}
+
+}  // namespace
+
+std::optional<Transport> transport_of(const Uri& uri) {
+  if (uri.transport.empty()) return uri.host.empty() ? Transport::unix : Transport::tls;
+  for (const auto& [name, transport] : kTransports) {
+    if (uri.transport == name) return transport;
+  }
+  return std::nullopt;
+}
+
+std::uint32_t port_of(const Uri& uri, Transport transport) {
+  switch (transport) {
+    case Transport::tcp:
+      return uri.port != 0 ? uri.port : kTcpPort;
+    case Transport::tls:
+      return uri.port != 0 ? uri.port : kTlsPort;
+    case Transport::ssh:
+      return uri.port != 0 ? uri.port : kSshPort;
+    case Transport::unix:
+    case Transport::ext:
+      break;
+  }
+  return 0;
+}
+
+bool means_user_daemon(const Uri& uri, const Environment& environment) {
+  if (environment.uid == 0) return false;
+  return uri.path == "/session" || (uri.driver == "test" && !uri.transport.empty());
+}
+
+std::optional<std::string> wrong_target_name(std::string_view name) {
+  if (name.empty()) return "a target needs a name";
+  if (name.size() > kLongestTargetName) {
+    return "the name of a target can have " + std::to_string(kLongestTargetName) + " bytes, and " +
+           quoted(name) + " has " + std::to_string(name.size());
+  }
+  const bool fine = std::all_of(name.begin(), name.end(), [](char c) {
+    return is_letter(c) || is_digit(c) || c == '_' || c == '.' || c == '-';
+  });
+  if (fine && name[0] != '-' && name != "." && name != "..") return std::nullopt;
+  return quoted(name) +
+         " cannot be the name of a target; it must be of letters, digits, _ . and -, and not begin "
+         "with -";
+}
+
+base::Result<Target, std::string> target_of(std::string_view name, std::string_view uri,
+                                            const Environment& environment) {
+  auto parsed = parse_uri(uri);
+  if (!parsed) {
+    return base::Failure{"the URI " + quoted(uri) + " cannot be parsed: " + parsed.error().text +
+                         ", at byte " + std::to_string(parsed.error().offset + 1)};
+  }
+  Draft draft{environment, {}};
+  draft.target.name = name;
+  draft.target.uri = uri;
+  draft.target.parsed = std::move(parsed).value();
+  draft.target.connect_name = connect_name(draft.uri());
+  draft.tunnel().name = name;
+  if (has_controls(draft.target.connect_name)) {
+    return base::Failure{std::string("the name that the daemon would get has control characters")};
+  }
+  if (Wrong wrong = read_common(draft)) return base::Failure{std::move(*wrong)};
+  if (Wrong wrong = read_transport(draft)) return base::Failure{std::move(*wrong)};
+  return std::move(draft.target);
+}
+
+std::optional<std::string> why_unprotected(const Target& target) {
+  const tunnel::Target& tunnel = target.tunnel;
+  if (tunnel.insecure) return std::nullopt;
+  std::string why;
+  if (tunnel.transport == Transport::tcp && !is_loopback(tunnel.host)) {
+    why = "plain tcp to " + quoted(tunnel.host) + " is neither encrypted nor authenticated";
+  } else if (tunnel.transport == Transport::tls && tunnel.no_verify) {
+    why = "no_verify=1 accepts any server certificate";
+  } else if (tunnel.transport == Transport::ssh && accepts_any_key(tunnel)) {
+    why = tunnel.no_verify ? "no_verify=1 accepts any host key"
+                           : "known_hosts_verify=ignore accepts any host key";
+  } else {
+    return std::nullopt;
+  }
+  return why + "; set insecure = true for this target if that is meant";
+}
+
+base::Result<Target, Mistake> make_target(std::string_view name, std::string_view uri,
+                                          const Environment& environment) {
+  if (auto wrong = wrong_target_name(name)) return base::Failure{Mistake{{}, std::move(*wrong)}};
+  auto target = target_of(name, uri, environment);
+  if (!target) return base::Failure{Mistake{{}, target.error()}};
+  if (auto why = why_unprotected(*target)) return base::Failure{Mistake{{}, std::move(*why)}};
+  return std::move(target).value();
+}
+
+}  // namespace conf

@@ -1,0 +1,35 @@
+// Small helpers on text that the parts of conf share. ASCII only, without locale.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace conf {
+
+std::string lower(std::string_view text);
+bool same_ignoring_case(std::string_view a, std::string_view b);
+
+bool is_letter(char c);
+bool is_digit(char c);
+
+// The text in double quotes, made safe to show.
+std::string quoted(std::string_view text);
+
+// True when the text has bytes that no name, host or path of a configuration needs: controls and
+// NUL.
+bool has_controls(std::string_view text);
+
+// Whether `pattern`, in which each * stands for any number of characters, is the whole of `text`.
+bool matches(std::string_view pattern, std::string_view text);
+
+// The word of `known` that `word` was most likely meant to be; nothing when none is near.
+std::optional<std::string_view> nearest(std::string_view word,
+                                        std::span<const std::string_view> known);
+
+// A decimal number of digits alone that is `most` at most.
+std::optional<std::uint64_t> decimal(std::string_view text, std::uint64_t most);
+
+}  // namespace conf

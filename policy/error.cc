@@ -1,0 +1,106 @@
+#include "policy/error.h"
+
+#include "policy/xdr.h"
+
+namespace policy {
+namespace {
+
+constexpr std::int32_t kLevelError = 2;  // VIR_ERR_ERROR
+
+// virErrorMsg() of libvirt's virerror.c.
+std::string_view format_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::internal_error:
+      return "internal error: %s";
+    case ErrorCode::no_support:
+      return "this function is not supported by the connection driver: %s";
+    case ErrorCode::no_connect:
+      return "no connection driver available for %s";
+    case ErrorCode::invalid_argument:
+      return "invalid argument: %s";
+    case ErrorCode::operation_denied:
+      return "operation forbidden: %s";
+    case ErrorCode::auth_failed:
+      return "authentication failed: %s";
+    case ErrorCode::operation_timeout:
+      return "Timed out during operation: %s";
+    case ErrorCode::system_error:
+    case ErrorCode::rpc:
+      return "%s";
+  }
+  return "%s";
+}
+
+std::string_view cut(std::string_view text) {
+  if (text.size() <= kMaxFaultText) return text;
+  std::size_t end = kMaxFaultText;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80U) --end;
+  return text.substr(0, end);
+}
+
+void write_optional(XdrWriter& writer, std::string_view text) {
+  writer.optional(true);
+  writer.string(text);
+}
+
+bool read_optional(XdrReader& reader, std::string_view& text) {
+  bool present = false;
+  if (!reader.optional(present)) return false;
+  return !present || reader.string(text);
+}
+
+// `behind` is the size of what follows the object's name: uuid, and the id of a domain.
+bool skip_object(XdrReader& reader, std::size_t behind) {
+  bool present = false;
+  if (!reader.optional(present)) return false;
+  std::string_view name;
+  base::Bytes bytes;
+  return !present || (reader.string(name) && reader.fixed(behind, bytes));
+}
+
+}  // namespace
+
+void append_error_reply(base::Buffer& to, const Header& call, const Fault& fault) {
+  const bool stream = call.is(Type::stream) || call.is(Type::stream_hole);
+  Header header = call;
+  header.type = static_cast<std::uint32_t>(stream ? Type::stream : Type::reply);
+  header.status = static_cast<std::uint32_t>(Status::error);
+
+  const std::string_view format = fault.whole ? "%s" : format_of(fault.code);
+  const std::string_view text = cut(fault.text);
+  std::string message(format.substr(0, format.size() - 2));
+  message += text;
+
+  base::Buffer body;
+  XdrWriter writer(body);
+  writer.number(static_cast<std::int32_t>(fault.code));
+  writer.number(static_cast<std::int32_t>(fault.domain));
+  write_optional(writer, message);
+  writer.number(kLevelError);
+  writer.optional(false);  // dom
+  write_optional(writer, format);
+  write_optional(writer, text);
+  writer.optional(false);  // str3
+  writer.number(-1);       // int1
+  writer.number(-1);       // int2
+  writer.optional(false);  // net
+  append_frame(to, header, body);
+}
+
+RemoteError decode_error(base::Bytes body) {
+  constexpr std::size_t kUuid = 16;
+  XdrReader reader(body);
+  std::uint32_t code = 0;
+  std::uint32_t number = 0;
+  std::string_view message;
+  std::string_view other;
+  const bool good = reader.word(code) && reader.word(number) && read_optional(reader, message) &&
+                    reader.word(number) && skip_object(reader, kUuid + 4) &&
+                    read_optional(reader, other) && read_optional(reader, other) &&
+                    read_optional(reader, other) && reader.word(number) && reader.word(number) &&
+                    skip_object(reader, kUuid);
+  if (!good) return {};
+  return {static_cast<std::int32_t>(code), std::string(message)};
+}
+
+}  // namespace policy

@@ -1,0 +1,124 @@
+#include "policy/message.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "policy/xdr.h"
+
+namespace policy {
+namespace {
+
+constexpr std::size_t kLengthSize = 4;
+constexpr std::size_t kKeptCapacity = std::size_t{64} * 1024;
+
+}  // namespace
+
+Header decode_header(base::Bytes bytes) {
+  CHECK(bytes.size() >= kHeaderSize);
+  const std::uint8_t* at = bytes.data();
+  return {.length = load_word(at),
+          .program = load_word(at + 4),
+          .version = load_word(at + 8),
+          .procedure = static_cast<std::int32_t>(load_word(at + 12)),
+          .type = load_word(at + 16),
+          .serial = load_word(at + 20),
+          .status = load_word(at + 24)};
+}
+
+std::array<std::uint8_t, kHeaderSize> encode_header(const Header& header) {
+  std::array<std::uint8_t, kHeaderSize> bytes;
+  std::uint8_t* at = bytes.data();
+  store_word(at, header.length);
+  store_word(at + 4, header.program);
+  store_word(at + 8, header.version);
+  store_word(at + 12, static_cast<std::uint32_t>(header.procedure));
+  store_word(at + 16, header.type);
+  store_word(at + 20, header.serial);
+  store_word(at + 24, header.status);
+  return bytes;
+}
+
+void append_frame(base::Buffer& to, Header header, base::Bytes body) {
+  CHECK(body.size() <= kMaxMessage - kHeaderSize);
+  header.length = kHeaderSize + static_cast<std::uint32_t>(body.size());
+  base::append(to, encode_header(header));
+  base::append(to, body);
+}
+
+void FrameReader::feed(base::Bytes bytes) {
+  CHECK(rest_.empty());
+  if (partial_done_) drop_partial();
+  if (!broken_) rest_ = bytes;
+}
+
+base::Bytes FrameReader::take_rest() {
+  const base::Bytes rest = rest_;
+  rest_ = {};
+  return rest;
+}
+
+std::optional<Frame> FrameReader::next() {
+  if (partial_done_) drop_partial();
+  if (broken_ || rest_.empty()) return std::nullopt;
+  return partial_.empty() ? next_in_rest() : finish_partial();
+}
+
+std::optional<Frame> FrameReader::next_in_rest() {
+  if (rest_.size() < kLengthSize) {
+    base::append(partial_, take_rest());
+    return std::nullopt;
+  }
+  const std::uint32_t length = load_word(rest_.data());
+  if (!length_fits(length)) return std::nullopt;
+  if (length > rest_.size()) {
+    base::append(partial_, take_rest());
+    return std::nullopt;
+  }
+  const base::Bytes frame = rest_.first(length);
+  rest_ = rest_.subspan(length);
+  return Frame{decode_header(frame), frame.subspan(kHeaderSize)};
+}
+
+std::optional<Frame> FrameReader::finish_partial() {
+  if (!fill_partial(kLengthSize)) return std::nullopt;
+  const std::uint32_t length = load_word(partial_.data());
+  if (!length_fits(length) || !fill_partial(length)) return std::nullopt;
+  partial_done_ = true;
+  return Frame{decode_header(partial_), base::Bytes(partial_).subspan(kHeaderSize)};
+}
+
+bool FrameReader::length_fits(std::uint32_t length) {
+  if (length >= kHeaderSize && length <= limit_) return true;
+  broken_ = true;
+  broken_length_ = length;
+  rest_ = {};
+  drop_partial();
+  return false;
+}
+
+// Takes bytes over until the frame that has begun has `size` of them.
+bool FrameReader::fill_partial(std::size_t size) {
+  if (partial_.size() >= size) return true;
+  const base::Bytes more = rest_.first(std::min(rest_.size(), size - partial_.size()));
+  const std::size_t needed = partial_.size() + more.size();
+  if (needed > partial_.capacity()) {
+    partial_.reserve(std::clamp(2 * partial_.capacity(), needed, size));
+  }
+  base::append(partial_, more);
+  rest_ = rest_.subspan(more.size());
+  return partial_.size() == size;
+}
+
+void FrameReader::drop_partial() {
+  partial_done_ = false;
+  partial_.clear();
+  if (partial_.capacity() > kKeptCapacity) base::Buffer().swap(partial_);
+}
+
+std::array<std::uint8_t, kHeaderSize> keepalive_frame(Keepalive what) {
+  return encode_header({.program = kKeepaliveProgram,
+                        .procedure = static_cast<std::int32_t>(what),
+                        .type = static_cast<std::uint32_t>(Type::message)});
+}
+
+}  // namespace policy

@@ -1,0 +1,411 @@
+#include "proxy/client.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "policy/events.h"
+#include "policy/procedures.h"
+#include "policy/xdr.h"
+
+namespace proxy {
+
+using policy::Decision;
+using policy::ErrorCode;
+using policy::ErrorDomain;
+using policy::Fault;
+using policy::Frame;
+using policy::Header;
+using policy::Remote;
+using tunnel::io::Reason;
+using tunnel::io::Stage;
+using tunnel::io::Stream;
+
+namespace {
+
+constexpr unsigned kHeld = 1;  // the one reason for which a client's stream is paused
+
+// virConnectCloseReason
+constexpr std::int32_t kClosedByError = 0;
+constexpr std::int32_t kClosedByEnd = 1;
+
+constexpr std::int32_t kConnectionClosed =
+    static_cast<std::int32_t>(Remote::CONNECT_EVENT_CONNECTION_CLOSED);
+constexpr std::uint32_t kEventSerial = 1;  // daemons send events with this serial
+constexpr Milliseconds kGoodbye{3000};
+constexpr Milliseconds kRecount{1000};
+constexpr Milliseconds kRecountWhenHeld{20};
+constexpr std::uint64_t kRefusalsLogged = 16;
+
+}  // namespace
+
+Client::Client(const Place& place, std::int64_t number, std::unique_ptr<Stream> stream,
+               tunnel::io::Peer peer, const conf::Listen& listen, User& user)
+    : place_(place),
+      number_(number),
+      stream_(std::move(stream)),
+      peer_(std::move(peer)),
+      listen_(listen),
+      user_(user),
+      reader_(place.limits.max_call),
+      tick_(place.clock, [this] { tick(); }),
+      lane_(*this),
+      began_(place.clock.now()),
+      last_heard_(place.clock.now()) {}
+
+void Client::start() {
+  stream_->open(*this);
+  arm();
+}
+
+Line Client::line(Level level, std::string_view event) {
+  Line line = place_.log.line(level, event);
+  line.with("client", number_)
+      .with("uid", static_cast<std::int64_t>(peer_.uid))
+      .with("pid", static_cast<std::int64_t>(peer_.pid));
+  return line;
+}
+
+void Client::turn_away(std::string why) {
+  turned_away_ = std::move(why);
+  leave_by_ = place_.clock.now() + kGoodbye;
+  arm();
+}
+
+void Client::on_data(base::Bytes data) {
+  last_heard_ = place_.clock.now();
+  pings_unanswered_ = 0;
+  if (state_ == State::leaving) return;
+  if (hold_ != 0) return base::append(backlog_, data);
+  reader_.feed(data);
+  process();
+}
+
+void Client::process() {
+  processing_ = true;
+  while (hold_ == 0) {
+    const std::optional<Frame> frame = reader_.next();
+    if (!frame) break;
+    on_frame(*frame);
+  }
+  processing_ = false;
+  const base::Bytes rest = reader_.take_rest();
+  if (state_ != State::leaving) base::append(backlog_, rest);
+  pause_or_resume();
+  if (reader_.broken()) {
+    close({Reason::Kind::protocol, Stage::established,
+           "it announced a message of " + std::to_string(reader_.broken_length()) + " bytes"});
+  }
+}
+
+void Client::hold(Hold reason) {
+  hold_ |= reason;
+  pause_or_resume();
+}
+
+void Client::release(Hold reason) {
+  if ((hold_ & reason) == 0) return;
+  hold_ = static_cast<std::uint8_t>(hold_ & ~reason);
+  if (hold_ != 0) return;
+  last_heard_ = place_.clock.now();
+  if (processing_) return;
+  const base::Buffer backlog = std::exchange(backlog_, {});
+  reader_.feed(backlog);
+  process();
+}
+
+void Client::pause_or_resume() {
+  // What a leaving client still sends is read and dropped, to see the end of it.
+  const bool pause = hold_ != 0 && !ended_output_;
+  if (pause == paused_) return;
+  paused_ = pause;
+  if (pause) {
+    stream_->pause(kHeld);
+  } else {
+    stream_->resume(kHeld);
+  }
+}
+
+void Client::on_frame(const Frame& frame) {
+  base::Buffer encoded;
+  policy::Verdict verdict = policy::judge(frame.header, frame.body, encoded);
+  const bool call = verdict.decision == Decision::forward || verdict.decision == Decision::answer ||
+                    verdict.decision == Decision::refuse;
+  if (call && !turned_away_.empty()) {
+    refuse(frame.header, {ErrorCode::operation_denied, ErrorDomain::rpc, turned_away_});
+    return leave_when_done();
+  }
+  switch (verdict.decision) {
+    case Decision::forward:
+      return forward(frame.header, std::move(encoded));
+    case Decision::answer:
+      return answer(frame.header, verdict, std::move(encoded));
+    case Decision::refuse:
+      return refuse(frame.header, std::move(verdict.fault));
+    case Decision::ping:
+      stream_->write(policy::keepalive_frame(policy::Keepalive::pong));
+      return wrote();
+    case Decision::ignore:
+      return;
+    case Decision::end:
+      break;
+  }
+  refuse(frame.header, std::move(verdict.fault));
+  leave_when_done();
+}
+
+Call Client::make_call(const Header& header, base::Buffer encoded) const {
+  Call call;
+  call.program = header.program;
+  call.procedure = header.procedure;
+  call.serial = header.serial;
+  call.body = std::move(encoded);
+  return call;
+}
+
+void Client::forward(const Header& header, base::Buffer encoded) {
+  if (state_ != State::open) {
+    return refuse(header,
+                  {ErrorCode::internal_error, ErrorDomain::rpc, "hypervisor connection not open"});
+  }
+  taken();
+  pool_->submit(lane_, make_call(header, std::move(encoded)));
+}
+
+void Client::taken() {
+  ++calls_;
+  if (++outstanding_ >= place_.limits.calls_per_client) hold(kCalls);
+}
+
+void Client::done() {
+  CHECK(outstanding_ > 0);
+  --outstanding_;
+  if (state_ == State::leaving) return leave_when_done();
+  release(kCalls);
+}
+
+void Client::on_reply(const Call& call, policy::Status status, base::Bytes body) {
+  Header header;
+  header.program = call.program;
+  header.procedure = call.procedure;
+  header.type = static_cast<std::uint32_t>(policy::Type::reply);
+  header.serial = call.serial;
+  header.status = static_cast<std::uint32_t>(status);
+  header.length = policy::kHeaderSize + static_cast<std::uint32_t>(body.size());
+  stream_->write(policy::encode_header(header));
+  if (!body.empty()) stream_->write(body);
+  wrote();
+  done();
+}
+
+void Client::on_call_failed(const Call& call, const Fault& fault) {
+  Header header;
+  header.program = call.program;
+  header.procedure = call.procedure;
+  header.serial = call.serial;
+  refuse(header, fault);
+  done();
+}
+
+void Client::on_event(std::int32_t procedure, base::Bytes first, base::Bytes rest) {
+  if (state_ != State::open) return;
+  Header header;
+  header.procedure = procedure;
+  header.type = static_cast<std::uint32_t>(policy::Type::message);
+  header.serial = kEventSerial;
+  header.length = policy::kHeaderSize + static_cast<std::uint32_t>(first.size() + rest.size());
+  stream_->write(policy::encode_header(header));
+  if (!first.empty()) stream_->write(first);
+  if (!rest.empty()) stream_->write(rest);
+  wrote();
+  if (stream_->queued() > place_.limits.client_buffer) {
+    close({Reason::Kind::timeout, Stage::established, "it does not read its events"});
+  }
+}
+
+void Client::send_closed_event(std::int32_t why) {
+  if (!close_callback_ || state_ != State::open) return;
+  base::Buffer body;
+  policy::XdrWriter(body).number(why);
+  on_event(kConnectionClosed, body, {});
+}
+
+void Client::on_events_lost(const Fault& fault) {
+  if (state_ != State::open) return;
+  line(Level::warning, "events-lost").with("reason", fault.text);
+  send_closed_event(kClosedByError);
+  leave_when_done();
+}
+
+void Client::reply(const Header& call, base::Bytes body) {
+  Header header = call;
+  header.type = static_cast<std::uint32_t>(policy::Type::reply);
+  header.status = static_cast<std::uint32_t>(policy::Status::ok);
+  header.length = policy::kHeaderSize + static_cast<std::uint32_t>(body.size());
+  stream_->write(policy::encode_header(header));
+  if (!body.empty()) stream_->write(body);
+  wrote();
+}
+
+void Client::refuse(const Header& call, Fault fault) {
+  fault.text = base::printable(fault.text, 4096);
+  log_refusal(call, fault);
+  base::Buffer frame;
+  policy::append_error_reply(frame, call, fault);
+  stream_->write(frame);
+  wrote();
+}
+
+// The first ones are said, then ever fewer; the line at the end of the client counts them all.
+void Client::log_refusal(const Header& call, const Fault& fault) {
+  ++refusals_;
+  if (refusals_ > kRefusalsLogged && (refusals_ & (refusals_ - 1)) != 0) return;
+  const policy::Procedure* row = policy::find_procedure(call.program, call.procedure);
+  Line refusal = line(Level::warning, "refused");
+  refusal.with("procedure", row == nullptr ? std::string_view("unknown") : row->name);
+  refusal.with("number", call.procedure).with("reason", fault.text);
+  if (pool_ != nullptr) refusal.with("target", pool_->target().name);
+}
+
+bool Client::can_take_reply() {
+  if (stream_->queued() > Stream::kHighMark) return false;
+  if (user_.buffered <= place_.limits.user_buffer) return true;
+  user_.held.insert(this);
+  arm();
+  return false;
+}
+
+void Client::on_user_relieved() {
+  if (pool_ != nullptr) pool_->wake(lane_);
+}
+
+void Client::wrote() {
+  recount();
+  if (stream_->queued() > Stream::kHighMark) hold(kOutput);
+  if (counted_ > 0 && !tick_.running()) arm();
+}
+
+void Client::recount() {
+  const std::uint64_t now = stream_->queued();
+  if (now < counted_ || counted_ == 0) last_progress_ = place_.clock.now();
+  user_.buffered += now;
+  user_.buffered -= counted_;
+  counted_ = now;
+  if (counted_ > 0) {
+    user_.writing.insert(this);
+  } else {
+    user_.writing.erase(this);
+  }
+  if (user_.held.empty() || user_.buffered > place_.limits.user_buffer / 2) return;
+  const std::set<Client*> held = std::exchange(user_.held, {});
+  for (Client* client : held) client->on_user_relieved();
+}
+
+void Client::on_drain() {
+  recount();
+  release(kOutput);
+  if (pool_ != nullptr) pool_->wake(lane_);
+}
+
+void Client::on_end() {
+  close({Reason::Kind::end, Stage::established, "the client closed the connection"});
+}
+
+void Client::drain(std::string_view why) {
+  if (state_ == State::leaving) return;
+  line(Level::debug, "drain").with("reason", why);
+  send_closed_event(kClosedByEnd);
+  if (state_ != State::opening) return leave_when_done();
+  close({Reason::Kind::requested, Stage::open, std::string(why)});
+}
+
+// Nothing more is read as a call; when the last answer has been written, the other side is told
+// that nothing follows.
+void Client::leave_when_done() {
+  if (state_ != State::leaving) {
+    state_ = State::leaving;
+    hold(kLeaving);
+    leave_by_ = place_.clock.now() + std::max(kGoodbye, place_.limits.drain_timeout);
+  }
+  if (outstanding_ == 0 && !ended_output_) {
+    ended_output_ = true;
+    leave_by_ = place_.clock.now() + kGoodbye;
+    stream_->end();
+    pause_or_resume();
+  }
+  arm();
+}
+
+void Client::close(Reason reason) {
+  if (state_ == State::opening) opening_.reset();
+  state_ = State::leaving;
+  hold_ |= kLeaving;
+  stream_->close(std::move(reason));
+}
+
+void Client::on_closed(const Reason& closed_for) {
+  const Reason reason = closed_for;
+  if (pool_ != nullptr) pool_->leave(lane_);
+  tick_.stop();
+  user_.held.erase(this);
+  user_.writing.erase(this);
+  user_.buffered -= std::exchange(counted_, 0);
+  line(Level::info, "close")
+      .with("target", pool_ == nullptr ? std::string_view("-") : pool_->target().name)
+      .with("calls", static_cast<std::int64_t>(calls_))
+      .with("refused", static_cast<std::int64_t>(refusals_))
+      .with("seconds", (place_.clock.now() - began_).count() / 1000)
+      .with("reason", reason.text);
+  place_.owner.on_client_gone(*this);
+}
+
+void Client::arm() {
+  const Milliseconds now = place_.clock.now();
+  std::optional<Milliseconds> due;
+  const auto consider = [&](Milliseconds when) { due = due ? std::min(*due, when) : when; };
+  if (leave_by_.count() > 0) consider(leave_by_);
+  if (state_ == State::greeting && leave_by_.count() == 0)
+    consider(began_ + place_.limits.open_timeout);
+  if (keepalive_ && state_ == State::open)
+    consider(last_heard_ + place_.limits.keepalive_interval * (pings_unanswered_ + 1));
+  if (counted_ > 0) consider(now + kRecount);
+  if (user_.held.contains(this)) consider(now + kRecountWhenHeld);
+  if (!due) return tick_.stop();
+  tick_.start(std::max(Milliseconds(0), *due - now));
+}
+
+void Client::tick() {
+  const Milliseconds now = place_.clock.now();
+  if (counted_ > 0) recount();
+  if (user_.held.contains(this)) {
+    const std::set<Client*> writing = user_.writing;
+    for (Client* client : writing) client->recount();
+  }
+  if (leave_by_.count() > 0 && now >= leave_by_) {
+    return close({Reason::Kind::requested, Stage::established, "closed"});
+  }
+  if (state_ == State::greeting && leave_by_.count() == 0 &&
+      now >= began_ + place_.limits.open_timeout) {
+    return close({Reason::Kind::timeout, Stage::open, "it opened nothing in time"});
+  }
+  if (counted_ > 0 && now - last_progress_ >= place_.limits.write_timeout) {
+    return close({Reason::Kind::timeout, Stage::established, "it does not read its answers"});
+  }
+  if (keepalive_ && state_ == State::open) keep_alive();
+  arm();
+}
+
+void Client::keep_alive() {
+  if (hold_ != 0) last_heard_ = place_.clock.now();
+  const Milliseconds silent = place_.clock.now() - last_heard_;
+  if (silent < place_.limits.keepalive_interval * (pings_unanswered_ + 1)) return;
+  if (pings_unanswered_ >= place_.limits.keepalive_count) {
+    return close({Reason::Kind::timeout, Stage::established, "it answered no keepalive"});
+  }
+  ++pings_unanswered_;
+  stream_->write(policy::keepalive_frame(policy::Keepalive::ping));
+  wrote();
+}
+
+}  // namespace proxy

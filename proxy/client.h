@@ -1,0 +1,163 @@
+// One client of the gate: a libvirt connection on a local socket, of somebody whom the kernel
+// vouches for. It answers by itself what concerns this hop, refuses what the filter refuses, and
+// hands the rest to the pool of the target that the client opened.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "conf/config.h"
+#include "conf/names.h"
+#include "policy/filter.h"
+#include "policy/message.h"
+#include "proxy/call.h"
+#include "proxy/log.h"
+#include "proxy/pool.h"
+#include "proxy/users.h"
+#include "tunnel/io/peer.h"
+#include "tunnel/io/stream.h"
+
+namespace proxy {
+
+class Client;
+
+// The gate, as a client sees it.
+class ClientOwner {
+ public:
+  virtual ~ClientOwner() = default;
+  // The targets that `name` may mean on the client's listener, best first; or why there is none, in
+  // words for the client.
+  virtual base::Result<conf::Meaning, std::string> resolve(
+      const conf::Listen& listen, std::optional<std::string_view> name) = 0;
+  // Null when there is no such target.
+  virtual Pool* pool(const std::string& target) = 0;
+  // The last call; the owner destroys the client.
+  virtual void on_client_gone(Client& client) = 0;
+};
+
+class Client final : private tunnel::io::StreamOwner, private PoolUser {
+ public:
+  struct Place {
+    tunnel::io::Clock& clock;
+    Log& log;
+    const conf::Limits& limits;
+    ClientOwner& owner;
+  };
+
+  // `number` names the client in the log; `listen` is where it came in, and outlives it, as all of
+  // `place` does.
+  Client(const Place& place, std::int64_t number, std::unique_ptr<tunnel::io::Stream> stream,
+         tunnel::io::Peer peer, const conf::Listen& listen, User& user);
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  ~Client() override = default;
+
+  void start();
+  // Every call is answered with `why`, and the connection ends soon: for a newcomer who is one too
+  // many.
+  void turn_away(std::string why);
+  // Takes no more calls, and ends when those that it has are answered.
+  void drain(std::string_view why);
+  void close(tunnel::io::Reason reason);
+
+  [[nodiscard]] std::int64_t number() const { return number_; }
+  [[nodiscard]] User& user() { return user_; }
+  // `buffered` of the user has become small enough.
+  void on_user_relieved();
+
+ private:
+  enum class State : std::uint8_t { greeting, opening, open, leaving };
+
+  // Why input waits.
+  enum Hold : std::uint8_t { kOpening = 1, kCalls = 2, kOutput = 4, kLeaving = 8 };
+
+  void on_open() override {}
+  void on_data(base::Bytes data) override;
+  void on_end() override;
+  void on_drain() override;
+  void on_closed(const tunnel::io::Reason& reason) override;
+
+  void on_target_ready() override;
+  void on_target_failed(const policy::Fault& fault) override;
+  void on_reply(const Call& call, policy::Status status, base::Bytes body) override;
+  void on_call_failed(const Call& call, const policy::Fault& fault) override;
+  void on_event(std::int32_t procedure, base::Bytes first, base::Bytes rest) override;
+  void on_events_lost(const policy::Fault& fault) override;
+  bool can_take_reply() override;
+
+  void process();
+  void hold(Hold reason);
+  void release(Hold reason);
+  void pause_or_resume();
+  void on_frame(const policy::Frame& frame);
+  void answer(const policy::Header& header, const policy::Verdict& verdict, base::Buffer encoded);
+  void answer_open(const policy::Header& header, const policy::Arguments& arguments);
+  void try_next_target();
+  void answer_feature(const policy::Header& header, std::int64_t feature, base::Buffer encoded);
+  void answer_event_call(const policy::Header& header, const policy::Arguments& arguments);
+  void answer_close(const policy::Header& header);
+  void forward(const policy::Header& header, base::Buffer encoded);
+  [[nodiscard]] Call make_call(const policy::Header& header, base::Buffer encoded) const;
+  void taken();
+  void done();
+
+  void reply(const policy::Header& call, base::Bytes body);
+  void refuse(const policy::Header& call, policy::Fault fault);
+  void log_refusal(const policy::Header& call, const policy::Fault& fault);
+  void send_closed_event(std::int32_t why);
+  void wrote();
+  void recount();
+  void leave_when_done();
+
+  void tick();
+  void arm();
+  void keep_alive();
+
+  Line line(Level level, std::string_view event);
+
+  const Place place_;
+  const std::int64_t number_;
+  std::unique_ptr<tunnel::io::Stream> stream_;
+  const tunnel::io::Peer peer_;
+  const conf::Listen& listen_;
+  User& user_;
+
+  policy::FrameReader reader_;
+  base::Buffer backlog_;
+  tunnel::io::Timer tick_;
+  Pool* pool_ = nullptr;
+  Lane lane_;
+
+  State state_ = State::greeting;
+  std::uint8_t hold_ = 0;
+  bool processing_ = false;
+  bool paused_ = false;
+  bool keepalive_ = false;
+  bool close_callback_ = false;
+  bool ended_output_ = false;
+  std::uint32_t outstanding_ = 0;
+  std::uint32_t pings_unanswered_ = 0;
+  std::uint64_t calls_ = 0;
+  std::uint64_t refusals_ = 0;
+  std::uint64_t counted_ = 0;  // what user_.buffered holds of ours
+  Milliseconds began_;
+  Milliseconds last_heard_;
+  Milliseconds last_progress_{0};
+  Milliseconds leave_by_{0};
+
+  // While opening.
+  struct Opening {
+    policy::Header header;
+    std::vector<std::string> candidates;
+    std::size_t next = 0;
+  };
+  std::unique_ptr<Opening> opening_;
+  std::string turned_away_;
+};
+
+}  // namespace proxy

@@ -1,0 +1,151 @@
+// What a client is answered by the gate itself: the calls that concern this hop only.
+#include <utility>
+
+#include "base/check.h"
+#include "policy/events.h"
+#include "policy/procedures.h"
+#include "policy/xdr.h"
+#include "proxy/client.h"
+
+namespace proxy {
+
+using policy::ErrorCode;
+using policy::ErrorDomain;
+using policy::Fault;
+using policy::Header;
+using policy::Remote;
+
+namespace {
+
+// virDrvFeature of libvirt's src/libvirt_internal.h, as far as it concerns one hop.
+constexpr std::int64_t kFeatureFdPassing = 8;
+constexpr std::int64_t kFeatureKeepalive = 10;
+constexpr std::int64_t kFeatureEventCallback = 14;
+constexpr std::int64_t kFeatureCloseCallback = 15;
+
+}  // namespace
+
+void Client::answer(const Header& header, const policy::Verdict& verdict, base::Buffer encoded) {
+  if (policy::find_event_call(header.procedure) != nullptr) {
+    return answer_event_call(header, verdict.arguments);
+  }
+  switch (static_cast<Remote>(header.procedure)) {
+    case Remote::AUTH_LIST: {
+      base::Buffer none;
+      policy::XdrWriter writer(none);
+      writer.number(1);
+      writer.number(0);
+      return reply(header, none);
+    }
+    case Remote::CONNECT_OPEN:
+      return answer_open(header, verdict.arguments);
+    case Remote::CONNECT_CLOSE:
+      return answer_close(header);
+    case Remote::CONNECT_SUPPORTS_FEATURE:
+      return answer_feature(header, verdict.arguments[0].number, std::move(encoded));
+    case Remote::CONNECT_REGISTER_CLOSE_CALLBACK:
+    case Remote::CONNECT_UNREGISTER_CLOSE_CALLBACK:
+      close_callback_ =
+          header.procedure == static_cast<std::int32_t>(Remote::CONNECT_REGISTER_CLOSE_CALLBACK);
+      return reply(header, {});
+    default:
+      return refuse(header, {ErrorCode::auth_failed, ErrorDomain::rpc,
+                             "no authentication is asked for on this socket"});
+  }
+}
+
+void Client::answer_open(const Header& header, const policy::Arguments& arguments) {
+  if (state_ != State::greeting) {
+    return refuse(header, {ErrorCode::internal_error, ErrorDomain::rpc, "connection already open"});
+  }
+  const policy::Argument& name = arguments[0];
+  auto found = place_.owner.resolve(
+      listen_, name.present ? std::optional<std::string_view>(name.text) : std::nullopt);
+  if (!found) {
+    return refuse(header, {ErrorCode::no_connect, ErrorDomain::rpc, found.error(), true});
+  }
+  state_ = State::opening;
+  opening_ = std::make_unique<Opening>();
+  opening_->header = header;
+  opening_->candidates = std::move(found->targets);
+  hold(kOpening);
+  arm();
+  try_next_target();
+}
+
+void Client::try_next_target() {
+  CHECK(opening_->next < opening_->candidates.size());
+  const std::string& name = opening_->candidates[opening_->next++];
+  pool_ = place_.owner.pool(name);
+  CHECK(pool_ != nullptr);
+  if (pool_->attach(lane_)) on_target_ready();
+}
+
+void Client::on_target_ready() {
+  if (state_ != State::opening) return;
+  state_ = State::open;
+  const Header header = opening_->header;
+  opening_.reset();
+  line(Level::info, "open").with("target", pool_->target().name);
+  reply(header, {});
+  arm();
+  release(kOpening);
+}
+
+void Client::on_target_failed(const Fault& fault) {
+  if (state_ != State::opening) return;
+  if (opening_->next < opening_->candidates.size()) return try_next_target();
+  state_ = State::greeting;
+  began_ = place_.clock.now();
+  pool_ = nullptr;
+  const Header header = opening_->header;
+  opening_.reset();
+  refuse(header, fault);
+  arm();
+  release(kOpening);
+}
+
+void Client::answer_feature(const Header& header, std::int64_t feature, base::Buffer encoded) {
+  base::Buffer body;
+  policy::XdrWriter writer(body);
+  if (feature == kFeatureKeepalive) {
+    keepalive_ = place_.limits.keepalive_interval.count() > 0;
+    writer.number(keepalive_ ? 1 : 0);
+    arm();
+    return reply(header, body);
+  }
+  if (state_ != State::open) return forward(header, {});
+  if (feature == kFeatureEventCallback || feature == kFeatureCloseCallback) {
+    writer.number(1);
+    return reply(header, body);
+  }
+  if (feature == kFeatureFdPassing) {
+    writer.number(0);
+    return reply(header, body);
+  }
+  forward(header, std::move(encoded));
+}
+
+void Client::answer_event_call(const Header& header, const policy::Arguments& arguments) {
+  if (state_ != State::open) return forward(header, {});
+  const policy::EventCall* how = policy::find_event_call(header.procedure);
+  const auto id = arguments.count > 0 ? static_cast<std::int32_t>(arguments[0].number) : 0;
+  Call call = make_call(header, {});
+  call.deadline = pool_->deadline();
+  taken();
+  if (!how->adds) return pool_->events().unsubscribe(lane_, call, id);
+  if (lane_.subscriptions >= place_.limits.registrations_per_client) {
+    done();
+    return refuse(header, {ErrorCode::internal_error, ErrorDomain::rpc,
+                           "this connection has as many event registrations as it may"});
+  }
+  const base::Bytes object = arguments.count > 1 ? arguments[1].encoded : base::Bytes();
+  pool_->events().subscribe(lane_, std::move(call), id, object);
+}
+
+void Client::answer_close(const Header& header) {
+  reply(header, {});
+  leave_when_done();
+}
+
+}  // namespace proxy

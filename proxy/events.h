@@ -1,0 +1,113 @@
+// The events of one target. A daemon lets a connection register for the same event and the same
+// object only once, and chooses the callback ids; so each kind is registered once, on one upstream,
+// for all who subscribe, under ids that each client gets from here. When the upstream is lost the
+// registrations are made again on another; when the last subscriber leaves they are undone.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "policy/events.h"
+#include "proxy/call.h"
+
+namespace proxy {
+
+class EventsOwner {
+ public:
+  virtual ~EventsOwner() = default;
+  // next() has something to send.
+  virtual void on_events_pending() = 0;
+};
+
+class Events {
+ public:
+  // Registrations of one target, all clients together, and subscriptions of one client.
+  static constexpr std::size_t kMostRegistrations = 4096;
+
+  explicit Events(EventsOwner& owner) : owner_(owner) {}
+  Events(const Events&) = delete;
+  Events& operator=(const Events&) = delete;
+
+  // `call` is a registration that the filter let pass: one of policy::event_calls(). `event_id` and
+  // `object` (the encoded optional object; empty for the older calls) are its arguments. The user
+  // gets its reply through on_reply() or on_call_failed(), at once or when the daemon has answered.
+  void subscribe(Lane& lane, Call call, std::int32_t event_id, base::Bytes object);
+  // As subscribe(); `id` is the client's callback id, or the event's number for the older calls.
+  void unsubscribe(Lane& lane, const Call& call, std::int32_t id);
+  void leave(Lane& lane);
+
+  // Somebody waits for an answer.
+  [[nodiscard]] bool waiting() const;
+  [[nodiscard]] bool empty() const { return registrations_.empty(); }
+  [[nodiscard]] std::size_t registrations() const { return registrations_.size(); }
+
+  // The upstream side. The calls that next() gives belong to the upstream that the owner chose, and
+  // to no other. A call to send, its lane null; the list is empty when there is none.
+  Calls next();
+  // True: the answered call was one of next().
+  bool on_reply(const Call& call, const policy::Frame& reply);
+  // An event from the chosen upstream. False: its form is wrong.
+  [[nodiscard]] bool on_event(const policy::Frame& event);
+  // The chosen upstream is gone.
+  void upstream_lost();
+  // The target is gone for longer than it may: subscribers are told, and all is forgotten.
+  void give_up(const policy::Fault& fault);
+  // Ends subscriptions that waited past their deadline.
+  void expire(Milliseconds now, const policy::Fault& fault);
+
+ private:
+  enum class State : std::uint8_t { wanted, asked, active, undoing };
+
+  struct Subscriber {
+    Lane* lane = nullptr;
+    std::int32_t id = 0;
+    bool older = false;
+  };
+  struct Applicant {
+    Subscriber subscriber;
+    Call call;
+  };
+  using Key = std::tuple<policy::EventFamily, std::int32_t, std::string>;
+  struct Registration {
+    const policy::EventKind* kind = nullptr;
+    base::Buffer object;
+    State state = State::wanted;
+    bool in_flight = false;      // a call about it is on its way
+    std::uint32_t asked_as = 0;  // that call's serial here
+    std::int32_t daemon_id = 0;  // while active or undoing
+    std::vector<Subscriber> subscribers;
+    std::vector<Applicant> applicants;
+  };
+  struct Early {
+    const policy::EventKind* kind;
+    std::int32_t daemon_id;
+    base::Buffer rest;
+  };
+
+  Registration* asked_by(const Call& call);
+  void admit(Registration& registration, const Applicant& applicant);
+  void registered(Registration& registration, const policy::Frame& reply);
+  void not_registered(Registration& registration, const policy::Frame& reply);
+  void release(Registration& registration);
+  void erase(const Registration& registration);
+  void todo(const Registration& registration);
+  static bool holds(const Registration& registration, const Lane& lane, bool older);
+  static void hand_out(const Registration& registration, base::Bytes rest);
+  void deliver_early(const Registration& registration);
+  static Key key_of(const Registration& registration);
+  static void fail(const Call& call, policy::ErrorCode code, std::string text);
+
+  EventsOwner& owner_;
+  std::map<Key, Registration> registrations_;
+  std::map<std::pair<policy::EventFamily, std::int32_t>, Registration*> by_daemon_id_;
+  std::list<Key> todo_;
+  std::vector<Early> early_;
+  std::uint32_t next_call_ = 0;
+  std::int32_t next_id_ = 0;
+};
+
+}  // namespace proxy

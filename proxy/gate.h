@@ -1,0 +1,76 @@
+// The gate: its clients, the pools of its targets, and what binds them. It knows streams, not
+// sockets, so it runs in memory as well.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "conf/config.h"
+#include "conf/libvirt_conf.h"
+#include "conf/names.h"
+#include "proxy/client.h"
+#include "proxy/log.h"
+#include "proxy/pool.h"
+#include "proxy/users.h"
+#include "tunnel/io/peer.h"
+#include "tunnel/io/stream.h"
+#include "tunnel/tunnel.h"
+
+namespace proxy {
+
+using TunnelFactory = std::function<std::unique_ptr<tunnel::Tunnel>(const tunnel::Target&)>;
+
+class Gate final : private ClientOwner {
+ public:
+  // Clock and log outlive the gate.
+  Gate(tunnel::io::Clock& clock, Log& log, conf::Config config, conf::LibvirtConf libvirt_conf,
+       const TunnelFactory& tunnels);
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
+  // drain() is through, or nobody ever came.
+  ~Gate() override;
+
+  // A client that came in by config().listen[listener].
+  void accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer peer,
+              std::size_t listener);
+
+  // Lets clients have the answers to the calls that they have made, ends them and then the
+  // upstreams, and calls `done` from the loop. What is not through after the drain timeout is cut
+  // off. accept() must not be called any more.
+  void drain(std::function<void()> done);
+
+  [[nodiscard]] const conf::Config& config() const { return config_; }
+  [[nodiscard]] std::size_t clients() const { return clients_.size(); }
+
+ private:
+  base::Result<conf::Meaning, std::string> resolve(const conf::Listen& listen,
+                                                   std::optional<std::string_view> name) override;
+  Pool* pool(const std::string& target) override;
+  void on_client_gone(Client& client) override;
+
+  [[nodiscard]] std::optional<std::string> too_many(const User& user) const;
+  void close_pools();
+
+  tunnel::io::Clock& clock_;
+  Log& log_;
+  const conf::Config config_;
+  const conf::LibvirtConf libvirt_conf_;
+  std::map<std::string, std::unique_ptr<Pool>, std::less<>> pools_;
+  Users users_;
+  std::map<std::int64_t, std::unique_ptr<Client>> clients_;
+  std::int64_t next_client_ = 1;
+  tunnel::io::Timer cut_off_;
+  tunnel::io::Timer finish_;
+  std::size_t open_pools_ = 0;
+  bool draining_ = false;
+  bool closing_pools_ = false;
+  std::function<void()> done_;
+};
+
+}  // namespace proxy

@@ -1,0 +1,117 @@
+// The pool of one target: a few upstreams, shared by any number of users. It queues calls fairly,
+// gives each a place in flight, opens another upstream when all are busy and the queue grows, lets
+// idle ones go, and brings calls over the loss of an upstream.
+//
+// Every call ends exactly once while its lane is attached: with a reply, or with a fault that names
+// the target, the stage and what the system said. Calls only read, so a call whose upstream was
+// lost before it answered is sent again, twice at most.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "conf/config.h"
+#include "proxy/call.h"
+#include "proxy/events.h"
+#include "proxy/log.h"
+#include "proxy/upstream.h"
+#include "tunnel/tunnel.h"
+
+namespace proxy {
+
+class Pool final : private UpstreamOwner, private EventsOwner {
+ public:
+  // Target and limits are copied; clock and log outlive the pool. `tunnel` is the way to the
+  // target.
+  Pool(tunnel::io::Clock& clock, Log& log, conf::Target target, const conf::Limits& limits,
+       std::unique_ptr<tunnel::Tunnel> tunnel);
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+  // close() has been called and on_closed has come, or nothing was ever opened.
+  ~Pool() override;
+
+  [[nodiscard]] const conf::Target& target() const { return target_; }
+
+  // Makes `lane` a user. True: the target is there. False: on_target_ready() or on_target_failed()
+  // will come, unless the lane leaves before; after the latter the lane is no longer attached.
+  bool attach(Lane& lane);
+  // Queues a call. Its deadline is set here.
+  void submit(Lane& lane, Call call);
+  // What is left of a call's time when it arrives now.
+  [[nodiscard]] Milliseconds deadline() const { return clock_.now() + target_.call_timeout; }
+  // The user can take replies again.
+  void wake(Lane& lane);
+  // The user goes: its calls are dropped, its subscriptions undone, and it hears nothing more.
+  void leave(Lane& lane);
+
+  Events& events() { return events_; }
+
+  // Ends all upstreams; `closed` is called once they are gone, from the loop or at once when there
+  // are none. Nobody may be attached.
+  void close(std::function<void()> closed);
+
+  // For tests and status.
+  [[nodiscard]] std::size_t upstreams() const { return upstreams_.size(); }
+  [[nodiscard]] std::size_t ready_upstreams() const;
+  [[nodiscard]] std::size_t waiting() const { return waiting_; }
+
+ private:
+  void on_upstream_ready(Upstream& upstream) override;
+  void on_upstream_reply(Upstream& upstream, Calls call, const policy::Frame& reply) override;
+  void on_upstream_event(Upstream& upstream, const policy::Frame& event) override;
+  void on_upstream_closed(Upstream& upstream, const policy::Fault& fault,
+                          const tunnel::io::Reason& reason) override;
+  void on_events_pending() override;
+
+  std::list<Lane*>& list(Lane::Place place);
+  void move(Lane& lane, Lane::Place place);
+  void settle(Lane& lane);
+  void finished(Lane& lane);
+
+  void dispatch();
+  Upstream* roomiest();
+  Upstream* event_upstream();
+  [[nodiscard]] std::uint32_t most_in_flight() const;
+  [[nodiscard]] bool wanted() const;
+  void reach();
+  void dial();
+  void retry_later(const tunnel::io::Reason& reason);
+  void retake(Calls calls, const policy::Fault& fault);
+  void give_up(const policy::Fault& fault);
+  void sweep();
+  void expire_waiting(Lane::Place place);
+  void expire_in_flight(Upstream& upstream);
+  void let_idle_go();
+  [[nodiscard]] policy::Fault timeout_fault() const;
+
+  tunnel::io::Clock& clock_;
+  Log& log_;
+  const conf::Target target_;
+  const conf::Limits limits_;
+  std::unique_ptr<tunnel::Tunnel> tunnel_;
+  std::list<std::unique_ptr<Upstream>> upstreams_;
+  Upstream* event_upstream_ = nullptr;
+  Events events_;
+
+  std::array<std::list<Lane*>, 5> lanes_;
+  std::size_t waiting_ = 0;  // calls in lanes
+
+  tunnel::io::Timer retry_;
+  tunnel::io::Timer refuse_;
+  tunnel::io::Timer sweep_;
+  tunnel::io::Timer idle_;
+  std::uint32_t failures_ = 0;       // dials that failed in a row
+  Milliseconds unused_since_{0};     // when the last user left
+  Milliseconds patience_end_{0};     // until then failures are kept from users
+  Milliseconds no_growth_until_{0};  // after an additional upstream was refused
+  bool refused_ = false;             // the last dial: trying again soon would only annoy the daemon
+  policy::Fault last_fault_;
+  std::function<void()> closed_;
+};
+
+}  // namespace proxy

@@ -1,0 +1,240 @@
+#include "proxy/serve.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "conf/environment.h"
+#include "conf/libvirt_conf.h"
+#include "conf/target.h"
+#include "proxy/gate.h"
+#include "tunnel/io/listener.h"
+#include "tunnel/io/local_socket.h"
+#include "tunnel/io/loop.h"
+
+namespace proxy {
+namespace {
+
+constexpr const char* kConfig = "/etc/virtgate/virtgate.toml";
+constexpr const char* kDropIns = "conf.d";
+constexpr const char* kSocketName = "virtgate-sock";
+
+std::string default_socket_folder(const conf::Environment& environment) {
+  if (environment.uid == 0) return "/run/virtgate";
+  if (!environment.runtime_directory.empty()) return environment.runtime_directory + "/virtgate";
+  return environment.home + "/.cache/virtgate";
+}
+
+// What libvirt on this host would open for somebody who names nothing.
+std::string local_uri(const conf::Environment& environment) {
+  const char* told = std::getenv("LIBVIRT_DEFAULT_URI");
+  if (told != nullptr && *told != '\0') return told;
+  if (environment.uid != 0) return "qemu:///session";
+  for (const char* driver : {"xen", "qemu", "lxc", "vbox", "bhyve", "vz"}) {
+    const std::string socket = std::string("/run/libvirt/virt") + driver + "d-sock-ro";
+    if (::access(socket.c_str(), F_OK) == 0) return std::string(driver) + ":///system";
+  }
+  return "qemu:///system";
+}
+
+bool named_nothing(const ServeOptions& options) {
+  return !options.config && options.listen.empty() && options.targets.empty();
+}
+
+conf::Loaded from_file(const std::string& file) {
+  const std::size_t slash = file.rfind('/');
+  const std::string folder = slash == std::string::npos ? "" : file.substr(0, slash + 1);
+  return conf::load_config(file, folder + kDropIns);
+}
+
+std::optional<std::string> wrong_address(const std::string& address) {
+  if (auto wrong = conf::wrong_socket_path(address)) return wrong;
+  if (address.find('%') != std::string::npos) return "%t works in configuration files only";
+  if (address.size() > conf::kLongestSocketPath)
+    return "'" + address + "' is too long for a socket";
+  return std::nullopt;
+}
+
+void add_targets(const ServeOptions& options, conf::Loaded& loaded) {
+  for (const std::string& text : options.targets) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos) {
+      loaded.mistakes.push_back({{"--target", 0, 0}, "'" + text + "' has no '=': it is NAME=URI"});
+      continue;
+    }
+    auto made = conf::make_target(text.substr(0, equals), text.substr(equals + 1));
+    if (!made) {
+      conf::Mistake mistake = made.error();
+      mistake.place = {"--target", 0, 0};
+      loaded.mistakes.push_back(std::move(mistake));
+    } else if (loaded.config.find(made->name) != nullptr) {
+      loaded.mistakes.push_back(
+          {{"--target", 0, 0}, "target '" + made->name + "' is there already"});
+    } else {
+      loaded.config.targets.push_back(std::move(made).value());
+    }
+  }
+}
+
+void add_defaults(const conf::Environment& environment, conf::Loaded& loaded) {
+  if (loaded.config.targets.empty()) {
+    auto made = conf::make_target("local", local_uri(environment));
+    if (made) {
+      loaded.config.targets.push_back(std::move(made).value());
+    } else {
+      loaded.mistakes.push_back(made.error());
+    }
+  }
+  if (!loaded.config.listen.empty()) return;
+  const std::string folder = default_socket_folder(environment);
+  conf::Listen listen;
+  listen.path = folder + "/" + kSocketName;
+  listen.mode = 0600;
+  loaded.config.listen.push_back(std::move(listen));
+}
+
+bool make_default_folder(const conf::Config& config, const conf::Environment& environment,
+                         Log& log) {
+  const std::string folder = default_socket_folder(environment);
+  bool used = false;
+  for (const conf::Listen& listen : config.listen)
+    used = used || listen.path == folder + "/" + kSocketName;
+  if (!used || ::mkdir(folder.c_str(), environment.uid == 0 ? 0755 : 0700) == 0 || errno == EEXIST)
+    return true;
+  log.line(Level::error, "start-failed")
+      .with("reason", "cannot make the folder " + folder + ": " + std::strerror(errno));
+  return false;
+}
+
+// One of the gate's sockets.
+class Door final : private tunnel::io::ListenerOwner {
+ public:
+  Door(tunnel::io::Loop& loop, std::unique_ptr<tunnel::io::LocalSocket> socket, Gate& gate,
+       std::size_t number, Log& log)
+      : gate_(gate), number_(number), log_(log), listener_(loop, std::move(socket), *this) {}
+  Door(const Door&) = delete;
+  Door& operator=(const Door&) = delete;
+  ~Door() override = default;
+
+ private:
+  void on_accept(std::unique_ptr<tunnel::io::Stream> stream,
+                 const tunnel::io::Peer& peer) override {
+    gate_.accept(std::move(stream), peer, number_);
+  }
+  void on_accept_failed(const std::string& text) override {
+    log_.line(Level::error, "accept-failed")
+        .with("socket", listener_.socket().name())
+        .with("reason", text);
+  }
+
+  Gate& gate_;
+  std::size_t number_;
+  Log& log_;
+  tunnel::io::Listener listener_;
+};
+
+class Service {
+ public:
+  Service(Log& log, conf::Config config, conf::LibvirtConf libvirt_conf)
+      : log_(log),
+        gate_(loop_.clock(), log, std::move(config), std::move(libvirt_conf),
+              [this](const tunnel::Target& target) {
+                return tunnel::make_tunnel(loop_, target, [this](const std::string& note) {
+                  log_.line(Level::warning, "tunnel").with("note", note);
+                });
+              }) {}
+
+  bool open_doors() {
+    for (std::size_t i = 0; i < gate_.config().listen.size(); ++i) {
+      const conf::Listen& listen = gate_.config().listen[i];
+      auto bound = tunnel::io::LocalSocket::bind({listen.path, listen.mode, listen.group});
+      if (!bound) {
+        log_.line(Level::error, "start-failed").with("reason", bound.error());
+        return false;
+      }
+      doors_.push_back(std::make_unique<Door>(loop_, std::move(bound).value(), gate_, i, log_));
+      log_.line(Level::info, "listen")
+          .with("socket", listen.path)
+          .with("target", listen.target.empty() ? "-" : listen.target);
+    }
+    return true;
+  }
+
+  void run() {
+    for (const int signal : {SIGTERM, SIGINT}) {
+      loop_.on_signal(signal, [this] { stop(); });
+    }
+    loop_.run();
+  }
+
+ private:
+  // A second signal changes nothing: the drain has its own limit.
+  void stop() {
+    if (stopping_) return;
+    stopping_ = true;
+    doors_.clear();
+    gate_.drain([this] { loop_.stop(); });
+  }
+
+  Log& log_;
+  tunnel::io::Loop loop_;
+  Gate gate_;
+  std::vector<std::unique_ptr<Door>> doors_;
+  bool stopping_ = false;
+};
+
+}  // namespace
+
+conf::Loaded configuration(const ServeOptions& options) {
+  const conf::Environment environment = conf::process_environment();
+  conf::Loaded loaded;
+  if (options.config) {
+    loaded = from_file(*options.config);
+  } else if (named_nothing(options) && ::access(kConfig, F_OK) == 0) {
+    loaded = from_file(kConfig);
+  }
+  add_targets(options, loaded);
+  for (const std::string& address : options.listen) {
+    if (auto wrong = wrong_address(address)) {
+      loaded.mistakes.push_back({{"--listen", 0, 0}, *std::move(wrong)});
+      continue;
+    }
+    conf::Listen listen;
+    listen.path = address;
+    loaded.config.listen.push_back(std::move(listen));
+  }
+  if (loaded.mistakes.empty()) add_defaults(environment, loaded);
+  return loaded;
+}
+
+int serve(const ServeOptions& options, Log& log) {
+  conf::Loaded loaded = configuration(options);
+  for (const conf::Mistake& mistake : loaded.mistakes) {
+    std::fprintf(stderr, "%s\n", base::printable(conf::to_string(mistake), 4096).c_str());
+  }
+  const conf::Environment environment = conf::process_environment();
+  auto libvirt_conf = conf::load_libvirt_conf(environment);
+  if (!libvirt_conf)
+    std::fprintf(stderr, "%s\n",
+                 base::printable(conf::to_string(libvirt_conf.error()), 4096).c_str());
+  if (!loaded.mistakes.empty() || !libvirt_conf) return 1;
+  if (options.check) return 0;
+  std::signal(SIGPIPE, SIG_IGN);
+  tunnel::io::raise_file_limit();
+  if (!make_default_folder(loaded.config, environment, log)) return 1;
+  Service service(log, std::move(loaded.config), std::move(libvirt_conf).value());
+  if (!service.open_doors()) return 1;
+  service.run();
+  log.line(Level::info, "stopped");
+  return 0;
+}
+
+}  // namespace proxy

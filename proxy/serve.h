@@ -1,0 +1,26 @@
+// `virtgate serve`: the gate as a process.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "conf/config.h"
+#include "proxy/log.h"
+
+namespace proxy {
+
+struct ServeOptions {
+  std::optional<std::string> config;  // a file; its conf.d beside it is read too
+  std::vector<std::string> listen;    // addresses
+  std::vector<std::string> targets;   // NAME=URI
+  bool check = false;
+};
+
+// What `options` and, where they name nothing, the usual places say; and every mistake in it.
+conf::Loaded configuration(const ServeOptions& options);
+
+// Runs until a signal ends it. The result is the exit code.
+int serve(const ServeOptions& options, Log& log);
+
+}  // namespace proxy

@@ -1,0 +1,275 @@
+#include "proxy/upstream.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "policy/procedures.h"
+#include "policy/xdr.h"
+
+namespace proxy {
+
+using policy::ErrorCode;
+using policy::ErrorDomain;
+using policy::Frame;
+using policy::Header;
+using policy::Remote;
+using tunnel::io::Reason;
+using tunnel::io::Stage;
+
+namespace {
+
+constexpr std::int32_t number(Remote procedure) { return static_cast<std::int32_t>(procedure); }
+
+constexpr std::uint32_t kAuthNone = 0;
+constexpr std::uint32_t kAuthPolkit = 2;
+constexpr std::uint32_t kReadOnly = 1;           // VIR_CONNECT_RO
+constexpr std::uint32_t kFeatureKeepalive = 10;  // VIR_DRV_FEATURE_PROGRAM_KEEPALIVE
+constexpr Milliseconds kGoodbye{2000};
+
+ErrorCode code_of(Reason::Kind kind, Stage stage) {
+  if (kind == Reason::Kind::refused && stage == Stage::authentication)
+    return ErrorCode::auth_failed;
+  if (kind == Reason::Kind::protocol) return ErrorCode::rpc;
+  return ErrorCode::system_error;
+}
+
+}  // namespace
+
+Upstream::Upstream(tunnel::io::Clock& clock, UpstreamOwner& owner,
+                   std::unique_ptr<tunnel::io::Stream> stream, UpstreamSettings settings)
+    : clock_(clock),
+      owner_(owner),
+      stream_(std::move(stream)),
+      settings_(std::move(settings)),
+      reader_(settings_.max_message),
+      deadline_(clock,
+                [this] {
+                  const bool leaving = state_ == State::closing;
+                  fail(
+                      leaving ? Reason::Kind::requested : Reason::Kind::timeout,
+                      "no answer within " + std::to_string(settings_.open_timeout.count()) + " ms");
+                }),
+      keepalive_(clock, [this] { keep_alive(); }) {}
+
+void Upstream::start() { stream_->open(*this); }
+
+void Upstream::on_stage(Stage stage) {
+  if (stage != Stage::established) stage_ = stage;
+}
+
+void Upstream::on_open() {
+  if (state_ != State::tunnel) return;
+  state_ = State::authenticating;
+  stage_ = Stage::authentication;
+  last_heard_ = clock_.now();
+  deadline_.start(settings_.open_timeout);
+  say(number(Remote::AUTH_LIST), {});
+}
+
+void Upstream::on_data(base::Bytes data) {
+  last_heard_ = clock_.now();
+  pings_unanswered_ = 0;
+  reader_.feed(data);
+  while (state_ != State::closing) {
+    const std::optional<Frame> frame = reader_.next();
+    if (!frame) break;
+    on_frame(*frame);
+  }
+  if (state_ == State::closing) {
+    while (reader_.next()) {
+    }
+  }
+  if (reader_.broken()) {
+    fail(Reason::Kind::protocol,
+         "the daemon announced a message of " + std::to_string(reader_.broken_length()) + " bytes");
+  }
+}
+
+void Upstream::on_frame(const Frame& frame) {
+  const Header& header = frame.header;
+  if (header.is(policy::Type::message)) return on_message(frame);
+  if (!header.is(policy::Type::reply) || header.program != policy::kRemoteProgram ||
+      header.version != policy::kProgramVersion) {
+    return fail(Reason::Kind::protocol, "the daemon sent a message of type " +
+                                            std::to_string(header.type) + " that nobody asked for");
+  }
+  if (!header.is(policy::Status::ok) && !header.is(policy::Status::error)) {
+    return fail(Reason::Kind::protocol,
+                "the daemon sent a reply with status " + std::to_string(header.status));
+  }
+  if (state_ == State::ready) return on_reply(frame);
+  on_handshake_reply(frame);
+}
+
+void Upstream::on_message(const Frame& frame) {
+  const Header& header = frame.header;
+  if (header.program == policy::kKeepaliveProgram) {
+    if (header.procedure == static_cast<std::int32_t>(policy::Keepalive::ping)) {
+      stream_->write(policy::keepalive_frame(policy::Keepalive::pong));
+    }
+    return;
+  }
+  const policy::Procedure* row = policy::find_procedure(header.program, header.procedure);
+  if (row == nullptr || row->rule != policy::Rule::event || !header.is(policy::Status::ok)) {
+    return fail(Reason::Kind::protocol,
+                "the daemon sent an event of unknown number " + std::to_string(header.procedure));
+  }
+  if (state_ == State::ready) owner_.on_upstream_event(*this, frame);
+}
+
+void Upstream::on_handshake_reply(const Frame& frame) {
+  const Header& header = frame.header;
+  if (awaited_ == 0 || header.procedure != awaited_ || header.serial != awaited_serial_) {
+    return fail(Reason::Kind::protocol, "the daemon answered a call that was not made");
+  }
+  const std::int32_t procedure = std::exchange(awaited_, 0);
+  if (header.is(policy::Status::error) && procedure != number(Remote::CONNECT_SUPPORTS_FEATURE)) {
+    const policy::RemoteError said = policy::decode_error(frame.body);
+    fault_ = {static_cast<ErrorCode>(said.code), ErrorDomain::rpc, said.text, true};
+    return fail(Reason::Kind::refused, "the daemon says: " + said.text);
+  }
+  if (procedure == number(Remote::AUTH_LIST)) return on_auth_list(frame.body);
+  if (procedure == number(Remote::CONNECT_SUPPORTS_FEATURE)) {
+    std::uint32_t supported = 0;
+    daemon_pings_ = header.is(policy::Status::ok) &&
+                    policy::XdrReader(frame.body).word(supported) && supported != 0;
+    return say_open();
+  }
+  if (procedure == number(Remote::CONNECT_OPEN)) {
+    state_ = State::ready;
+    was_ready_ = true;
+    stage_ = Stage::established;
+    deadline_.stop();
+    last_used_ = clock_.now();
+    if (daemon_pings_ && settings_.keepalive_interval.count() > 0) {
+      keepalive_.start(settings_.keepalive_interval);
+    }
+    return owner_.on_upstream_ready(*this);
+  }
+  base::Buffer feature;
+  policy::XdrWriter(feature).word(kFeatureKeepalive);
+  say(number(Remote::CONNECT_SUPPORTS_FEATURE), feature);
+}
+
+void Upstream::on_auth_list(base::Bytes body) {
+  policy::XdrReader reader(body);
+  std::uint32_t count = 0;
+  std::uint32_t first = 0;
+  if (!reader.word(count) || count == 0 || !reader.word(first)) {
+    return fail(Reason::Kind::protocol, "the daemon sent a malformed list of authentications");
+  }
+  if (first == kAuthPolkit) return say(number(Remote::AUTH_POLKIT), {});
+  if (first != kAuthNone) {
+    return fail(Reason::Kind::refused,
+                "the daemon asks for an authentication that is not supported (type " +
+                    std::to_string(first) + ")");
+  }
+  base::Buffer feature;
+  policy::XdrWriter(feature).word(kFeatureKeepalive);
+  say(number(Remote::CONNECT_SUPPORTS_FEATURE), feature);
+}
+
+void Upstream::say_open() {
+  state_ = State::opening;
+  stage_ = Stage::open;
+  base::Buffer body;
+  policy::XdrWriter writer(body);
+  writer.optional(true);
+  writer.string(settings_.connect_name);
+  writer.word(kReadOnly);
+  say(number(Remote::CONNECT_OPEN), body);
+}
+
+void Upstream::say(std::int32_t procedure, base::Bytes body) {
+  Header header;
+  header.procedure = procedure;
+  header.serial = awaited_serial_ = next_serial_++;
+  awaited_ = procedure;
+  send_frame(header, body);
+}
+
+void Upstream::send_frame(Header header, base::Bytes body) {
+  header.length = policy::kHeaderSize + static_cast<std::uint32_t>(body.size());
+  stream_->write(policy::encode_header(header));
+  if (!body.empty()) stream_->write(body);
+}
+
+void Upstream::send(Calls& from) {
+  CHECK(has_room() && !from.empty());
+  in_flight_.splice(in_flight_.end(), from, from.begin());
+  Call& call = in_flight_.back();
+  call.upstream_serial = next_serial_++;
+  Header header;
+  header.program = call.program;
+  header.procedure = call.procedure;
+  header.serial = call.upstream_serial;
+  send_frame(header, call.body);
+  last_used_ = clock_.now();
+}
+
+void Upstream::on_reply(const Frame& frame) {
+  auto call = in_flight_.begin();
+  while (call != in_flight_.end() && call->upstream_serial != frame.header.serial) ++call;
+  if (call == in_flight_.end() || call->procedure != frame.header.procedure) {
+    return fail(Reason::Kind::protocol, "the daemon answered a call that was not made");
+  }
+  Calls answered;
+  answered.splice(answered.begin(), in_flight_, call);
+  last_used_ = clock_.now();
+  owner_.on_upstream_reply(*this, std::move(answered), frame);
+}
+
+void Upstream::on_end() {
+  if (state_ == State::closing) return close({Reason::Kind::requested, stage_, "closed"});
+  fail(Reason::Kind::end, "the daemon closed the connection");
+}
+
+void Upstream::keep_alive() {
+  const Milliseconds silent = clock_.now() - last_heard_;
+  if (silent < settings_.keepalive_interval) {
+    return keepalive_.start(settings_.keepalive_interval - silent);
+  }
+  if (pings_unanswered_ >= settings_.keepalive_count) {
+    return fail(Reason::Kind::timeout, "the daemon answered no keepalive for " +
+                                           std::to_string(silent.count() / 1000) + " s");
+  }
+  ++pings_unanswered_;
+  stream_->write(policy::keepalive_frame(policy::Keepalive::ping));
+  keepalive_.start(settings_.keepalive_interval);
+}
+
+void Upstream::retire() {
+  if (state_ != State::ready) return close({Reason::Kind::requested, stage_, "no longer needed"});
+  say(number(Remote::CONNECT_CLOSE), {});
+  state_ = State::closing;
+  keepalive_.stop();
+  deadline_.start(kGoodbye);
+}
+
+void Upstream::fail(Reason::Kind kind, std::string text) { close({kind, stage_, std::move(text)}); }
+
+void Upstream::close(Reason reason) {
+  state_ = State::closing;
+  deadline_.stop();
+  keepalive_.stop();
+  stream_->close(std::move(reason));
+}
+
+void Upstream::on_closed(const Reason& closed_for) {
+  const Reason reason = closed_for;
+  state_ = State::closing;
+  deadline_.stop();
+  keepalive_.stop();
+  policy::Fault fault = fault_;
+  if (fault.text.empty()) {
+    fault.code = code_of(reason.kind, reason.stage);
+    fault.domain = ErrorDomain::rpc;
+    fault.text = reason.text;
+  }
+  if (reason.stage != Stage::established) {
+    fault.text = std::string(tunnel::io::stage_name(reason.stage)) + ": " + fault.text;
+  }
+  owner_.on_upstream_closed(*this, fault, reason);
+}
+
+}  // namespace proxy

@@ -1,0 +1,117 @@
+// One libvirt connection to a daemon: authentication, keepalive, the read-only open, and then up to
+// kSlots calls at a time for whomever the pool sends. The daemon is not trusted: a message that is
+// no answer to a call in flight, no event and no keepalive ends the connection.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "policy/error.h"
+#include "policy/message.h"
+#include "proxy/call.h"
+#include "tunnel/io/clock.h"
+#include "tunnel/io/stream.h"
+
+namespace proxy {
+
+class Upstream;
+
+// The pool, as an upstream sees it. All of these come from the loop.
+class UpstreamOwner {
+ public:
+  virtual ~UpstreamOwner() = default;
+  virtual void on_upstream_ready(Upstream& upstream) = 0;
+  // `call` holds the one call that was answered.
+  virtual void on_upstream_reply(Upstream& upstream, Calls call, const policy::Frame& reply) = 0;
+  virtual void on_upstream_event(Upstream& upstream, const policy::Frame& event) = 0;
+  // The last call; the owner takes the calls in flight with take_in_flight() and destroys the
+  // upstream. `fault` says why in words for clients, without the target's name.
+  virtual void on_upstream_closed(Upstream& upstream, const policy::Fault& fault,
+                                  const tunnel::io::Reason& reason) = 0;
+};
+
+// What an upstream is told of its target.
+struct UpstreamSettings {
+  std::string connect_name;  // the only name it ever sends
+  Milliseconds open_timeout{10000};
+  Milliseconds keepalive_interval{5000};  // 0: none
+  std::uint32_t keepalive_count = 5;
+  std::uint32_t max_message = policy::kMaxMessage;
+};
+
+class Upstream final : private tunnel::io::StreamOwner {
+ public:
+  // libvirtd runs five requests of a connection at once (max_client_requests) and stops reading at
+  // that number; the fifth place is left to keepalive.
+  static constexpr std::size_t kSlots = 4;
+
+  Upstream(tunnel::io::Clock& clock, UpstreamOwner& owner,
+           std::unique_ptr<tunnel::io::Stream> stream, UpstreamSettings settings);
+  Upstream(const Upstream&) = delete;
+  Upstream& operator=(const Upstream&) = delete;
+  ~Upstream() override = default;
+
+  void start();
+
+  [[nodiscard]] bool ready() const { return state_ == State::ready; }
+  [[nodiscard]] bool was_ready() const { return was_ready_; }
+  [[nodiscard]] bool connecting() const { return state_ < State::ready; }
+  [[nodiscard]] bool has_room() const { return ready() && in_flight_.size() < kSlots; }
+  [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
+  [[nodiscard]] Calls& calls() { return in_flight_; }
+  // When it last had a call in flight.
+  [[nodiscard]] Milliseconds last_used() const { return last_used_; }
+
+  // Takes the first call of `from` and sends it. There must be room.
+  void send(Calls& from);
+
+  // Says goodbye as libvirt's clients do, and closes. No more calls are taken; those in flight are
+  // lost to it.
+  void retire();
+  void close(tunnel::io::Reason reason);
+  Calls take_in_flight() { return std::move(in_flight_); }
+
+ private:
+  enum class State : std::uint8_t { tunnel, authenticating, opening, ready, closing };
+
+  void on_stage(tunnel::io::Stage stage) override;
+  void on_open() override;
+  void on_data(base::Bytes data) override;
+  void on_end() override;
+  void on_drain() override {}
+  void on_closed(const tunnel::io::Reason& reason) override;
+
+  void on_frame(const policy::Frame& frame);
+  void on_message(const policy::Frame& frame);
+  void on_handshake_reply(const policy::Frame& frame);
+  void on_auth_list(base::Bytes body);
+  void on_reply(const policy::Frame& frame);
+  void say_open();
+  void say(std::int32_t procedure, base::Bytes body);
+  void send_frame(policy::Header header, base::Bytes body);
+  void fail(tunnel::io::Reason::Kind kind, std::string text);
+  void keep_alive();
+
+  tunnel::io::Clock& clock_;
+  UpstreamOwner& owner_;
+  std::unique_ptr<tunnel::io::Stream> stream_;
+  UpstreamSettings settings_;
+  policy::FrameReader reader_;
+  tunnel::io::Timer deadline_;
+  tunnel::io::Timer keepalive_;
+  Calls in_flight_;
+  State state_ = State::tunnel;
+  tunnel::io::Stage stage_ = tunnel::io::Stage::look_up;
+  std::uint32_t next_serial_ = 0;
+  std::int32_t awaited_ = 0;  // the procedure of the handshake whose answer comes next
+  std::uint32_t awaited_serial_ = 0;
+  bool daemon_pings_ = false;
+  bool was_ready_ = false;
+  std::uint32_t pings_unanswered_ = 0;
+  Milliseconds last_heard_{0};
+  Milliseconds last_used_{0};
+  policy::Fault fault_;  // set when the daemon itself said why
+};
+
+}  // namespace proxy

@@ -1,0 +1,96 @@
+#!/usr/bin/python3
+"""Writes the corpus of the fuzz target filter: calls made from the signatures in procedures.def.
+
+Usage: make_filter_corpus.py FOLDER, from the root of the source tree.
+"""
+import pathlib
+import re
+import struct
+import sys
+
+ROW = re.compile(r'^REMOTE\((\d+), (\w+), (\w+), \w+, "([^"]*)"')
+LAYOUTS = {
+    "int": "n", "uint": "n", "string": "s", "document": "d", "uuid": "u", "domain": "sun", "network": "su",
+    "nwfilter": "su", "pool": "su", "volume": "sss", "interface": "ss", "node_device": "s", "secret": "uns",
+    "snapshot": "ssun", "checkpoint": "ssun", "binding": "ss", "port": "suu",
+}
+KEEPALIVE = 0x6B656570
+REMOTE = 0x20008086
+
+
+def word(number):
+    return struct.pack(">I", number & 0xFFFFFFFF)
+
+
+def text(value):
+    return word(len(value)) + value + bytes(-len(value) % 4)
+
+
+def frame(procedure, body=b"", program=REMOTE, version=1, kind=0, serial=1, status=0):
+    return struct.pack(">IIIiIII", 28 + len(body), program, version, procedure, kind, serial, status) + body
+
+
+def number_for(values):
+    if not values:
+        return 1
+    if values.startswith("0x"):
+        return int(values, 16)
+    if ".." in values:
+        return max(1, int(values.split("..")[0]))
+    return int(values.split(",")[-1])
+
+
+def argument(token):
+    word_type, shape, count, values = re.fullmatch(
+        r"\w+:(\w+?)(?:(\?)|\[(\d+)\])?(?:\{(.*)\})?", token).groups()
+    fields = {"n": word(number_for(values)), "s": text(b"vm-01"), "d": text(b"<cpu/>"), "u": bytes(range(16))}
+    value = b"".join(fields[field] for field in LAYOUTS[word_type])
+    if shape:
+        return word(1) + value
+    if count:
+        return word(2) + value + value
+    return value
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    calls = {}
+    by_signature = {}
+    for line in pathlib.Path("policy/procedures.def").read_text(encoding="ascii").splitlines():
+        match = ROW.match(line)
+        if not match:
+            continue
+        number, name, _, signature = match.groups()
+        body = b"".join(argument(token) for token in signature.split())
+        calls[name] = frame(int(number), body)
+        by_signature.setdefault(re.sub(r"\w+:|\{[^}]*\}", "", signature), name)
+    for name in by_signature.values():
+        (folder / name.lower()).write_bytes(b"\xff" + calls[name])
+    session = b"".join(calls[name] for name in (
+        "AUTH_LIST", "CONNECT_SUPPORTS_FEATURE", "CONNECT_OPEN", "CONNECT_LIST_ALL_DOMAINS", "CONNECT_CLOSE"))
+    others = {
+        "session": session,
+        "denied": calls["DOMAIN_DESTROY"],
+        "event": calls["DOMAIN_EVENT_LIFECYCLE"],
+        "ping": frame(1, program=KEEPALIVE, kind=2, serial=0),
+        "pong": frame(2, program=KEEPALIVE, kind=2, serial=0),
+        "files": frame(443, word(1), kind=4),
+        "stream": frame(208, b"data", kind=3, status=2),
+        "hole": frame(208, bytes(12), kind=6, status=2),
+        "program": frame(1, program=0x06900690),
+        "qemu": frame(1, program=0x20008087),
+        "version": frame(51, version=2),
+        "status": frame(51, status=1),
+        "short": word(27),
+        "long": word(33554437),
+        "loose_open": frame(1, bytes.fromhex("01000000") + text(b"test:///default") + word(0)),
+        "free_pages_wrap": frame(340, word(1023) + word(4) * 1023 + word(0) + word(4198405) + word(0)),
+        "doctype": frame(158, text(b"<!DOCTYPE cpu><cpu/>") + word(0)),
+        "blank_lines": frame(158, text(b"<cpu>" + b"\n" * 100) + word(0)),
+    }
+    for name, stream in others.items():
+        (folder / ("other_" + name)).write_bytes(b"\x05" + stream)
+
+
+main()

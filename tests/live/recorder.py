@@ -1,0 +1,146 @@
+"""Stands between a gate and its daemon, passes every byte on, and remembers what was said.
+
+It can hold the daemon's replies back, and cut every connection.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+from typing import NamedTuple
+
+import harness
+import raw
+
+
+class Said(NamedTuple):
+    connection: int
+    upward: bool  # from the gate to the daemon
+    frame: raw.Frame
+
+
+class Recorder:
+    def __init__(self, path: str, daemon: harness.Address) -> None:
+        self.path = path
+        self.peak = 0
+        self.accepted = 0
+        self.deadly: int | None = None  # a procedure whose call ends its connection
+        self._daemon = daemon
+        self._said: list[Said] = []
+        self._pairs: dict[int, tuple[socket.socket, socket.socket]] = {}
+        self._lock = threading.Lock()
+        self._flows = threading.Event()
+        self._flows.set()
+        self._threads: list[threading.Thread] = []
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(path)
+        self._listener.listen(64)
+        self._run(self._accept)
+
+    def uri(self, path: object) -> str:
+        """Of a target that is reached through here."""
+        return f"test+unix://{path}?socket={self.path}"
+
+    def said(self, upward: bool = True) -> list[raw.Frame]:
+        with self._lock:
+            return [one.frame for one in self._said if one.upward == upward]
+
+    def calls(self, *procedures: int) -> list[raw.Frame]:
+        """What the gate asked for, of the remote program."""
+        return [
+            one
+            for one in self.said()
+            if one.program == raw.REMOTE and one.procedure in procedures and one.kind == raw.CALL
+        ]
+
+    def forget(self) -> None:
+        with self._lock:
+            self._said.clear()
+
+    def hold(self) -> None:
+        """From now on nothing of the daemon's reaches the gate."""
+        self._flows.clear()
+
+    def release(self) -> None:
+        self._flows.set()
+
+    def cut(self) -> None:
+        """Ends every connection there is. What is held back is lost, and nothing is held any more."""
+        with self._lock:
+            ending = dict(self._pairs)
+        for end in (end for pair in ending.values() for end in pair):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self.release()
+        harness.wait_for("the connections to end", lambda: not ending.keys() & self._numbers())
+
+    def _numbers(self) -> set[int]:
+        with self._lock:
+            return set(self._pairs)
+
+    def close(self) -> None:
+        self.release()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+        for thread in self._threads:
+            thread.join(harness.PATIENCE)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+    def _run(self, what, *arguments) -> None:
+        thread = threading.Thread(target=what, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                gate = self._listener.accept()[0]
+            except OSError:
+                return
+            try:
+                daemon = harness.dial(self._daemon)
+            except OSError:
+                gate.close()
+                continue
+            daemon.settimeout(None)
+            with self._lock:
+                self.accepted += 1
+                number = self.accepted
+                self._pairs[number] = (gate, daemon)
+                self.peak = max(self.peak, len(self._pairs))
+            upward = threading.Thread(
+                target=self._copy, args=(number, gate, daemon, True), daemon=True
+            )
+            upward.start()
+            self._run(self._serve, number, gate, daemon, upward)
+
+    def _serve(
+        self, number: int, gate: socket.socket, daemon: socket.socket, upward: threading.Thread
+    ) -> None:
+        self._copy(number, daemon, gate, False)
+        upward.join()
+        gate.close()
+        daemon.close()
+        with self._lock:
+            del self._pairs[number]
+
+    def _copy(self, number: int, source: socket.socket, sink: socket.socket, upward: bool) -> None:
+        pending = bytearray()
+        with contextlib.suppress(OSError, raw.Closed):
+            while data := source.recv(1 << 18):
+                pending += data
+                frames = list(raw.frames_of(pending))
+                with self._lock:
+                    self._said += [Said(number, upward, one) for one in frames]
+                if upward and any(one.procedure == self.deadly for one in frames):
+                    break
+                if not upward:
+                    self._flows.wait()
+                sink.sendall(data)
+        # Either side's end is the end of both, as it is with a daemon.
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,146 @@
+#include <array>
+#include <csignal>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/unit/catch.h"
+#include "tests/unit/io.h"
+#include "tunnel/io/connect.h"
+
+namespace test {
+namespace {
+
+using tunnel::io::Loop;
+using tunnel::io::Milliseconds;
+using tunnel::io::Task;
+using tunnel::io::Timer;
+
+struct Count final : Task {
+  explicit Count(Loop& of) : loop(of) {}
+  void run_soon() override {
+    ++runs;
+    if (again-- > 0) loop.soon(*this);
+  }
+  Loop& loop;
+  int runs = 0;
+  int again = 0;
+};
+
+TEST_CASE("the loop ends when nothing is left") {
+  Loop loop;
+  loop.run();
+  int fired = 0;
+  Timer timer(loop.clock(), [&] { ++fired; });
+  timer.start(Milliseconds(5));
+  const Milliseconds start = loop.clock().now();
+  loop.run();
+  CHECK(fired == 1);
+  CHECK(loop.clock().now() - start >= Milliseconds(5));
+}
+
+TEST_CASE("the loop's clock fires timers in order, and the first to come decides") {
+  Loop loop;
+  std::string order;
+  Timer late(loop.clock(), [&] { order += "late "; });
+  Timer early(loop.clock(), [&] { order += "early "; });
+  Timer chain(loop.clock(), [&] {
+    order += "chain ";
+    late.start(Milliseconds(1));
+  });
+  late.start(Milliseconds(100000));
+  chain.start(Milliseconds(10));
+  early.start(Milliseconds(2));
+  loop.run();
+  CHECK(order == "early chain late ");
+}
+
+TEST_CASE("a stopped loop can be run again") {
+  Loop loop;
+  int fired = 0;
+  Timer timer(loop.clock(), [&] {
+    ++fired;
+    loop.stop();
+  });
+  Timer other(loop.clock(), [] {});
+  other.start(Milliseconds(50));
+  timer.start(Milliseconds(0));
+  loop.run();
+  CHECK(other.running());
+  loop.run();
+  CHECK(fired == 1);
+  CHECK(!other.running());
+}
+
+TEST_CASE("a task runs once however often it is asked for, and again when it asks") {
+  Loop loop;
+  Count count(loop);
+  loop.soon(count);
+  loop.soon(count);
+  loop.run();
+  CHECK(count.runs == 1);
+  count.again = 3;
+  loop.soon(count);
+  loop.run();
+  CHECK(count.runs == 5);
+  {
+    Count gone(loop);
+    loop.soon(gone);
+  }
+  loop.run();
+}
+
+TEST_CASE("a task that keeps asking does not keep timers from firing") {
+  Loop loop;
+  Count count(loop);
+  count.again = 1 << 30;
+  Timer timer(loop.clock(), [&] { count.again = 0; });
+  timer.start(Milliseconds(5));
+  loop.soon(count);
+  loop.run();
+  CHECK(count.runs > 1);
+}
+
+TEST_CASE("signals reach their handlers, and do not keep the loop") {
+  Loop loop;
+  int caught = 0;
+  loop.on_signal(SIGUSR1, [&] {
+    ++caught;
+    loop.stop();
+  });
+  loop.run();
+  CHECK(caught == 0);
+  REQUIRE(kill(getpid(), SIGUSR1) == 0);
+  run_until(loop, [&] { return caught == 1; });
+}
+
+TEST_CASE("what is written in one turn leaves as one") {
+  std::array<int, 2> fds{};
+  // Such a socket keeps the bounds of each write.
+  REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds.data()) == 0);
+  Loop loop;
+  Recorder writer(tunnel::io::adopt_fd(loop, fds[0]));
+  writer.open();
+  writer.write("one ");
+  writer.write("two ");
+  writer.at = [&](std::string_view event) {
+    if (event == "open") writer.write("three");
+  };
+  run_until(loop, [&] { return writer.opened && writer.stream->queued() == 0; });
+  Timer timer(loop.clock(), [&] {
+    writer.write("four ");
+    writer.write("five");
+    CHECK(writer.stream->queued() == 9);
+  });
+  timer.start(Milliseconds(0));
+  run_until(loop, [&] { return !timer.running() && writer.stream->queued() == 0; });
+  std::array<char, 100> buffer{};
+  CHECK(recv(fds[1], buffer.data(), buffer.size(), 0) == 13);
+  CHECK(recv(fds[1], buffer.data(), buffer.size(), 0) == 9);
+  close(fds[1]);
+  writer.close();
+  run_until(loop, [&] { return writer.closed(); });
+}
+
+}  // namespace
+}  // namespace test

@@ -1,0 +1,177 @@
+#include "tests/unit/catch.h"
+#include "tests/unit/world.h"
+
+using test::RawClient;
+using test::words;
+using test::World;
+
+namespace {
+
+constexpr std::int32_t kLibVersion = 157;
+constexpr std::int32_t kCapabilities = 7;
+
+}  // namespace
+
+TEST_CASE("a newcomer beyond the limit is told so") {
+  World world;
+  world.config.limits.clients = 3;
+  world.opened();
+  RawClient& second = world.opened();
+  world.opened();
+  RawClient& fourth = world.client();
+  const auto open = fourth.open("hail");
+  world.settle();
+  const policy::RemoteError error = fourth.error(0);
+  CHECK(error.code == 29);
+  CHECK(error.text.find("as many clients as it may (3)") != std::string::npos);
+  CHECK_FALSE(fourth.ok(open));
+  CHECK(fourth.closed());
+  world.leave(second);
+  world.opened();
+}
+
+TEST_CASE("one user's limit is nobody else's") {
+  World world;
+  world.config.limits.clients_per_user = 2;
+  world.opened("hail", 1000);
+  world.opened("hail", 1000);
+  RawClient& third = world.client(1000);
+  third.open("hail");
+  world.settle();
+  CHECK(third.error(0).text.find("user 1000") != std::string::npos);
+  world.opened("hail", 1001);
+}
+
+TEST_CASE("a flood of newcomers beyond the limit is cut off") {
+  World world;
+  world.config.limits.clients = 1;
+  world.opened();
+  std::vector<RawClient*> flood;
+  for (int i = 0; i < 200; ++i) flood.push_back(&world.client());
+  world.settle();
+  CHECK(world.gate().clients() <= 1 + 64);
+  world.pass(std::chrono::seconds(5));
+  CHECK(world.gate().clients() == 1);
+}
+
+TEST_CASE("a client that does not read stops being read, and nobody else notices") {
+  const base::Buffer large(300 * 1024, 0x20);
+  World world;
+  world.config.limits.calls_per_client = 8;
+  world.gate();
+  world.daemon().reply = [&](const policy::Header& header, base::Bytes) {
+    return header.procedure == kCapabilities ? std::optional(large) : std::nullopt;
+  };
+  RawClient& greedy = world.opened();
+  RawClient& other = world.opened();
+  greedy.stop_reading();
+  std::vector<std::uint32_t> calls;
+  for (int i = 0; i < 200; ++i) calls.push_back(greedy.call(kCapabilities));
+  world.settle();
+  CHECK(world.daemon().count(kCapabilities) <= 8);
+  for (int i = 0; i < 20; ++i) {
+    const auto version = other.call(kLibVersion);
+    world.settle();
+    CHECK(other.ok(version));
+  }
+  greedy.go_on_reading();
+  world.settle();
+  for (const auto serial : calls) CHECK(greedy.replies_to(serial) == 1);
+}
+
+TEST_CASE("a client that never reads is ended") {
+  World world;
+  world.gate();
+  world.daemon().reply = [](const policy::Header&, base::Bytes) { return base::Buffer(4096, 1); };
+  RawClient& client = world.opened();
+  client.stop_reading();
+  client.call(kCapabilities);
+  world.pass(std::chrono::seconds(55));
+  CHECK(world.gate().clients() == 1);
+  world.pass(std::chrono::seconds(10));
+  CHECK(world.gate().clients() == 0);
+  CHECK(world.log.count("does not read its answers") == 1);
+}
+
+TEST_CASE("what all clients of a user leave unread is bounded, and costs others nothing") {
+  const base::Buffer large(200 * 1024, 0x20);
+  World world;
+  world.config.limits.user_buffer = 1 << 20;
+  world.gate();
+  world.daemon().reply = [&](const policy::Header& header, base::Bytes) {
+    return header.procedure == kCapabilities ? std::optional(large) : std::nullopt;
+  };
+  std::vector<RawClient*> hoard;
+  for (int i = 0; i < 50; ++i) {
+    RawClient& client = world.opened("hail", 1000);
+    client.stop_reading();
+    client.call(kCapabilities);
+    client.call(kCapabilities);
+    hoard.push_back(&client);
+  }
+  world.settle();
+  CHECK(world.daemon().count(kCapabilities) <= 6 + 16);
+  RawClient& other = world.opened("hail", 1001);
+  const auto version = other.call(kLibVersion);
+  world.settle();
+  CHECK(other.ok(version));
+  for (RawClient* client : hoard) client->go_on_reading();
+  world.pass(std::chrono::seconds(3));
+  for (RawClient* client : hoard) CHECK(client->replies.size() == 4);
+}
+
+TEST_CASE("too many calls in flight pause the client, not the gate") {
+  World world;
+  world.config.limits.calls_per_client = 4;
+  world.gate();
+  world.daemon().hold = true;
+  RawClient& client = world.opened();
+  for (int i = 0; i < 100; ++i) client.call(kLibVersion);
+  world.settle();
+  CHECK(world.daemon().held.size() == 4);
+  for (int i = 0; i < 30; ++i) {
+    world.daemon().answer_all();
+    world.settle();
+  }
+  CHECK(client.replies.size() == 102);
+}
+
+TEST_CASE("a gate that stops answers the calls in flight first") {
+  World world;
+  world.gate();
+  world.daemon().hold = true;
+  RawClient& idle = world.opened();
+  RawClient& busy = world.opened();
+  const auto version = busy.call(kLibVersion);
+  world.settle();
+  bool done = false;
+  world.gate().drain([&] { done = true; });
+  world.settle();
+  CHECK(idle.closed());
+  CHECK_FALSE(busy.closed());
+  world.daemon().answer_all();
+  world.settle();
+  CHECK(busy.ok(version));
+  CHECK(busy.closed());
+  world.pass(std::chrono::seconds(1));
+  CHECK(done);
+  world.drained();
+}
+
+TEST_CASE("a gate that stops does not wait for ever") {
+  World world;
+  world.gate();
+  world.daemon().hold = true;
+  RawClient& busy = world.opened();
+  busy.call(kLibVersion);
+  RawClient& opening = world.client();
+  opening.open("hail");
+  world.settle();
+  bool done = false;
+  world.gate().drain([&] { done = true; });
+  world.pass(std::chrono::seconds(9));
+  CHECK_FALSE(done);
+  world.pass(std::chrono::seconds(6));
+  CHECK(done);
+  world.drained();
+}

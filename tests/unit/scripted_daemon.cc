@@ -1,0 +1,184 @@
+#include "tests/unit/scripted_daemon.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "policy/error.h"
+#include "policy/events.h"
+#include "policy/xdr.h"
+#include "tunnel/io/stream.h"
+
+namespace test {
+
+using policy::Header;
+using tunnel::io::Reason;
+using tunnel::io::Stage;
+
+base::Buffer frame(Header header, base::Bytes body) {
+  base::Buffer out;
+  policy::append_frame(out, header, body);
+  return out;
+}
+
+base::Buffer words(std::initializer_list<std::uint32_t> values) {
+  base::Buffer out;
+  for (const std::uint32_t value : values) policy::XdrWriter(out).word(value);
+  return out;
+}
+
+struct DaemonConnection : tunnel::io::StreamOwner {
+  DaemonConnection(ScriptedDaemon& d, std::size_t n, std::unique_ptr<MemoryStream> s)
+      : daemon(d), number(n), stream(std::move(s)) {}
+
+  void on_open() override {}
+  void on_data(base::Bytes data) override {
+    reader.feed(data);
+    while (const auto frame = reader.next()) daemon.on_call(*this, *frame);
+    CHECK(!reader.broken());
+  }
+  void on_end() override { stream->close({Reason::Kind::end, Stage::established, ""}); }
+  void on_drain() override {}
+  void on_closed(const Reason&) override {
+    std::erase_if(daemon.connections_, [this](const auto& c) { return c.get() == this; });
+  }
+
+  ScriptedDaemon& daemon;
+  std::size_t number;
+  std::unique_ptr<MemoryStream> stream;
+  policy::FrameReader reader;
+  bool open = false;
+};
+
+ScriptedDaemon::ScriptedDaemon(tunnel::io::Clock& clock) : clock_(clock) {}
+
+ScriptedDaemon::~ScriptedDaemon() { CHECK(connections_.empty()); }
+
+std::unique_ptr<tunnel::io::Stream> ScriptedDaemon::stream() {
+  ++dials;
+  auto [ours, theirs] = MemoryStream::pair(clock_);
+  theirs->deliver_at_most(cut);
+  ours->deliver_at_most(cut);
+  if (down) {
+    theirs->hold_open();
+    theirs->close({Reason::Kind::system, Stage::connect, "Connection refused"});
+    return std::move(theirs);
+  }
+  connections_.push_back(
+      std::make_unique<DaemonConnection>(*this, next_number_++, std::move(ours)));
+  DaemonConnection& added = *connections_.back();
+  added.stream->open(added);
+  return std::move(theirs);
+}
+
+std::size_t ScriptedDaemon::connections() const { return connections_.size(); }
+
+std::vector<std::string> ScriptedDaemon::opened_names() const {
+  std::vector<std::string> names;
+  for (const Asked& call : asked) {
+    if (call.header.procedure != 1) continue;
+    policy::XdrReader reader(call.body);
+    bool present = false;
+    std::string_view name;
+    std::uint32_t flags = 0;
+    CHECK(reader.optional(present) && present && reader.string(name) && reader.word(flags));
+    CHECK(flags == 1 && reader.left() == 0);
+    names.emplace_back(name);
+  }
+  return names;
+}
+
+std::size_t ScriptedDaemon::count(std::int32_t procedure) const {
+  return static_cast<std::size_t>(std::count_if(asked.begin(), asked.end(), [&](const Asked& a) {
+    return a.header.program == policy::kRemoteProgram && a.header.procedure == procedure;
+  }));
+}
+
+DaemonConnection* ScriptedDaemon::find(std::size_t number) {
+  for (const auto& connection : connections_) {
+    if (connection->number == number) return connection.get();
+  }
+  return nullptr;
+}
+
+void ScriptedDaemon::on_call(DaemonConnection& connection, const policy::Frame& frame) {
+  asked.push_back({connection.number, frame.header, {frame.body.begin(), frame.body.end()}});
+  if (silent) return;
+  const Asked call = asked.back();
+  if (call.header.program == policy::kKeepaliveProgram) {
+    if (call.header.procedure == 1) {
+      connection.stream->write(policy::keepalive_frame(policy::Keepalive::pong));
+    }
+    return;
+  }
+  const bool handshake = !connection.open || call.header.procedure == 2;
+  if (hold && !handshake) {
+    held.push_back(call);
+  } else {
+    answer_call(call);
+  }
+}
+
+void ScriptedDaemon::answer_call(const Asked& call) {
+  DaemonConnection* connection = find(call.connection);
+  if (connection == nullptr) return;
+  Header header = call.header;
+  header.type = static_cast<std::uint32_t>(policy::Type::reply);
+  const std::int32_t procedure = header.procedure;
+  const std::string none;
+  base::Buffer body;
+  const auto* event = policy::find_event_call(procedure);
+  const bool registers = event != nullptr && event->adds && !event->older;
+  const std::string& refusal = procedure == 1 ? open_error : registers ? refuse_events : none;
+  if (!refusal.empty()) {
+    base::Buffer out;
+    policy::append_error_reply(out, call.header,
+                               {policy::ErrorCode::no_connect, policy::ErrorDomain::none, refusal});
+    return connection->stream->write(out);
+  }
+  if (procedure == 66) {
+    body = words({1, auth});
+  } else if (procedure == 60) {
+    body = words({1});
+  } else if (procedure == 1) {
+    connection->open = true;
+  } else if (registers) {
+    body = words({static_cast<std::uint32_t>(next_callback_id++)});
+  } else if (const auto own = reply ? reply(call.header, call.body) : std::nullopt) {
+    body = *own;
+  } else {
+    body = words({static_cast<std::uint32_t>(procedure)});
+    base::append(body, call.body);
+  }
+  connection->stream->write(frame(header, body));
+  if (procedure == 2) connection->stream->end();
+}
+
+void ScriptedDaemon::answer_all() {
+  for (const Asked& call : std::exchange(held, {})) answer_call(call);
+}
+
+void ScriptedDaemon::answer(std::size_t held_index) {
+  const Asked call = held.at(held_index);
+  held.erase(held.begin() + static_cast<long>(held_index));
+  answer_call(call);
+}
+
+void ScriptedDaemon::kill_all() {
+  for (const auto& connection : connections_) {
+    connection->stream->close({Reason::Kind::system, Stage::established, "killed"});
+  }
+}
+
+void ScriptedDaemon::send(std::size_t connection, const base::Buffer& bytes) {
+  if (DaemonConnection* found = find(connection)) found->stream->write(bytes);
+}
+
+void ScriptedDaemon::send_event(std::int32_t procedure, base::Bytes body) {
+  Header header;
+  header.procedure = procedure;
+  header.type = static_cast<std::uint32_t>(policy::Type::message);
+  header.serial = 1;
+  for (const auto& connection : connections_) connection->stream->write(frame(header, body));
+}
+
+}  // namespace test

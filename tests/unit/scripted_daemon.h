@@ -1,0 +1,75 @@
+// A libvirt daemon that exists in memory: it answers what the test tells it to, and remembers all
+// that it was asked.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "policy/message.h"
+#include "tests/unit/memory_stream.h"
+#include "tunnel/tunnel.h"
+
+namespace test {
+
+struct DaemonConnection;
+
+class ScriptedDaemon : public tunnel::Tunnel {
+ public:
+  explicit ScriptedDaemon(tunnel::io::Clock& clock);
+  ~ScriptedDaemon() override;
+
+  std::unique_ptr<tunnel::io::Stream> stream() override;
+
+  struct Asked {
+    std::size_t connection;
+    policy::Header header;
+    base::Buffer body;
+  };
+
+  // How it behaves.
+  bool down = false;          // connections are refused
+  bool silent = false;        // accepts, and never says a word
+  std::uint32_t auth = 0;     // the one authentication that it offers
+  std::string open_error;     // not empty: its answer to an open
+  std::string refuse_events;  // not empty: its answer to a registration
+  bool hold = false;          // keeps calls until answer_all() or answer()
+  std::size_t cut = 0;        // delivers at most so many bytes at a time
+  std::int32_t next_callback_id = 70;
+  // Replaces the usual answer to a call after the open, which is its number and its body again.
+  std::function<std::optional<base::Buffer>(const policy::Header&, base::Bytes)> reply;
+
+  // What happened.
+  std::vector<Asked> asked;  // everything, in order
+  std::size_t dials = 0;
+  [[nodiscard]] std::size_t connections() const;  // that are there now
+  [[nodiscard]] std::vector<std::string> opened_names() const;
+  [[nodiscard]] std::size_t count(std::int32_t procedure) const;
+  std::vector<Asked> held;
+
+  void answer_all();
+  void answer(std::size_t held_index);
+  void kill_all();  // as kill -9 would
+  void send(std::size_t connection, const base::Buffer& bytes);
+  void send_event(std::int32_t procedure, base::Bytes body);  // on every connection
+
+ private:
+  friend struct DaemonConnection;
+
+  void on_call(DaemonConnection& connection, const policy::Frame& frame);
+  void answer_call(const Asked& call);
+  DaemonConnection* find(std::size_t number);
+
+  tunnel::io::Clock& clock_;
+  std::list<std::unique_ptr<DaemonConnection>> connections_;
+  std::size_t next_number_ = 0;
+};
+
+base::Buffer frame(policy::Header header, base::Bytes body);
+base::Buffer words(std::initializer_list<std::uint32_t> values);
+
+}  // namespace test

@@ -1,0 +1,334 @@
+#include "tunnel/tls_verdict.h"
+
+#include <algorithm>
+
+#include <unistd.h>
+
+#include "tests/unit/catch.h"
+#include "tests/unit/tls_world.h"
+
+using base::Buffer;
+using test::Authority;
+using test::TlsWorld;
+using test::Wish;
+using tunnel::tls_host;
+using tunnel::TlsEngine;
+using tunnel::io::Reason;
+using tunnel::io::Stage;
+using State = TlsEngine::State;
+
+namespace {
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// What becomes of a connection to the world's server.
+Reason outcome(TlsWorld& world) {
+  auto client = world.engine();
+  auto server = world.server();
+  client->start();
+  pump(*client, *server);
+  if (client->state() == State::open) return {};
+  REQUIRE(client->state() == State::failed);
+  // The server has been told by an alert, and nothing of ours went over the connection.
+  CHECK(server->failed());
+  CHECK_FALSE(server->shaken());
+  CHECK_FALSE(server->client_has_certificate());
+  return client->failure();
+}
+
+bool opens(TlsWorld& world) { return outcome(world).text.empty(); }
+
+void refuses(TlsWorld& world, const std::vector<std::string>& parts) {
+  const Reason reason = outcome(world);
+  CHECK(reason.kind == Reason::Kind::refused);
+  CHECK(reason.stage == Stage::handshake);
+  INFO(reason.text);
+  for (const std::string& part : parts) {
+    INFO(part);
+    CHECK(has(reason.text, part));
+  }
+}
+
+Wish server_wish() {
+  Wish wish;
+  wish.subject = "CN=hail";
+  wish.dns = {"hail.example"};
+  return wish;
+}
+
+}  // namespace
+
+TEST_CASE("A host is a name or an address", "[tls]") {
+  CHECK(tls_host("hail.example").address.empty());
+  CHECK(std::string(tls_host("hail.example").dns_name()) == "hail.example");
+  CHECK(std::string(tls_host("hail.example.").dns_name()) == "hail.example");
+  CHECK(std::string(tls_host(".").dns_name()) == ".");
+  CHECK((tls_host("10.1.2.3").address == Buffer{10, 1, 2, 3}));
+  CHECK(tls_host("10.1.2.3").dns_name() == nullptr);
+  CHECK(tls_host("2001:db8::7").address.size() == 16);
+  CHECK(tls_host("::ffff:10.1.2.3").address.size() == 16);
+  CHECK(tls_host("fe80::1%eth0").address.size() == 16);
+  CHECK(tls_host("fe80::1%eth0").name == "fe80::1");
+  // What only some programs take for addresses is a name, which no certificate has.
+  for (const char* host : {"10.1", "0x0a010203", "167838211", "10.1.2.3.", "1.2.3.4%eth0"}) {
+    CHECK(tls_host(host).address.empty());
+  }
+}
+
+TEST_CASE("A certificate is good for the names and addresses that it lists", "[tls]") {
+  TlsWorld world;
+  SECTION("good") {
+    world.peer.host =
+        GENERATE(as<std::string>{}, "hail.example", "HAIL.Example", "hail.example.", "127.0.0.1",
+                 "10.1.2.3", "::1", "2001:db8::7", "2001:DB8:0::0007", "a.storm.example");
+    CHECK(opens(world));
+  }
+  SECTION("other names") {
+    world.peer.host = GENERATE(as<std::string>{}, "rain.example", "example", "hail", "hail.exampl",
+                               "storm.example", "a.b.storm.example", "*.storm.example");
+    if (world.peer.host == "*.storm.example") {
+      // The name itself, byte for byte: of no use to an attacker, who would need this name looked
+      // up.
+      CHECK(opens(world));
+    } else {
+      refuses(world,
+              {"is not for the name " + world.peer.host, "DNS hail.example", "DNS *.storm.example",
+               "IP 10.1.2.3", "IP 2001:db8::7", "CN=hail", "the server's certificate"});
+    }
+  }
+  SECTION("other addresses") {
+    world.peer.host = GENERATE(as<std::string>{}, "127.0.0.2", "10.1.2.4", "::2", "2001:db8::8",
+                               "::ffff:10.1.2.3", "0.0.0.0");
+    refuses(world,
+            {"is not for the address " + world.peer.host, "IP 10.1.2.3", "IP ::1", "CN=hail"});
+  }
+}
+
+TEST_CASE("No name is sent for an address", "[tls]") {
+  TlsWorld world;
+  world.peer.host = GENERATE(as<std::string>{}, "127.0.0.1", "::1");
+  auto client = world.engine();
+  auto server = world.server();
+  client->start();
+  pump(*client, *server);
+  CHECK(client->state() == State::open);
+  CHECK(server->asked_name().empty());
+}
+
+TEST_CASE("An address counts only as an iPAddress", "[tls]") {
+  TlsWorld world;
+  Wish wish;
+  SECTION("not in the common name") {
+    wish.subject = "CN=10.1.2.3";
+    world.options.identity = world.authority.issue(wish);
+    world.peer.host = "10.1.2.3";
+    refuses(world, {"is not for the address 10.1.2.3", "alternative names none"});
+  }
+  SECTION("not as a DNS name") {
+    wish.dns = {"10.1.2.3", "::1"};
+    world.options.identity = world.authority.issue(wish);
+    world.peer.host = GENERATE(as<std::string>{}, "10.1.2.3", "::1");
+    refuses(world, {"is not for the address", "DNS 10.1.2.3"});
+  }
+  SECTION("not by four bytes of a longer one") {
+    wish.addresses = {"a01:203::"};
+    world.options.identity = world.authority.issue(wish);
+    world.peer.host = "10.1.2.3";
+    refuses(world, {"is not for the address"});
+  }
+}
+
+TEST_CASE("The common name counts where there are no alternative names", "[tls]") {
+  TlsWorld world;
+  Wish wish;
+  wish.subject = "CN=hail.example";
+  world.options.identity = world.authority.issue(wish);
+  CHECK(opens(world));
+  wish.addresses = {"10.1.2.3"};
+  world.options.identity = world.authority.issue(wish);
+  refuses(world, {"is not for the name hail.example", "IP 10.1.2.3"});
+}
+
+TEST_CASE("Certificates have their time", "[tls]") {
+  TlsWorld world;
+  Wish wish = server_wish();
+  SECTION("over") {
+    wish.from_days = -10;
+    wish.to_days = -1;
+    world.options.identity = world.authority.issue(wish);
+    refuses(world, {"the server's certificate expired on 20", "CN=hail", "valid from 20"});
+  }
+  SECTION("to come") {
+    wish.from_days = 1;
+    world.options.identity = world.authority.issue(wish);
+    refuses(world, {"the server's certificate is valid only from 20"});
+  }
+  SECTION("of the CA") {
+    Authority old("CN=Old CA", -10, -1);
+    world.folder.write("cacert.pem", old.certificate());
+    world.options.identity = old.issue(wish);
+    refuses(world, {"the CA certificate in " + world.folder.path() + "/cacert.pem expired on",
+                    "CN=Old CA"});
+  }
+}
+
+TEST_CASE("Only the CA of the file is trusted", "[tls]") {
+  TlsWorld world;
+  SECTION("another CA") {
+    Authority other("CN=Other CA");
+    world.options.identity = other.issue(server_wish());
+    refuses(world,
+            {"was not signed by a CA in " + world.folder.path() + "/cacert.pem", "CN=Other CA"});
+  }
+  SECTION("another CA of the same name") {
+    Authority other("CN=Test CA");
+    world.options.identity = other.issue(server_wish());
+    refuses(world, {"names an issuer that is in", "not signed with its key"});
+  }
+  SECTION("one of two CAs") {
+    Authority other("CN=Other CA");
+    world.folder.write("cacert.pem", other.certificate() + world.authority.certificate());
+    CHECK(opens(world));
+  }
+  SECTION("an intermediate") {
+    auto middle = world.authority.intermediate("CN=Middle");
+    world.options.identity = middle->issue(server_wish());
+    refuses(world, {"was not signed by a CA in"});
+    world.options.identity.certificate += middle->certificate();
+    CHECK(opens(world));
+    world.write_crl({.revoked = {2, 3, 4}});
+    refuses(world, {"an intermediate certificate of the server was revoked on", "CN=Middle"});
+  }
+  SECTION("a certificate that is no CA") {
+    const test::Issued leaf = world.authority.issue(server_wish());
+    world.folder.write("cacert.pem", leaf.certificate);
+    refuses(world, {"was not signed by a CA in"});
+  }
+}
+
+TEST_CASE("What no certificate was judged by is held against the server's own", "[tls]") {
+  TlsWorld world;
+  auto credentials = tunnel::TlsCredentials::read(
+      tunnel::tls_paths(world.folder.path(), {}, tunnel::tls_file_exists), ::geteuid());
+  REQUIRE(credentials.ok());
+  tunnel::TlsVerdict verdict(tls_host("hail.example"), **credentials);
+  CHECK_FALSE(verdict.complete());
+  std::uint32_t flags = 0;
+  verdict.judge(*(*credentials)->ca(), 1, flags);
+  CHECK_FALSE(verdict.complete());
+  verdict.judge(*(*credentials)->certificate(), 0, flags);
+  CHECK(verdict.complete());
+  CHECK(flags == 0);
+  verdict.conclude(0);
+  CHECK(verdict.failures().empty());
+  verdict.conclude(MBEDTLS_X509_BADCERT_EXT_KEY_USAGE | MBEDTLS_X509_BADCERT_KEY_USAGE);
+  REQUIRE(verdict.failures().size() == 1);
+  CHECK(verdict.failures()[0].certificate == "the server's certificate");
+  CHECK(verdict.failures()[0].checks.size() == 2);
+  CHECK(has(verdict.text(), "extended key usage that does not allow a TLS server"));
+  CHECK(has(verdict.text(), "CN=gate"));
+}
+
+TEST_CASE("Each check has words", "[tls]") {
+  TlsWorld world;
+  world.write_crl({});
+  auto credentials = tunnel::TlsCredentials::read(
+      tunnel::tls_paths(world.folder.path(), {}, tunnel::tls_file_exists), ::geteuid());
+  REQUIRE(credentials.ok());
+  for (std::uint32_t bit = 0; bit < 20; ++bit) {
+    tunnel::TlsVerdict verdict(tls_host("hail.example"), **credentials);
+    std::uint32_t flags = std::uint32_t{1} << bit;
+    verdict.judge(*(*credentials)->certificate(), 0, flags);
+    REQUIRE(verdict.failures().size() == 1);
+    REQUIRE(verdict.failures()[0].checks.size() == 1);
+    CHECK(verdict.failures()[0].checks[0] != "failed a check that has no name");
+  }
+}
+
+TEST_CASE("A CRL revokes, and must be good itself", "[tls]") {
+  TlsWorld world;
+  const std::string file = world.folder.path() + "/cacrl.pem";
+  const unsigned serial = world.options.identity.serial;
+  SECTION("of others") {
+    world.write_crl({.revoked = {serial + 77}});
+    CHECK(opens(world));
+    world.write_crl({});
+    CHECK(opens(world));
+  }
+  SECTION("of the server") {
+    world.write_crl({.revoked = {serial + 77, serial}});
+    refuses(world, {"the server's certificate was revoked on 20", "by the CRL " + file});
+  }
+  SECTION("out of date") {
+    world.write_crl({.from_days = -10, .to_days = -1});
+    refuses(world, {"may be revoked or not", "was to be replaced by 20", file});
+  }
+  SECTION("out of date, and revoked") {
+    world.write_crl({.revoked = {serial}, .from_days = -10, .to_days = -1});
+    refuses(world, {"was revoked on 20", ", and may be revoked or not", "was to be replaced by"});
+  }
+  SECTION("of the future") {
+    world.write_crl({.from_days = 1});
+    refuses(world, {"may be revoked or not", "is valid only from 20", file});
+  }
+  SECTION("signed by another") {
+    Authority other("CN=Test CA");
+    world.folder.write("cacrl.pem", other.crl({}));
+    refuses(world, {"was not signed by the CA that it names", file});
+  }
+  SECTION("of another CA") {
+    Authority other("CN=Other CA");
+    world.folder.write("cacrl.pem", other.crl({.revoked = {serial}}));
+    CHECK(opens(world));
+  }
+  SECTION("two in one file") {
+    Authority other("CN=Other CA");
+    world.folder.write("cacrl.pem",
+                       other.crl({}) + world.authority.crl({.revoked = {serial}}) + "\n\n");
+    refuses(world, {"was revoked on 20"});
+  }
+}
+
+TEST_CASE("All that is wrong is said at once", "[tls]") {
+  TlsWorld world;
+  Authority other("CN=Other CA");
+  Wish wish = server_wish();
+  wish.from_days = -10;
+  wish.to_days = -1;
+  world.options.identity = other.issue(wish);
+  world.peer.host = "rain.example";
+  refuses(world, {"expired on", "is not for the name rain.example", "was not signed by a CA in"});
+}
+
+TEST_CASE("What certificates say is made printable", "[tls]") {
+  TlsWorld world;
+  Wish wish;
+  wish.subject = "CN=a\x1b[31mb";
+  wish.dns = {"evil\x1b[2J\n.example"};
+  world.options.identity = world.authority.issue(wish);
+  const Reason reason = outcome(world);
+  REQUIRE_FALSE(reason.text.empty());
+  CHECK(std::none_of(reason.text.begin(), reason.text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }));
+  CHECK(has(reason.text, "DNS evil\\x1b[2J\\x0a.example"));
+}
+
+TEST_CASE("Without verification what is wrong is noted, once", "[tls]") {
+  TlsWorld world;
+  world.peer.verify = false;
+  CHECK(opens(world));
+  CHECK(world.notes.empty());
+  Authority other("CN=Other CA");
+  Wish wish = server_wish();
+  wish.to_days = 0;
+  world.options.identity = other.issue(wish);
+  world.peer.host = GENERATE(as<std::string>{}, "rain.example", "10.9.9.9");
+  CHECK(opens(world));
+  REQUIRE(world.notes.size() == 1);
+  CHECK(has(world.notes[0], "is not for the "));
+  CHECK(has(world.notes[0], world.peer.host));
+  CHECK(has(world.notes[0], "was not signed by a CA in"));
+  CHECK(has(world.notes[0], "accepted all the same"));
+}

@@ -1,0 +1,262 @@
+#include "tunnel/io/socket_stream.h"
+
+#include <utility>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "tunnel/io/fd.h"
+
+namespace tunnel::io {
+
+struct SocketStream::Sending {
+  uv_write_t request{};
+  base::Buffer data;
+};
+
+SocketStream::SocketStream(Loop& loop, int fd) : loop_(loop), fd_(fd) {}
+
+SocketStream::SocketStream(Loop& loop, std::unique_ptr<Dialer> dialer)
+    : loop_(loop), dialer_(std::move(dialer)) {}
+
+SocketStream::~SocketStream() {
+  CHECK(owner_ == nullptr);
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void SocketStream::open(StreamOwner& owner) {
+  CHECK(!opened_);
+  opened_ = true;
+  owner_ = &owner;
+  loop_.soon(*this);
+}
+
+void SocketStream::write(base::Bytes data) {
+  if (closing_ || ending_ || broken_ != 0 || data.empty()) return;
+  base::append(pending_, data);
+  if (queued() > kHighMark) was_high_ = true;
+  if (ready_ && sending_ == nullptr) loop_.soon(*this);
+}
+
+std::size_t SocketStream::queued() const {
+  const std::size_t sending = ready_ ? uv_stream_get_write_queue_size(&handle_.stream) : 0;
+  return pending_.size() + sending;
+}
+
+void SocketStream::end() {
+  if (closing_ || ending_) return;
+  ending_ = true;
+  if (ready_) loop_.soon(*this);
+}
+
+void SocketStream::pause(unsigned reasons) {
+  paused_ |= reasons;
+  read_or_not();
+}
+
+void SocketStream::resume(unsigned reasons) {
+  paused_ &= ~reasons;
+  read_or_not();
+}
+
+void SocketStream::close(Reason reason) {
+  if (closing_) return;
+  closing_ = true;
+  reason_ = std::make_unique<Reason>(std::move(reason));
+  if (!ready_) {
+    // A dialer may be on the stack here: it goes in finish().
+    if (opened_) loop_.soon(*this);
+    return;
+  }
+  if (reason_->kind == Reason::Kind::requested && sending_ == nullptr) send_now();
+  uv_close(&handle_.base, [](uv_handle_t* handle) {
+    auto* self = static_cast<SocketStream*>(handle->data);
+    self->loop_.touch();
+    self->finish();
+  });
+}
+
+void SocketStream::run_soon() {
+  if (closing_) {
+    if (!ready_) finish();
+  } else if (!started_) {
+    started_ = true;
+    if (dialer_ != nullptr) return dialer_->start(*this);
+    start();
+  } else if (last_reads_) {
+    last_reads_ = false;
+    loop_.soon(*this);
+  } else if (broken_ != 0) {
+    fail(Stage::established, broken_);
+  } else {
+    flush();
+  }
+}
+
+void SocketStream::on_dial_stage(Stage stage) {
+  if (!closing_) owner_->on_stage(stage);
+}
+
+void SocketStream::on_dialed(int fd) {
+  fd_ = fd;
+  if (closing_) return;
+  dialer_.reset();
+  start();
+}
+
+void SocketStream::on_dial_failed(Reason reason) { close(std::move(reason)); }
+
+void SocketStream::start() {
+  const int status = take_fd();
+  if (status != 0) return fail(Stage::connect, status);
+  ready_ = true;
+  owner_->on_stage(Stage::established);
+  if (!closing_) owner_->on_open();
+  if (closing_) return;
+  read_or_not();
+  if (!pending_.empty() || ending_) loop_.soon(*this);
+}
+
+int SocketStream::take_fd() {
+  int domain = AF_UNIX;
+  socklen_t length = sizeof domain;
+  getsockopt(fd_, SOL_SOCKET, SO_DOMAIN, &domain, &length);
+  const bool local = domain == AF_UNIX;
+  int status =
+      local ? uv_pipe_init(loop_.raw(), &handle_.pipe, 0) : uv_tcp_init(loop_.raw(), &handle_.tcp);
+  CHECK(status == 0);
+  handle_.base.data = this;
+  status = local ? uv_pipe_open(&handle_.pipe, fd_) : uv_tcp_open(&handle_.tcp, fd_);
+  // From here on the handle has to be closed, whether it has taken the descriptor or not.
+  ready_ = true;
+  if (status == 0) fd_ = -1;
+  return status;
+}
+
+void SocketStream::read_or_not() {
+  const bool wanted = ready_ && !closing_ && !input_ended_ && paused_ == 0;
+  if (wanted == reading_) return;
+  reading_ = wanted;
+  if (!wanted) {
+    uv_read_stop(&handle_.stream);
+    return;
+  }
+  const auto allocate = [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
+    const auto space = static_cast<SocketStream*>(handle->data)->loop_.read_buffer();
+    buffer->base = space.data();
+    buffer->len = space.size();
+  };
+  const auto read = [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
+    static_cast<SocketStream*>(stream->data)->received(count, buffer->base);
+  };
+  const int status = uv_read_start(&handle_.stream, allocate, read);
+  if (status != 0) fail(Stage::established, status);
+}
+
+void SocketStream::received(ssize_t count, const char* data) {
+  loop_.touch();
+  if (count == 0) return;
+  if (count > 0) {
+    return owner_->on_data(base::bytes_of({data, static_cast<std::size_t>(count)}));
+  }
+  reading_ = false;
+  input_ended_ = true;
+  if (count != UV_EOF) return fail(Stage::established, static_cast<int>(count));
+  owner_->on_end();
+}
+
+void SocketStream::flush() {
+  if (sending_ != nullptr) return;
+  const int status = send_now();
+  if (status < 0) return send_failed(status);
+  const auto taken = static_cast<std::size_t>(status);
+  if (taken < pending_.size()) {
+    send_later(taken);
+  } else {
+    pending_ = base::Buffer();
+  }
+  if (broken_ != 0) return;
+  if (ending_ && pending_.empty() && sending_ == nullptr) shut_down();
+  tell_drained();
+}
+
+int SocketStream::send_now() {
+  if (pending_.empty()) return 0;
+  const uv_buf_t buffer{reinterpret_cast<char*>(pending_.data()), pending_.size()};
+  const int status = uv_try_write(&handle_.stream, &buffer, 1);
+  return status == UV_EAGAIN ? 0 : status;
+}
+
+void SocketStream::send_later(std::size_t from) {
+  sending_ = std::make_unique<Sending>();
+  sending_->data.swap(pending_);
+  base::Buffer& data = sending_->data;
+  const uv_buf_t buffer{reinterpret_cast<char*>(data.data()) + from, data.size() - from};
+  const auto done = [](uv_write_t* request, int status) {
+    static_cast<SocketStream*>(request->handle->data)->sent(status);
+  };
+  const int status = uv_write(&sending_->request, &handle_.stream, &buffer, 1, done);
+  if (status == 0) return;
+  sending_.reset();
+  send_failed(status);
+}
+
+void SocketStream::sent(int status) {
+  sending_.reset();
+  if (closing_) return;
+  loop_.touch();
+  if (status != 0) return send_failed(status);
+  flush();
+}
+
+void SocketStream::send_failed(int status) {
+  // What the peer sent before it went, its reason perhaps, is still there to be read in the next
+  // turn.
+  broken_ = status;
+  pending_ = base::Buffer();
+  last_reads_ = reading_;
+  loop_.soon(*this);
+}
+
+void SocketStream::shut_down() {
+  if (shut_) return;
+  shut_ = true;
+  auto* request = new uv_shutdown_t;
+  const auto done = [](uv_shutdown_t* finished, int) { delete finished; };
+  // A peer that has gone makes it fail; reading or writing says that better.
+  if (uv_shutdown(request, &handle_.stream, done) != 0) delete request;
+}
+
+void SocketStream::tell_drained() {
+  if (!was_high_ || queued() > kLowMark) return;
+  was_high_ = false;
+  owner_->on_drain();
+}
+
+void SocketStream::fail(Stage stage, int status) {
+  close({Reason::Kind::system, stage, system_words(-status)});
+}
+
+void SocketStream::finish() {
+  dialer_.reset();
+  StreamOwner* owner = std::exchange(owner_, nullptr);
+  const std::unique_ptr<Reason> reason = std::move(reason_);
+  owner->on_closed(*reason);
+}
+
+std::unique_ptr<Stream> adopt_fd(Loop& loop, int fd) {
+  return std::make_unique<SocketStream>(loop, fd);
+}
+
+std::unique_ptr<Stream> connect_tcp(Loop& loop, std::string host, std::uint16_t port,
+                                    const ConnectTimeouts& timeouts) {
+  return std::make_unique<SocketStream>(loop, tcp_dialer(loop, std::move(host), port, timeouts));
+}
+
+std::unique_ptr<Stream> connect_unix(Loop& loop, std::vector<std::string> addresses,
+                                     Milliseconds deadline) {
+  return std::make_unique<SocketStream>(loop, unix_dialer(loop, std::move(addresses), deadline));
+}
+
+}  // namespace tunnel::io

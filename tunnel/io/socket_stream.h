@@ -1,0 +1,85 @@
+// A stream over a socket or a pipe end. Thousands of these lie idle at a time, so nothing is held
+// for what does not happen: no read buffer, no write buffer, no callbacks of its own.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include <uv.h>
+
+#include "tunnel/io/dialer.h"
+#include "tunnel/io/loop.h"
+#include "tunnel/io/stream.h"
+
+namespace tunnel::io {
+
+class SocketStream final : public Stream, private Task, private DialerOwner {
+ public:
+  // Connected already; see adopt_fd().
+  SocketStream(Loop& loop, int fd);
+  SocketStream(Loop& loop, std::unique_ptr<Dialer> dialer);
+  ~SocketStream() override;
+
+  void open(StreamOwner& owner) override;
+  void write(base::Bytes data) override;
+  [[nodiscard]] std::size_t queued() const override;
+  void end() override;
+  void pause(unsigned reasons) override;
+  void resume(unsigned reasons) override;
+  // What was written in this turn of the loop is offered to the system before an orderly close, and
+  // lost if the system does not take it at once.
+  void close(Reason reason) override;
+
+ private:
+  struct Sending;
+
+  void run_soon() override;
+  void on_dial_stage(Stage stage) override;
+  void on_dialed(int fd) override;
+  void on_dial_failed(Reason reason) override;
+
+  void start();
+  int take_fd();
+  void read_or_not();
+  void received(ssize_t count, const char* data);
+  void flush();
+  int send_now();
+  void send_later(std::size_t from);
+  void sent(int status);
+  void send_failed(int status);
+  void shut_down();
+  void tell_drained();
+  void fail(Stage stage, int status);
+  void finish();
+
+  union Handle {
+    uv_handle_t base;
+    uv_stream_t stream;
+    uv_pipe_t pipe;
+    uv_tcp_t tcp;
+  };
+
+  Loop& loop_;
+  StreamOwner* owner_ = nullptr;
+  std::unique_ptr<Dialer> dialer_;
+  std::unique_ptr<Reason> reason_;
+  // What was written and has not been offered to the system, and what the system did not take.
+  base::Buffer pending_;
+  std::unique_ptr<Sending> sending_;
+  int fd_ = -1;  // before the handle has it
+  int broken_ = 0;
+  unsigned paused_ = 0;
+  bool opened_ : 1 = false;
+  bool started_ : 1 = false;
+  bool ready_ : 1 = false;
+  bool reading_ : 1 = false;
+  bool ending_ : 1 = false;
+  bool shut_ : 1 = false;
+  bool input_ended_ : 1 = false;
+  bool was_high_ : 1 = false;
+  bool last_reads_ : 1 = false;
+  bool closing_ : 1 = false;
+  Handle handle_{};
+};
+
+}  // namespace tunnel::io
