@@ -69,12 +69,14 @@ base::Result<KeyInfo, std::string> inspect_openssh(base::Bytes data) {
   reader.string();
   reader.string();
   const std::uint32_t count = reader.number();
-  WireReader key(reader.string());
+  const base::Bytes public_key = reader.string();
+  WireReader key(public_key);
   const std::string_view type = key.text();
   if (!reader.ok() || !key.ok() || count != 1) {
     return base::Failure{std::string("is damaged, or holds more than one key")};
   }
-  return KeyInfo{std::string(type), cipher != "none"};
+  return KeyInfo{std::string(type), cipher != "none",
+                 base::Buffer(public_key.begin(), public_key.end())};
 }
 
 // The algorithm of a PKCS #8 key, by its object identifier.
@@ -143,10 +145,10 @@ base::Result<KeyInfo, std::string> inspect_private_key(base::Bytes text) {
   const auto armour = find_armour(base::text_of(text));
   if (!armour) return base::Failure{std::string("is no private key in OpenSSH's format or PEM")};
   const bool marked_encrypted = armour->body.find("ENCRYPTED") != std::string_view::npos;
-  if (armour->label == "RSA PRIVATE KEY") return KeyInfo{"ssh-rsa", marked_encrypted};
-  if (armour->label == "DSA PRIVATE KEY") return KeyInfo{"ssh-dss", marked_encrypted};
-  if (armour->label == "EC PRIVATE KEY") return KeyInfo{"", marked_encrypted};
-  if (armour->label == "ENCRYPTED PRIVATE KEY") return KeyInfo{"", true};
+  if (armour->label == "RSA PRIVATE KEY") return KeyInfo{"ssh-rsa", marked_encrypted, {}};
+  if (armour->label == "DSA PRIVATE KEY") return KeyInfo{"ssh-dss", marked_encrypted, {}};
+  if (armour->label == "EC PRIVATE KEY") return KeyInfo{"", marked_encrypted, {}};
+  if (armour->label == "ENCRYPTED PRIVATE KEY") return KeyInfo{"", true, {}};
   const bool openssh = armour->label == "OPENSSH PRIVATE KEY";
   if (!openssh && armour->label != "PRIVATE KEY") {
     return base::Failure{"is no private key but a " + base::printable(armour->label, 60)};
@@ -154,7 +156,7 @@ base::Result<KeyInfo, std::string> inspect_private_key(base::Bytes text) {
   const auto data = decode_body(armour->body);
   if (!data) return base::Failure{std::string("is damaged: it is no base64")};
   if (openssh) return inspect_openssh(data->bytes());
-  return KeyInfo{pkcs8_type(data->bytes()), false};
+  return KeyInfo{pkcs8_type(data->bytes()), false, {}};
 }
 
 std::string unusable_key_type(std::string_view type) {

@@ -17,6 +17,7 @@ namespace tunnel::ssh {
 struct KeyInfo {
   std::string type;  // "ssh-ed25519", "ssh-rsa", ...; empty when the file does not tell
   bool encrypted = false;
+  base::Buffer public_key;  // empty when only the private part has it
 };
 
 // What the text of a key file says without a passphrase: OpenSSH's own format (PROTOCOL.key of
