@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "tests/unit/catch.h"
-#include "tests/unit/ssh_folder.h"
+#include "tests/unit/ssh_server.h"
 #include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/keys.h"
 
@@ -14,8 +14,8 @@ using tunnel::ssh::Environment;
 using tunnel::ssh::inspect_private_key;
 using tunnel::ssh::load_private_key;
 
-void keygen(const test::Folder& folder, const std::string& options) {
-  const std::string command = "ssh-keygen -q " + options + " -f " + folder.path("key");
+void keygen(const test::TemporaryFolder& folder, const std::string& options) {
+  const std::string command = "ssh-keygen -q " + options + " -f " + (folder / "key");
   REQUIRE(std::system(command.c_str()) == 0);
 }
 
@@ -43,9 +43,9 @@ TEST_CASE("ssh keys: type and encryption are seen without a passphrase") {
       {"-t rsa -b 2048 -N secret -m PKCS8", "", true},
   }));
   CAPTURE(row.options);
-  test::Folder folder;
+  const test::TemporaryFolder folder;
   keygen(folder, row.options);
-  const std::string text = folder.read("key");
+  const std::string text = test::read_file(folder / "key");
   const auto info = inspect_private_key(base::bytes_of(text));
   REQUIRE(info.ok());
   CHECK(info.value().type == row.type);
@@ -53,9 +53,9 @@ TEST_CASE("ssh keys: type and encryption are seen without a passphrase") {
 }
 
 TEST_CASE("ssh keys: what is no key is said to be none, however it is cut or changed") {
-  test::Folder folder;
+  const test::TemporaryFolder folder;
   keygen(folder, "-t ed25519 -N ''");
-  const std::string text = folder.read("key");
+  const std::string text = test::read_file(folder / "key");
   for (std::size_t length = 0; length < text.size(); ++length) {
     const auto info = inspect_private_key(base::bytes_of(text).first(length));
     const bool whole = text.substr(0, length).find("-----END ") != std::string::npos;
@@ -67,7 +67,7 @@ TEST_CASE("ssh keys: what is no key is said to be none, however it is cut or cha
     const auto info = inspect_private_key(base::bytes_of(changed));
     if (!info) CHECK_FALSE(info.error().empty());
   }
-  const std::string public_key = folder.read("key.pub");
+  const std::string public_key = test::read_file(folder / "key.pub");
   CHECK_FALSE(inspect_private_key(base::bytes_of(public_key)).ok());
   CHECK_FALSE(
       inspect_private_key(base::bytes_of("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE"))
@@ -75,9 +75,9 @@ TEST_CASE("ssh keys: what is no key is said to be none, however it is cut or cha
 }
 
 TEST_CASE("ssh keys: a key that others can read is refused") {
-  test::Folder folder;
+  const test::TemporaryFolder folder;
   keygen(folder, "-t ed25519 -N ''");
-  const std::string file = folder.path("key");
+  const std::string file = (folder / "key");
   const auto row = GENERATE(values<std::pair<mode_t, bool>>(
       {{0600, true}, {0400, true}, {0640, false}, {0604, false}, {0620, false}, {0777, false}}));
   REQUIRE(chmod(file.c_str(), row.first) == 0);
@@ -87,34 +87,34 @@ TEST_CASE("ssh keys: a key that others can read is refused") {
 }
 
 TEST_CASE("ssh keys: the passphrase comes from a file") {
-  test::Folder folder;
+  const test::TemporaryFolder folder;
   keygen(folder, "-t ed25519 -N secret");
-  const std::string file = folder.path("key");
-  folder.write("pass", "secret\nmore\n");
-  REQUIRE(chmod(folder.path("pass").c_str(), 0600) == 0);
+  const std::string file = (folder / "key");
+  test::write_file(folder / "pass", "secret\nmore\n");
+  REQUIRE(chmod((folder / "pass").c_str(), 0600) == 0);
   Environment environment;
-  environment.credentials = folder.path("");
+  environment.credentials = (folder / "");
 
   CHECK(load_private_key(file, "", environment).error().text.find("is encrypted") !=
         std::string::npos);
-  for (const std::string& name : {std::string("pass"), folder.path("pass")}) {
+  for (const std::string& name : {std::string("pass"), (folder / "pass")}) {
     const auto key = load_private_key(file, name, environment);
     REQUIRE(key.ok());
     CHECK(key.value().passphrase.c_str() == std::string("secret"));
   }
   CHECK_FALSE(load_private_key(file, "pass", {}).ok());
   CHECK_FALSE(load_private_key(file, "none", environment).ok());
-  REQUIRE(chmod(folder.path("pass").c_str(), 0644) == 0);
+  REQUIRE(chmod((folder / "pass").c_str(), 0644) == 0);
   CHECK_FALSE(load_private_key(file, "pass", environment).ok());
 }
 
 TEST_CASE("ssh keys: files that are absent, odd or of a type the library cannot use") {
-  test::Folder folder;
-  CHECK(load_private_key(folder.path("none"), "", {}).error().missing);
-  CHECK_FALSE(load_private_key(folder.path(""), "", {}).error().missing);
+  const test::TemporaryFolder folder;
+  CHECK(load_private_key((folder / "none"), "", {}).error().missing);
+  CHECK_FALSE(load_private_key((folder / ""), "", {}).error().missing);
   keygen(folder, "-t rsa -b 2048 -N ''");
   const bool signs_with_rsa = libssh2_version(0x010b00) != nullptr;
-  const auto rsa = load_private_key(folder.path("key"), "", {});
+  const auto rsa = load_private_key((folder / "key"), "", {});
   CHECK(rsa.ok() == signs_with_rsa);
   if (!rsa) CHECK(rsa.error().text.find("use an Ed25519 key") != std::string::npos);
   CHECK_FALSE(tunnel::ssh::unusable_key_type("ssh-dss").empty());

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "tests/unit/catch.h"
-#include "tests/unit/ssh_folder.h"
+#include "tests/unit/ssh_server.h"
 #include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/host_key_files.h"
 #include "tunnel/ssh/known_hosts.h"
@@ -201,27 +201,27 @@ TEST_CASE("known_hosts: algorithms are asked for by what is known") {
 }
 
 TEST_CASE("known_hosts: a new key is appended and nothing rewritten") {
-  test::Folder folder;
-  const std::string file = folder.path("deep/er/known_hosts");
+  const test::TemporaryFolder folder;
+  const std::string file = (folder / "deep/er/known_hosts");
   REQUIRE_FALSE(tunnel::ssh::record_host_key(file, "Hail", 22, kEd));
   struct stat status {};
   REQUIRE(stat(file.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0600);
-  CHECK(folder.read("deep/er/known_hosts") == "hail " + kEdText + "\n");
+  CHECK(test::read_file(folder / "deep/er/known_hosts") == "hail " + kEdText + "\n");
 
-  folder.write("deep/er/known_hosts", "# kept as it is\nno line end");
+  test::write_file(folder / "deep/er/known_hosts", "# kept as it is\nno line end");
   REQUIRE_FALSE(tunnel::ssh::record_host_key(file, "hail", 2222, kEcdsa));
-  CHECK(folder.read("deep/er/known_hosts") ==
+  CHECK(test::read_file(folder / "deep/er/known_hosts") ==
         "# kept as it is\nno line end\n[hail]:2222 " + text_of_key(kEcdsa) + "\n");
 
   SECTION("the same key is not written twice") {
-    const std::string before = folder.read("deep/er/known_hosts");
+    const std::string before = test::read_file(folder / "deep/er/known_hosts");
     REQUIRE_FALSE(tunnel::ssh::record_host_key(file, "hail", 2222, kEcdsa));
-    CHECK(folder.read("deep/er/known_hosts") == before);
+    CHECK(test::read_file(folder / "deep/er/known_hosts") == before);
   }
   SECTION("a different key that came in between is not overruled") {
     CHECK(tunnel::ssh::record_host_key(file, "hail", 2222, kEd).has_value());
-    folder.write("deep/er/known_hosts", "@revoked * " + kEdText + "\n");
+    test::write_file(folder / "deep/er/known_hosts", "@revoked * " + kEdText + "\n");
     CHECK(tunnel::ssh::record_host_key(file, "hail", 22, kEd).has_value());
   }
   SECTION("names that would mean something else are refused") {
@@ -250,15 +250,15 @@ TEST_CASE("known_hosts: the files are the named one, or those of user, libvirt a
 }
 
 TEST_CASE("known_hosts: several files are one; one that cannot be used is an error") {
-  test::Folder folder;
-  folder.write("a", "hail " + text_of_key(kEcdsa) + "\n");
-  folder.write("b", "hail " + kEdText + "\n");
-  const std::vector<std::string> files{folder.path("none"), folder.path("a"), folder.path("b")};
+  const test::TemporaryFolder folder;
+  test::write_file(folder / "a", "hail " + text_of_key(kEcdsa) + "\n");
+  test::write_file(folder / "b", "hail " + kEdText + "\n");
+  const std::vector<std::string> files{(folder / "none"), (folder / "a"), (folder / "b")};
   const auto known = tunnel::ssh::load_known_hosts({files, "", false}, "hail", 22);
   REQUIRE(known.ok());
-  CHECK(known.value().check(kEd).place == folder.path("b") + ":1");
+  CHECK(known.value().check(kEd).place == (folder / "b") + ":1");
 
-  folder.write("large", std::string(tunnel::ssh::kLargestKnownHosts + 1, '\n'));
-  CHECK_FALSE(tunnel::ssh::load_known_hosts({{folder.path("large")}, "", false}, "hail", 22).ok());
-  CHECK_FALSE(tunnel::ssh::load_known_hosts({{folder.path("")}, "", false}, "hail", 22).ok());
+  test::write_file(folder / "large", std::string(tunnel::ssh::kLargestKnownHosts + 1, '\n'));
+  CHECK_FALSE(tunnel::ssh::load_known_hosts({{(folder / "large")}, "", false}, "hail", 22).ok());
+  CHECK_FALSE(tunnel::ssh::load_known_hosts({{(folder / "")}, "", false}, "hail", 22).ok());
 }

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "tests/unit/catch.h"
-#include "tests/unit/ssh_folder.h"
+#include "tests/unit/ssh_server.h"
 #include "tunnel/ssh/greeting.h"
 #include "tunnel/ssh/remote_command.h"
 #include "tunnel/ssh/wire.h"
@@ -114,10 +114,10 @@ TEST_CASE("ssh remote command: the commands run what they say") {
   CHECK(shell(missing.value()[1].command + " 2>/dev/null; echo $?") == "127\n");
 
   t.netcat.clear();
-  test::Folder folder;
-  folder.write("virt-ssh-helper", "#!/bin/sh\nprintf '<%s>' \"$@\"\n");
-  REQUIRE(chmod(folder.path("virt-ssh-helper").c_str(), 0700) == 0);
-  const std::string path = "PATH=" + folder.path("") + ":$PATH; ";
+  const test::TemporaryFolder folder;
+  test::write_file(folder / "virt-ssh-helper", "#!/bin/sh\nprintf '<%s>' \"$@\"\n");
+  REQUIRE(chmod((folder / "virt-ssh-helper").c_str(), 0700) == 0);
+  const std::string path = "PATH=" + (folder / "") + ":$PATH; ";
   const std::string helper = tunnel::ssh::ways_to_daemon(t).value()[1].command;
   CHECK(shell(path + helper) == "<-r><qemu:///it's>");
   const std::string all = tunnel::ssh::command_to_daemon(t).value();
