@@ -43,6 +43,8 @@ struct Target {
   // ssh
   std::string user;  // empty: the name of the user that virtgate runs as
   std::string keyfile;
+  // Holds the passphrase of an encrypted keyfile; relative to $CREDENTIALS_DIRECTORY, or absolute.
+  std::string passphrase_file;
   std::string known_hosts;
   KnownHostsVerify known_hosts_verify = KnownHostsVerify::normal;
   std::vector<std::string>

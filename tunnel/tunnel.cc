@@ -12,6 +12,7 @@
 #include "tunnel/io/connect.h"
 #include "tunnel/io/loop.h"
 #include "tunnel/io/process.h"
+#include "tunnel/ssh/tunnel.h"
 #include "tunnel/tls_files.h"
 #include "tunnel/tls_tunnel.h"
 
@@ -80,6 +81,27 @@ std::unique_ptr<Tunnel> tls_tunnel(io::Loop& loop, const Target& target, Notes n
   return make_tls_tunnel(loop.clock(), target, tls_places(), std::move(below), std::move(notes));
 }
 
+std::unique_ptr<Tunnel> ssh_tunnel(io::Loop& loop, const Target& target, Notes notes) {
+  ssh::Parts parts;
+  parts.environment = ssh::current_environment();
+  parts.notes = std::move(notes);
+  parts.connect = [&loop, target] { return tcp_stream(loop, target); };
+  parts.connect_agent = [&loop, deadline = target.timeouts.connect](const std::string& path) {
+    return io::connect_unix(loop, {path}, deadline);
+  };
+  parts.run = [&loop, no_tty = target.no_tty](const auto& arguments, auto on_line) {
+    io::Command command;
+    command.arguments = arguments;
+    command.environment = io::own_environment(
+        {"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "XDG_RUNTIME_DIR",
+         "KRB5CCNAME", "SSH_AUTH_SOCK", "SSH_ASKPASS", "OPENSSL_CONF", "DISPLAY", "XAUTHORITY"});
+    command.new_session = no_tty;
+    command.on_line = [on_line](std::string_view line) { on_line(std::string(line)); };
+    return io::run_process(loop, std::move(command));
+  };
+  return ssh::make_ssh_tunnel(loop.clock(), target, std::move(parts));
+}
+
 }  // namespace
 
 std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes notes) {
@@ -93,7 +115,7 @@ std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes 
     case Transport::tls:
       return tls_tunnel(loop, target, std::move(notes));
     case Transport::ssh:
-      return refused(loop, "this virtgate was built without ssh");
+      return ssh_tunnel(loop, target, std::move(notes));
   }
   return refused(loop, "the transport is unknown");
 }

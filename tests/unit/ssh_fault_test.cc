@@ -1,0 +1,233 @@
+// The ssh tunnel, a real sshd, and faults between them. The tunnel's clock is turned by hand.
+#include "tests/unit/ssh_fault.h"
+
+#include <csignal>
+
+#include "tests/unit/catch.h"
+#include "tests/unit/memory_stream.h"
+#include "tests/unit/ssh_server.h"
+#include "tunnel/io/connect.h"
+
+namespace test {
+namespace {
+
+using Catch::Matchers::Contains;
+using tunnel::io::Clock;
+using tunnel::io::Milliseconds;
+using tunnel::io::Reason;
+using tunnel::io::Stage;
+
+struct FaultWorld : SshWorld {
+  explicit FaultWorld(const std::string& options = {}) : SshWorld(options) {
+    parts.connect = [this] {
+      auto stream = std::make_unique<FaultyStream>(server.connect(), fault);
+      return stream;
+    };
+    turn.start(Milliseconds(1));
+  }
+  ~FaultWorld() { finish(); }
+
+  Recorder& open() {
+    if (!tunnel) tunnel = tunnel::ssh::make_ssh_tunnel(clock, target, parts);
+    return SshWorld::open();
+  }
+  Recorder& opened() {
+    Recorder& stream = open();
+    until([&] { return stream.opened || stream.closed(); });
+    INFO(stream.reason_text());
+    REQUIRE(stream.opened);
+    return stream;
+  }
+  // Lets everything happen that happens without time passing for the tunnel.
+  void settle() { run_for(loop, Milliseconds(300)); }
+  void pass(Milliseconds time) {
+    clock.advance(clock.now() + time);
+    settle();
+  }
+  // Turns until the stream is open, or time is needed for it to close.
+  void outcome(Recorder& stream) {
+    const auto over = [&] { return stream.closed() || stream.data == "hello"; };
+    std::size_t heard = 0;
+    for (int i = 0; i < 100 && !over(); ++i) {
+      run_for(loop, Milliseconds(20));
+      if (stream.opened && !stream.closed() && heard++ == 0) stream.write("hello");
+    }
+    for (int i = 0; i < 8 && !over(); ++i) {
+      clock.advance(clock.now() + Milliseconds(5000));
+      run_for(loop, Milliseconds(20));
+    }
+    INFO("opened: " << stream.opened);
+    REQUIRE((over() || stream.opened));
+  }
+
+  Fault fault;
+  Clock clock;
+  tunnel::io::Timer turn{loop.clock(), [this] {
+                           clock.advance(clock.now());
+                           turn.start(Milliseconds(1));
+                         }};
+};
+
+}  // namespace
+
+TEST_CASE("ssh faults: the server's bytes in pieces of any size") {
+  const auto piece = GENERATE(values<std::size_t>({1, 2, 3, 5, 7, 13, 64, 255, 1000}));
+  FaultWorld world("RekeyLimit 16K\n");
+  world.fault.piece = piece;
+  Recorder& stream = world.opened();
+  Recorder& other = world.opened();
+  world.echo(stream, std::string(100'000, 'a'));
+  world.echo(other, std::string(50'000, 'b'));
+}
+
+TEST_CASE("ssh faults: a server that falls silent, at every stage") {
+  struct Row {
+    std::size_t after;
+    Stage stage;
+    const char* text;
+  };
+  const auto row = GENERATE(values<Row>({
+      {0, Stage::handshake, "took the connection and said nothing"},
+      {10, Stage::handshake, "took the connection and said nothing"},
+      {100, Stage::handshake, "did not finish the key exchange"},
+      {800, Stage::handshake, "did not finish the key exchange"},
+      {1500, Stage::authentication, "did not answer within 10000 ms: user"},
+  }));
+  FaultWorld world;
+  world.fault.silent_after = row.after;
+  Recorder& stream = world.open();
+  world.settle();
+  CHECK_FALSE(stream.closed());
+  world.pass(world.target.timeouts.handshake - Milliseconds(1));
+  CHECK_FALSE(stream.closed());
+  world.pass(Milliseconds(1));
+  REQUIRE(stream.closed());
+  CHECK(stream.reason->kind == Reason::Kind::timeout);
+  CHECK(stream.reason->stage == row.stage);
+  CHECK_THAT(stream.reason_text(), Contains(row.text));
+  world.fault = {};
+  world.echo(world.opened(), "a new connection");
+}
+
+TEST_CASE("ssh faults: silence and ends anywhere are said with their stage") {
+  const bool end = GENERATE(false, true);
+  Stage last = Stage::look_up;
+  int opened = 0;
+  for (std::size_t offset = 0; offset < 3400; offset += 170) {
+    FaultWorld world;
+    (end ? world.fault.end_after : world.fault.silent_after) = offset;
+    Recorder& stream = world.open();
+    world.outcome(stream);
+    if (stream.opened) {
+      ++opened;
+      continue;
+    }
+    REQUIRE(stream.closed());
+    CAPTURE(offset, stream.reason_text());
+    CHECK(stream.reason->kind == (end ? Reason::Kind::end : Reason::Kind::timeout));
+    CHECK(stream.reason->stage >= last);
+    CHECK_FALSE(stream.reason_text().empty());
+    last = stream.reason->stage;
+  }
+  CHECK(opened > 0);
+  CHECK(last >= Stage::authentication);
+}
+
+TEST_CASE("ssh faults: a flipped bit anywhere is a clean error") {
+  const LibraryLeaks leaks;
+  const bool sent = GENERATE(false, true);
+  int failed = 0;
+  for (std::size_t offset = 0; offset < 3400; offset += 113) {
+    FaultWorld world;
+    (sent ? world.fault.flip_sent : world.fault.flip_received) = offset;
+    Recorder& stream = world.open();
+    world.outcome(stream);
+    CAPTURE(offset, stream.reason_text());
+    if (stream.closed()) {
+      ++failed;
+      CHECK_FALSE(stream.reason_text().empty());
+      CHECK(stream.reason->kind != Reason::Kind::requested);
+    } else {
+      CHECK((stream.data.empty() || stream.data == "hello"));
+    }
+    world.fault = {};
+    if (stream.closed()) world.echo(world.opened(), "a new connection");
+  }
+  CHECK(failed > 10);
+}
+
+TEST_CASE("ssh faults: a connection that nobody uses ends, kept alive until then") {
+  FaultWorld world;
+  Recorder& stream = world.opened();
+  world.echo(stream, "x");
+  world.pass(Milliseconds(600'000));
+  world.echo(stream, "still there");
+  stream.close();
+  world.settle();
+  world.pass(Milliseconds(59'999));
+  world.echo(world.opened(), "the same connection");
+  CHECK(world.server.connections() == 1);
+  world.streams.back()->close();
+  world.settle();
+  world.pass(Milliseconds(60'000));
+  CHECK_THAT(world.server.log(), Contains("Received disconnect from"));
+  world.echo(world.opened(), "another one");
+  CHECK(world.server.connections() == 2);
+}
+
+TEST_CASE("ssh faults: a server that stops answering") {
+  FaultWorld world;
+  Recorder& busy = world.opened();
+  Recorder& closing = world.opened();
+  world.settle();
+  world.server.signal_all(SIGSTOP);
+
+  SECTION("leaves a close unanswered: the connection gets no new streams and goes on") {
+    closing.close();
+    world.until([&] { return closing.closed(); });
+    world.pass(world.target.timeouts.channel);
+    CHECK_THAT(world.noted(), Contains("left the close of a channel unanswered"));
+    world.echo(world.opened(), "a new connection");
+    CHECK(world.server.connections() == 2);
+    world.server.signal_all(SIGCONT);
+    world.echo(busy, "still there");
+  }
+  SECTION("leaves an open unanswered: another connection is made") {
+    Recorder& next = world.open();
+    world.settle();
+    CHECK_FALSE(next.opened);
+    world.pass(world.target.timeouts.channel);
+    CHECK(busy.closed());
+    CHECK(busy.reason->kind == Reason::Kind::timeout);
+    world.echo(next, "a new connection");
+    world.server.signal_all(SIGCONT);
+  }
+}
+
+TEST_CASE("ssh faults: a server that does not come about") {
+  FaultWorld world;
+  SECTION("a lower stream that fails") {
+    world.parts.connect = [&] {
+      return tunnel::io::failed_stream(
+          world.clock, {Reason::Kind::system, Stage::connect, "Connection refused"});
+    };
+    Recorder& stream = world.open();
+    world.until([&] { return stream.closed(); });
+    CHECK(stream.reason->kind == Reason::Kind::system);
+    CHECK(stream.reason->stage == Stage::connect);
+    CHECK(stream.reason_text() == "Connection refused");
+  }
+  SECTION("a lower stream that neither opens nor fails") {
+    world.parts.connect = [&] {
+      auto [near, far] = MemoryStream::pair(world.clock);
+      near->hold_open();
+      return std::move(near);
+    };
+    Recorder& stream = world.open();
+    world.pass(Milliseconds(12'000));
+    REQUIRE(stream.closed());
+    CHECK(stream.reason->kind == Reason::Kind::timeout);
+  }
+}
+
+}  // namespace test

@@ -1,0 +1,81 @@
+// Lets the server know who we are: with the keys of the agent and of files, in the order of
+// sshauth=. Nothing here asks anybody.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tunnel/io/clock.h"
+#include "tunnel/ssh/agent.h"
+#include "tunnel/ssh/engine.h"
+#include "tunnel/ssh/environment.h"
+#include "tunnel/target.h"
+
+namespace tunnel::ssh {
+
+class Authenticator : private Engine::Signer {
+ public:
+  // Servers end a connection after some refused keys, 6 with OpenSSH, so that an agent must leave
+  // some to the files.
+  static constexpr std::size_t kMostAgentKeys = 4;
+
+  // All outlive the authenticator. `connect_agent` makes a stream to the agent; `wake` is called
+  // when step() is worth calling although no input came.
+  Authenticator(Engine& engine, io::Clock& clock, const Target& target,
+                const Environment& environment, std::string user,
+                std::function<std::unique_ptr<io::Stream>()> connect_agent,
+                std::function<void()> wake);
+
+  Engine::Step step();
+
+  // What was tried and how it went, and what the server would accept.
+  [[nodiscard]] std::string report() const;
+
+ private:
+  enum class State : std::uint8_t { list, choose, agent_list, agent_key, file_key, done, failed };
+
+  void choose();
+  void begin_agent();
+  void take_agent_keys(base::Result<std::vector<AgentKey>, std::string> keys);
+  void next_agent_key();
+  void next_file_key();
+  void list();
+  void try_agent_key();
+  void try_file_key();
+  void refused(const std::string& what);
+  Engine::Step sign(base::Bytes data, base::Buffer& signature) override;
+
+  Engine& engine_;
+  io::Clock& clock_;
+  const Target& target_;
+  const Environment& environment_;
+  std::string user_;
+  std::function<std::unique_ptr<io::Stream>()> connect_agent_;
+  std::function<void()> wake_;
+
+  State state_ = State::list;
+  bool waiting_ = false;
+  std::string methods_;
+  std::vector<std::string> ways_;
+  std::size_t next_way_ = 0;
+  std::vector<std::string> tried_;
+
+  std::unique_ptr<Agent> agent_;
+  std::vector<AgentKey> agent_keys_;
+  std::size_t next_agent_key_ = 0;
+  bool signing_ = false;
+  std::optional<base::Result<base::Buffer, std::string>> signature_;
+
+  std::vector<std::string> files_;
+  std::size_t next_file_ = 0;
+  std::optional<PrivateKey> key_;
+};
+
+// The flags of a request to sign for the algorithm that `data` names, which is what is signed for
+// publickey authentication (RFC 4252 section 7); they matter for RSA alone.
+std::uint32_t agent_flags(base::Bytes data);
+
+}  // namespace tunnel::ssh

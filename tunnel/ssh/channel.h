@@ -1,0 +1,89 @@
+// A channel of an ssh connection, as its owner sees it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "base/bytes.h"
+#include "tunnel/io/clock.h"
+#include "tunnel/io/stream.h"
+#include "tunnel/ssh/engine.h"
+#include "tunnel/ssh/remote_command.h"
+
+namespace tunnel::ssh {
+
+class Connection;
+
+// Gets a channel's calls, from the loop. It may call any function of any channel from them.
+class ChannelOwner {
+ public:
+  virtual ~ChannelOwner() = default;
+  // The connection, which was not yet there, has come so far.
+  virtual void on_channel_stage(io::Stage stage) = 0;
+  virtual void on_channel_open() = 0;
+  virtual void on_channel_data(base::Bytes data) = 0;
+  virtual void on_channel_end() = 0;
+  virtual void on_channel_drain() = 0;
+  // The server does not open such a channel: the last call. `sessions_full` when another connection
+  // would have room for it.
+  virtual void on_channel_refused(const std::string& why, bool sessions_full) = 0;
+  // The channel or the whole connection has ended: the last call. Of a command that ended, `text`
+  // says how, with what it wrote to its standard error.
+  virtual void on_channel_closed(const io::Reason& reason) = 0;
+};
+
+class Channel {
+ public:
+  // What is kept of a command's standard error.
+  static constexpr std::size_t kMostErrors = 2048;
+
+  // For Connection. Without an owner it closes once it is open.
+  Channel(io::Clock& clock, Way way, ChannelOwner* owner, std::function<void()> wake);
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  void write(base::Bytes data);
+  [[nodiscard]] std::size_t queued() const { return out_.size() - out_sent_; }
+  void end();
+  void pause(bool paused);
+  // The owner hears nothing any more and forgets the channel.
+  void release();
+
+ private:
+  friend class Connection;
+  enum class State : std::uint8_t { queued, opening, starting, open, closing, gone };
+
+  // Says pending as long as the opening is not over.
+  Engine::Step step_opening(Engine& engine);
+  // Does what can be done with an open or closing channel.
+  void service(Engine& engine, const std::function<bool()>& below_is_busy);
+  void send(Engine& engine, const std::function<bool()>& below_is_busy);
+  void receive(Engine& engine);
+  void receive_errors(Engine& engine);
+  void check_end(Engine& engine);
+  void begin_close(Engine& engine);
+  void finish(const io::Reason& reason);
+  [[nodiscard]] bool executes() const { return way_.kind != Way::Kind::socket; }
+  // Of the two, a session is what the server counts.
+  [[nodiscard]] bool is_session() const { return executes() && channel_ != nullptr; }
+
+  Way way_;
+  ChannelOwner* owner_;
+  std::function<void()> wake_;
+  State state_ = State::queued;
+  Engine::Channel channel_ = nullptr;
+  bool released_ = false;
+  bool timed_out_ = false;
+  bool paused_ = false;
+  bool was_high_ = false;
+  bool ending_ = false;
+  bool end_sent_ = false;
+  bool end_seen_ = false;
+  base::Buffer out_;
+  std::size_t out_sent_ = 0;
+  std::string errors_;
+  io::Timer deadline_;
+};
+
+}  // namespace tunnel::ssh

@@ -1,0 +1,400 @@
+#include "tunnel/ssh/connection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "tunnel/ssh/digest.h"
+#include "tunnel/ssh/failure_text.h"
+
+namespace tunnel::ssh {
+
+using Kind = io::Reason::Kind;
+
+namespace {
+
+// The only reason for which the stream below is paused.
+constexpr unsigned kUnread = 1;
+
+std::string within(io::Milliseconds limit) {
+  return " within " + std::to_string(limit.count()) + " ms";
+}
+
+}  // namespace
+
+Connection::Connection(io::Clock& clock, const Target& target, const Parts& parts,
+                       std::function<void()> died)
+    : clock_(clock),
+      target_(target),
+      parts_(parts),
+      died_(std::move(died)),
+      user_(target.user.empty() ? parts.environment.user : target.user),
+      wake_timer_(clock, [this] { service(); }),
+      deadline_(clock, [this] { deadline_passed(); }),
+      idle_(clock,
+            [this] {
+              engine_->disconnect();
+              flush();
+              fail(Kind::requested, "nobody used the connection");
+            }),
+      keepalive_timer_(clock, [this] { keepalive(); }) {}
+
+Connection::~Connection() = default;
+
+void Connection::note(const std::string& text) const {
+  if (parts_.notes) parts_.notes(text);
+}
+
+void Connection::start() {
+  host_key_files_ = host_key_files(target_, parts_.environment);
+  auto known = load_known_hosts(host_key_files_, target_.host, target_.port);
+  const auto give_up = [this](const std::string& text) {
+    failure_ = io::Reason{Kind::refused, io::Stage::handshake, text};
+    wake();
+  };
+  if (!known) return give_up("known_hosts: " + known.error());
+  if (target_.known_hosts_verify == KnownHostsVerify::ignore && !target_.insecure) {
+    return give_up("known_hosts_verify=ignore is refused unless the target is marked insecure");
+  }
+  if (user_.empty()) return give_up("no user is named, and this process runs as one without name");
+  known_hosts_ = std::move(*known);
+  for (const std::string& text : known_hosts_->notes()) note(text);
+  engine_ = std::make_unique<Engine>(known_hosts_->types());
+  lower_.open(parts_.connect(), *this);
+  // The stream below has deadlines of its own; this one is for when they fail.
+  deadline_.start(target_.timeouts.look_up + target_.timeouts.connect + io::Milliseconds(1000));
+}
+
+bool Connection::accepts(Way::Kind kind) const {
+  if (phase_ == Phase::dead || failure_ || stale_) return false;
+  return kind == Way::Kind::socket || !sessions_full_;
+}
+
+Channel* Connection::open(const Way& way, ChannelOwner& owner) {
+  channels_.push_back(std::make_unique<Channel>(clock_, way, &owner, [this] { wake(); }));
+  Channel* channel = channels_.back().get();
+  openings_.push_back(channel);
+  idle_.stop();
+  if (ready()) channel->deadline_.start(target_.timeouts.channel);
+  wake();
+  return channel;
+}
+
+void Connection::wake() {
+  if (servicing_) {
+    again_ = true;
+  } else if (phase_ != Phase::dead && !wake_timer_.running()) {
+    wake_timer_.start(io::Milliseconds(0));
+  }
+}
+
+void Connection::begin(io::Stage stage, io::Milliseconds limit) {
+  stage_ = stage;
+  deadline_.start(limit);
+  for (std::size_t i = 0; i < channels_.size(); ++i) {
+    if (channels_[i]->owner_ != nullptr) channels_[i]->owner_->on_channel_stage(stage);
+  }
+}
+
+void Connection::on_stage(io::Stage stage) {
+  if (stage > io::Stage::connect) return;
+  stage_ = stage;
+  for (std::size_t i = 0; i < channels_.size(); ++i) {
+    if (channels_[i]->owner_ != nullptr) channels_[i]->owner_->on_channel_stage(stage);
+  }
+}
+
+void Connection::on_open() {
+  lower_open_ = true;
+  phase_ = Phase::handshake;
+  begin(io::Stage::handshake, target_.timeouts.handshake);
+  service();
+}
+
+void Connection::on_data(base::Bytes data) {
+  engine_->receive(data);
+  service();
+}
+
+void Connection::on_end() {
+  engine_->receive_end();
+  service();
+  if (!dead()) fail(Kind::end, "the server closed the connection");
+}
+
+void Connection::on_closed(const io::Reason& reason) {
+  lower_open_ = false;
+  if (phase_ == Phase::lower) return fail(reason);
+  if (reason.kind == Kind::end) return on_end();
+  engine_->receive_end();
+  std::string text = reason.text;
+  if (phase_ == Phase::handshake && !engine_->greeting().notice().empty()) {
+    text += "; " + handshake_failure(*engine_);
+  }
+  failure_ = io::Reason{reason.kind, stage_, text};
+  service();
+}
+
+void Connection::service() {
+  if (dead() || servicing_) return;
+  servicing_ = true;
+  again_ = false;
+  wake_timer_.stop();
+  service_once();
+  servicing_ = false;
+  if (dead()) return;
+  if (failure_) return fail(*failure_);
+  if (engine_->failed()) {
+    return fail(engine_->cut_off() ? Kind::end : Kind::protocol, engine_->error());
+  }
+  flush();
+  const bool full = engine_->unread() > io::Stream::kHighMark;
+  if (lower_ && full != paused_) {
+    paused_ = full;
+    if (full) {
+      lower_->pause(kUnread);
+    } else {
+      lower_->resume(kUnread);
+    }
+  }
+  if (again_) wake();
+}
+
+void Connection::service_once() {
+  if (phase_ == Phase::handshake) handshake();
+  if (phase_ == Phase::authentication) authenticate();
+  if (phase_ != Phase::ready) return;
+  open_next();
+  service_channels();
+  if (engine_->failed()) return;
+  handle_timeouts();
+  sweep_channels();
+}
+
+void Connection::handshake() {
+  const Engine::Step step = engine_->handshake();
+  if (step == Engine::Step::pending) return;
+  if (step == Engine::Step::failed) {
+    const Kind kind = engine_->cut_off() ? Kind::end : Kind::protocol;
+    if (!failure_) failure_ = io::Reason{kind, stage_, handshake_failure(*engine_)};
+    return;
+  }
+  if (auto problem = check_host_key()) {
+    failure_ = io::Reason{Kind::refused, stage_, *problem};
+    return;
+  }
+  phase_ = Phase::authentication;
+  authenticator_ = std::make_unique<Authenticator>(
+      *engine_, clock_, target_, parts_.environment, user_,
+      [this] { return parts_.connect_agent(parts_.environment.agent_socket); }, [this] { wake(); });
+  begin(io::Stage::authentication, target_.timeouts.authentication);
+}
+
+std::optional<std::string> Connection::check_host_key() {
+  const base::Bytes key = engine_->host_key();
+  const HostKeyAnswer answer = known_hosts_->check(key);
+  if (answer.kind == HostKeyAnswer::Kind::known) return std::nullopt;
+  const std::string failure =
+      host_key_failure(target_, host_key_files_, *known_hosts_, answer, key);
+  if (answer.kind == HostKeyAnswer::Kind::revoked) return failure;
+  if (target_.known_hosts_verify == KnownHostsVerify::ignore) {
+    note("accepted all the same: " + failure);
+    return std::nullopt;
+  }
+  if (answer.kind == HostKeyAnswer::Kind::changed ||
+      target_.known_hosts_verify != KnownHostsVerify::automatic) {
+    return failure;
+  }
+  if (auto problem = record_host_key(host_key_files_.record, target_.host, target_.port, key)) {
+    return "the new host key " + fingerprint(key) + " cannot be recorded: " + *problem;
+  }
+  note("recorded the new host key " + fingerprint(key) + " in " +
+       base::printable(host_key_files_.record, 4096));
+  return std::nullopt;
+}
+
+void Connection::authenticate() {
+  const Engine::Step step = authenticator_->step();
+  if (step == Engine::Step::pending) return;
+  if (step == Engine::Step::failed) {
+    std::string text = "the server did not let us in: " + authenticator_->report();
+    if (engine_->failed()) text += "; " + engine_->error();
+    const Kind kind = engine_->cut_off() ? Kind::end : Kind::refused;
+    if (!failure_) failure_ = io::Reason{kind, stage_, text};
+    return;
+  }
+  authenticator_.reset();
+  phase_ = Phase::ready;
+  for (const auto& channel : channels_) channel->deadline_.start(target_.timeouts.channel);
+  begin(io::Stage::channel, target_.timeouts.channel);
+  deadline_.stop();
+  keepalive_timer_.start(kKeepalive);
+}
+
+void Connection::open_next() {
+  while (!openings_.empty() && !engine_->failed()) {
+    Channel& channel = *openings_.front();
+    const bool begun = channel.state_ != Channel::State::queued;
+    if (!begun && (channel.released_ || channel.timed_out_)) {
+      openings_.pop_front();
+      channel.state_ = Channel::State::gone;
+      channel.finish({Kind::timeout, io::Stage::channel, "other channels took too long to open"});
+      continue;
+    }
+    const Engine::Step step = channel.step_opening(*engine_);
+    if (step == Engine::Step::pending || engine_->failed()) return;
+    openings_.pop_front();
+    if (step == Engine::Step::done) {
+      opened(channel);
+    } else {
+      refused(channel);
+    }
+    if (openings_.empty()) run_nothing();
+  }
+}
+
+void Connection::opened(Channel& channel) {
+  if (channel.way_.kind == Way::Kind::socket) forwards_ = true;
+  if (channel.owner_ == nullptr) {
+    channel.released_ = true;
+  } else {
+    channel.owner_->on_channel_open();
+  }
+}
+
+void Connection::refused(Channel& channel) {
+  channel.deadline_.stop();
+  ChannelOwner* owner = std::exchange(channel.owner_, nullptr);
+  channel.released_ = true;
+  const bool session_refused = channel.executes() && channel.channel_ == nullptr;
+  const bool full = session_refused && sessions() > 0;
+  if (full && owner != nullptr) sessions_full_ = true;
+  if (channel.channel_ == nullptr) {
+    channel.state_ = Channel::State::gone;
+  } else {
+    channel.state_ = Channel::State::open;
+  }
+  if (owner == nullptr) return;
+  std::string why = engine_->error();
+  if (session_refused) why = "the server refuses sessions (" + why + ")";
+  owner->on_channel_refused(why, full);
+}
+
+// sshd sets TCP_NODELAY when the first command of a connection starts, and never for forwarded
+// sockets alone; without it an answer waits 40 ms for an acknowledgement at times.
+void Connection::run_nothing() {
+  if (!forwards_ || ran_nothing_ || sessions() > 0) return;
+  ran_nothing_ = true;
+  channels_.push_back(std::make_unique<Channel>(clock_, Way{Way::Kind::helper, {}, "true"}, nullptr,
+                                                [this] { wake(); }));
+  openings_.push_back(channels_.back().get());
+  channels_.back()->deadline_.start(target_.timeouts.channel);
+}
+
+std::size_t Connection::sessions() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(channels_, [](const auto& channel) { return channel->is_session(); }));
+}
+
+void Connection::service_channels() {
+  const auto busy = [this] { return below_is_busy(); };
+  const std::size_t count = channels_.size();
+  if (count == 0) return;
+  ++first_;
+  for (std::size_t i = 0; i < count && !engine_->failed(); ++i) {
+    Channel& channel = *channels_[(first_ + i) % count];
+    const Channel::State before = channel.state_;
+    channel.service(*engine_, busy);
+    if (channel.state_ == Channel::State::closing && before != Channel::State::closing) {
+      channel.timed_out_ = false;
+      channel.deadline_.start(target_.timeouts.channel);
+    }
+  }
+}
+
+void Connection::handle_timeouts() {
+  for (std::size_t i = 0; i < channels_.size(); ++i) {
+    Channel& channel = *channels_[i];
+    if (!channel.timed_out_) continue;
+    const std::string late = "the server did not answer" + within(target_.timeouts.channel);
+    switch (channel.state_) {
+      case Channel::State::opening:
+      case Channel::State::starting:
+        failure_ = io::Reason{Kind::timeout, io::Stage::channel, late};
+        return;
+      case Channel::State::closing:
+        if (!stale_) note("the server left the close of a channel unanswered");
+        stale_ = true;
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+void Connection::sweep_channels() {
+  const std::size_t before = sessions();
+  std::erase_if(channels_,
+                [](const auto& channel) { return channel->state_ == Channel::State::gone; });
+  if (sessions() < before) sessions_full_ = false;
+  const bool used = std::ranges::any_of(
+      channels_, [](const auto& channel) { return channel->owner_ != nullptr; });
+  if (used) {
+    idle_.stop();
+  } else if (stale_) {
+    failure_ = io::Reason{Kind::requested, stage_, "the connection is of no more use"};
+  } else if (!idle_.running()) {
+    idle_.start(kIdle);
+  }
+}
+
+bool Connection::below_is_busy() const {
+  return !lower_ || lower_->queued() + engine_->output_size() > io::Stream::kHighMark;
+}
+
+void Connection::flush() {
+  if (!lower_open_ || !lower_ || engine_->output_size() == 0) return;
+  lower_->write(engine_->take_output());
+}
+
+void Connection::keepalive() {
+  engine_->keepalive();
+  flush();
+  keepalive_timer_.start(kKeepalive);
+}
+
+void Connection::deadline_passed() {
+  std::string text = "the server did not answer in time";
+  if (phase_ == Phase::handshake && engine_->greeting().version().empty()) {
+    text = "the server took the connection and said nothing" + within(target_.timeouts.handshake);
+  } else if (phase_ == Phase::handshake) {
+    text = "the server did not finish the key exchange" + within(target_.timeouts.handshake);
+  } else if (phase_ == Phase::authentication) {
+    text = "the server did not answer" + within(target_.timeouts.authentication) + ": " +
+           authenticator_->report();
+  }
+  fail(Kind::timeout, text);
+}
+
+void Connection::fail(const io::Reason& reason) {
+  CHECK(!servicing_);
+  if (dead()) return;
+  phase_ = Phase::dead;
+  for (io::Timer* timer : {&wake_timer_, &deadline_, &idle_, &keepalive_timer_}) timer->stop();
+  lower_.reset();
+  authenticator_.reset();
+  engine_.reset();
+  openings_.clear();
+  for (std::size_t i = 0; i < channels_.size(); ++i) {
+    Channel& channel = *channels_[i];
+    io::Reason told = reason;
+    if (channel.state_ >= Channel::State::open) told.stage = io::Stage::established;
+    channel.deadline_.stop();
+    channel.channel_ = nullptr;
+    channel.finish(told);
+  }
+  died_();
+}
+
+}  // namespace tunnel::ssh

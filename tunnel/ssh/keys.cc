@@ -1,0 +1,214 @@
+#include "tunnel/ssh/keys.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include <libssh2.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "tunnel/ssh/digest.h"
+#include "tunnel/ssh/files.h"
+#include "tunnel/ssh/wire.h"
+
+namespace tunnel::ssh {
+namespace {
+
+constexpr std::size_t kLargestKeyFile = std::size_t{64} * 1024;
+constexpr std::size_t kLongestPassphrase = 1024;
+constexpr std::string_view kOpenSshMagic("openssh-key-v1\0", 15);
+
+// The text between "-----BEGIN LABEL-----" and its end mark.
+struct Armour {
+  std::string_view label;
+  std::string_view body;
+};
+
+std::optional<Armour> find_armour(std::string_view text) {
+  constexpr std::string_view kBegin = "-----BEGIN ";
+  const std::size_t start = text.find(kBegin);
+  if (start == std::string_view::npos) return std::nullopt;
+  text.remove_prefix(start + kBegin.size());
+  const std::size_t dashes = text.find("-----");
+  if (dashes == std::string_view::npos) return std::nullopt;
+  const std::string_view label = text.substr(0, dashes);
+  text.remove_prefix(dashes + 5);
+  const std::size_t end = text.find("-----END ");
+  if (end == std::string_view::npos) return std::nullopt;
+  return Armour{label, text.substr(0, end)};
+}
+
+// The base64 of `body`, decoded. Keys are secrets even while one only looks at their type.
+std::optional<Secret> decode_body(std::string_view body) {
+  Secret packed(body.size());
+  std::size_t length = 0;
+  for (const char c : body) {
+    if (c == '\n' || c == '\r' || c == ' ' || c == '\t') continue;
+    packed.data()[length++] = static_cast<std::uint8_t>(c);
+  }
+  packed.shrink(length);
+  auto decoded = decode_base64(base::text_of(packed.bytes()));
+  if (!decoded) return std::nullopt;
+  Secret out(decoded->size());
+  std::ranges::copy(*decoded, out.data());
+  explicit_bzero(decoded->data(), decoded->size());
+  return out;
+}
+
+base::Result<KeyInfo, std::string> inspect_openssh(base::Bytes data) {
+  WireReader reader(data);
+  if (base::text_of(reader.raw(kOpenSshMagic.size())) != kOpenSshMagic) {
+    return base::Failure{std::string("is damaged: it does not begin as an OpenSSH key does")};
+  }
+  const std::string_view cipher = reader.text();
+  reader.string();
+  reader.string();
+  const std::uint32_t count = reader.number();
+  const base::Bytes public_key = reader.string();
+  WireReader key(public_key);
+  const std::string_view type = key.text();
+  if (!reader.ok() || !key.ok() || count != 1) {
+    return base::Failure{std::string("is damaged, or holds more than one key")};
+  }
+  return KeyInfo{std::string(type), cipher != "none",
+                 base::Buffer(public_key.begin(), public_key.end())};
+}
+
+// The algorithm of a PKCS #8 key, by its object identifier.
+std::string pkcs8_type(base::Bytes data) {
+  struct Identifier {
+    std::string_view bytes;
+    std::string_view type;
+  };
+  static constexpr std::array<Identifier, 6> kKnown{{
+      {"\x2b\x65\x70", "ssh-ed25519"},
+      {"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", "ssh-rsa"},
+      {"\x2a\x86\x48\xce\x38\x04\x01", "ssh-dss"},
+      {"\x2a\x86\x48\xce\x3d\x03\x01\x07", "ecdsa-sha2-nistp256"},
+      {"\x2b\x81\x04\x00\x22", "ecdsa-sha2-nistp384"},
+      {"\x2b\x81\x04\x00\x23", "ecdsa-sha2-nistp521"},
+  }};
+  const std::string_view head = base::text_of(data.first(std::min<std::size_t>(data.size(), 40)));
+  for (const Identifier& known : kKnown) {
+    if (head.find(known.bytes) != std::string_view::npos) return std::string(known.type);
+  }
+  return {};
+}
+
+std::string mode_text(mode_t mode) {
+  std::string out = "0";
+  for (int shift = 6; shift >= 0; shift -= 3) out += static_cast<char>('0' + (mode >> shift & 7));
+  return out;
+}
+
+// systemd hands credentials out as root's with mode 0440, whose group bits are the mask of an
+// access list that names the service's user only.
+bool fit_for_secrets(const FileText& file) {
+  const bool trusted = file.owner == geteuid() || file.owner == 0;
+  const bool credential = file.owner == 0 && (file.mode & 0777) == 0440;
+  return trusted && ((file.mode & 077) == 0 || credential);
+}
+
+std::string unfit_text(const std::string& file, const FileText& text) {
+  const std::string name = base::printable(file, 4096);
+  if (text.owner != geteuid() && text.owner != 0) {
+    return name + " belongs to user id " + std::to_string(text.owner) + ", not to " +
+           std::to_string(geteuid()) + " or root";
+  }
+  return name + " has mode " + mode_text(text.mode) +
+         ", so that others can read or change it; it should have 0600";
+}
+
+base::Result<Secret, std::string> load_passphrase(const std::string& name,
+                                                  const Environment& environment) {
+  if (!name.starts_with('/') && environment.credentials.empty()) {
+    return base::Failure{"the passphrase file " + base::printable(name) +
+                         " is relative, and there is no $CREDENTIALS_DIRECTORY"};
+  }
+  const std::string file = name.starts_with('/') ? name : environment.credentials + "/" + name;
+  auto text = read_file(file, kLongestPassphrase);
+  if (!text) return base::Failure{text.error().text};
+  if (!fit_for_secrets(*text)) return base::Failure{unfit_text(file, *text)};
+  const std::string_view all = base::text_of(text->text.bytes());
+  text->text.shrink(std::min(all.find_first_of(std::string_view("\r\n\0", 3)), all.size()));
+  return std::move(text->text);
+}
+
+}  // namespace
+
+base::Result<KeyInfo, std::string> inspect_private_key(base::Bytes text) {
+  const auto armour = find_armour(base::text_of(text));
+  if (!armour) return base::Failure{std::string("is no private key in OpenSSH's format or PEM")};
+  const bool marked_encrypted = armour->body.find("ENCRYPTED") != std::string_view::npos;
+  if (armour->label == "RSA PRIVATE KEY") return KeyInfo{"ssh-rsa", marked_encrypted, {}};
+  if (armour->label == "DSA PRIVATE KEY") return KeyInfo{"ssh-dss", marked_encrypted, {}};
+  if (armour->label == "EC PRIVATE KEY") return KeyInfo{"", marked_encrypted, {}};
+  if (armour->label == "ENCRYPTED PRIVATE KEY") return KeyInfo{"", true, {}};
+  const bool openssh = armour->label == "OPENSSH PRIVATE KEY";
+  if (!openssh && armour->label != "PRIVATE KEY") {
+    return base::Failure{"is no private key but a " + base::printable(armour->label, 60)};
+  }
+  const auto data = decode_body(armour->body);
+  if (!data) return base::Failure{std::string("is damaged: it is no base64")};
+  if (openssh) return inspect_openssh(data->bytes());
+  return KeyInfo{pkcs8_type(data->bytes()), false, {}};
+}
+
+std::string unusable_key_type(std::string_view type) {
+  if (type == "ssh-dss") return "DSA keys are no longer accepted by servers; use an Ed25519 key";
+  if (type.starts_with("sk-")) {
+    return "keys on a hardware token need somebody to touch it; use another key, or command= to "
+           "run ssh itself";
+  }
+  if (type.find("-cert-v01@") != std::string_view::npos) return "certificates are not supported";
+  if (type == "ssh-rsa" && libssh2_version(0x010b00) == nullptr) {
+    return std::string("libssh2 ") + libssh2_version(0) +
+           " signs with RSA keys only by SHA-1, which servers refuse; use an Ed25519 key "
+           "(ssh-keygen -t ed25519)";
+  }
+  return {};
+}
+
+base::Result<PrivateKey, KeyProblem> load_private_key(const std::string& file,
+                                                      const std::string& passphrase_file,
+                                                      const Environment& environment) {
+  const std::string name = base::printable(file, 4096);
+  const auto refuse = [](std::string text) { return base::Failure{KeyProblem{false, text}}; };
+  auto text = read_file(file, kLargestKeyFile);
+  if (!text) return base::Failure{KeyProblem{text.error().missing, text.error().text}};
+  if (!fit_for_secrets(*text)) return refuse(unfit_text(file, *text));
+  auto info = inspect_private_key(text->text.bytes());
+  if (!info) return refuse(name + " " + info.error());
+  const std::string unusable = unusable_key_type(info->type);
+  if (!unusable.empty()) {
+    return refuse(name + " is a key of type " + base::printable(info->type, 80) + ": " + unusable);
+  }
+  Secret passphrase;
+  if (info->encrypted) {
+    if (passphrase_file.empty()) {
+      return refuse(name + " is encrypted, and a service cannot ask for its passphrase; name a " +
+                    "file that holds it, or use a key without one");
+    }
+    auto loaded = load_passphrase(passphrase_file, environment);
+    if (!loaded) return refuse(name + " is encrypted: " + loaded.error());
+    passphrase = std::move(*loaded);
+  }
+  return PrivateKey{file, *info, std::move(text->text), std::move(passphrase)};
+}
+
+std::vector<std::string> key_files(const Target& target, const Environment& environment) {
+  if (!target.keyfile.empty()) return {target.keyfile};
+  if (environment.home.empty()) return {};
+  std::vector<std::string> files;
+  for (const std::string_view name : {"id_ed25519", "id_ecdsa", "id_rsa"}) {
+    files.push_back(environment.home + "/.ssh/" + std::string(name));
+  }
+  return files;
+}
+
+}  // namespace tunnel::ssh

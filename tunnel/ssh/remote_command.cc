@@ -1,0 +1,158 @@
+#include "tunnel/ssh/remote_command.h"
+
+#include <algorithm>
+
+#include <sys/un.h>
+
+#include "base/text.h"
+
+namespace tunnel::ssh {
+namespace {
+
+using Refusal = base::Failure<std::string>;
+
+constexpr std::uint16_t kSshPort = 22;
+
+bool has_control_characters(std::string_view text) {
+  return std::ranges::any_of(text, [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7f;
+  });
+}
+
+std::string check_path(const std::string& path) {
+  const std::string name = "the socket path " + base::printable(path);
+  if (!path.starts_with('/')) return name + " is not absolute";
+  if (has_control_characters(path)) return name + " has control characters";
+  if (path.size() >= sizeof(sockaddr_un::sun_path)) return name + " is too long for a socket";
+  return {};
+}
+
+std::string check(const Target& target) {
+  for (const std::string& path : target.sockets) {
+    if (std::string problem = check_path(path); !problem.empty()) return problem;
+  }
+  if (has_control_characters(target.netcat)) return "netcat= has control characters";
+  if (has_control_characters(target.helper_uri)) return "the URI has control characters";
+  if (!target.netcat.empty() && target.proxy == RemoteProxy::native) {
+    return "netcat= and proxy=native exclude each other";
+  }
+  return {};
+}
+
+bool helper_allowed(const Target& target) {
+  return target.proxy == RemoteProxy::native ||
+         (target.proxy == RemoteProxy::automatic && target.netcat.empty());
+}
+
+bool sockets_allowed(const Target& target) { return target.proxy != RemoteProxy::native; }
+
+std::string netcat_of(const Target& target) { return target.netcat.empty() ? "nc" : target.netcat; }
+
+std::string shell_command(std::string_view script) { return "sh -c " + quote_word(script); }
+
+std::string helper_words(const Target& target) {
+  return "virt-ssh-helper -r " + quote_word(target.helper_uri);
+}
+
+// Netcats that know -q wait for ever after the end of their input unless it says how long.
+std::string netcat_option(const std::string& netcat) {
+  return "q=; if " + quote_word(netcat) +
+         " -q 2>&1 | grep 'requires an argument' >/dev/null 2>&1; then q=-q0; fi; ";
+}
+
+std::string netcat_words(const std::string& netcat, std::string_view quoted_path) {
+  return quote_word(netcat) + " $q -U " + std::string(quoted_path);
+}
+
+std::string netcat_command(const std::string& netcat, const std::string& path) {
+  return shell_command(netcat_option(netcat) + "exec " + netcat_words(netcat, quote_word(path)));
+}
+
+}  // namespace
+
+std::string to_string(const Way& way) {
+  switch (way.kind) {
+    case Way::Kind::socket:
+      return "socket " + way.path;
+    case Way::Kind::helper:
+      return "virt-ssh-helper";
+    case Way::Kind::netcat:
+      return "netcat to " + way.path;
+  }
+  return {};
+}
+
+std::string quote_word(std::string_view word) {
+  std::string out = "'";
+  for (const char c : word) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  return out + "'";
+}
+
+base::Result<std::vector<Way>, std::string> ways_to_daemon(const Target& target) {
+  if (std::string problem = check(target); !problem.empty()) return Refusal{problem};
+  std::vector<Way> ways;
+  if (sockets_allowed(target)) {
+    for (const std::string& path : target.sockets) ways.push_back({Way::Kind::socket, path, {}});
+  }
+  if (helper_allowed(target)) ways.push_back({Way::Kind::helper, {}, helper_words(target)});
+  if (sockets_allowed(target)) {
+    for (const std::string& path : target.sockets) {
+      ways.push_back({Way::Kind::netcat, path, netcat_command(netcat_of(target), path)});
+    }
+  }
+  if (ways.empty()) return Refusal{"netcat needs the path of a socket, and there is none"};
+  return ways;
+}
+
+base::Result<std::string, std::string> command_to_daemon(const Target& target) {
+  if (std::string problem = check(target); !problem.empty()) return Refusal{problem};
+  const bool netcat = sockets_allowed(target) && !target.sockets.empty();
+  if (!helper_allowed(target) && !netcat) {
+    return Refusal{"netcat needs the path of a socket, and there is none"};
+  }
+  std::string script;
+  if (helper_allowed(target) && netcat) {
+    script = "if command -v virt-ssh-helper >/dev/null 2>&1; then exec " + helper_words(target) +
+             "; fi; ";
+  } else if (helper_allowed(target)) {
+    script = "exec " + helper_words(target);
+  }
+  if (netcat) {
+    const std::string program = netcat_of(target);
+    script += netcat_option(program) + "for s in";
+    for (const std::string& path : target.sockets) script += " " + quote_word(path);
+    script += "; do if test -S \"$s\"; then exec " + netcat_words(program, "\"$s\"") +
+              "; fi; done; echo \"no socket of a daemon is there\" >&2; exit 1";
+  }
+  return shell_command(script);
+}
+
+base::Result<std::vector<std::string>, std::string> ssh_program_arguments(const Target& target) {
+  auto command = command_to_daemon(target);
+  if (!command) return Refusal{command.error()};
+  if (target.host.empty() || has_control_characters(target.host)) {
+    return Refusal{"the host's name is empty or has control characters"};
+  }
+  std::vector<std::string> arguments{target.command};
+  const auto add = [&](std::initializer_list<std::string> words) {
+    arguments.insert(arguments.end(), words);
+  };
+  // Left out, the program's own configuration can name the port.
+  if (target.port != 0 && target.port != kSshPort) add({"-p", std::to_string(target.port)});
+  if (!target.user.empty()) add({"-l", target.user});
+  if (!target.keyfile.empty()) add({"-i", target.keyfile});
+  add({"-T", "-e", "none"});
+  if (target.no_tty) add({"-o", "BatchMode=yes"});
+  if (target.no_verify) add({"-o", "StrictHostKeyChecking=no"});
+  add({"--", target.host, *command});
+  return arguments;
+}
+
+}  // namespace tunnel::ssh

@@ -1,0 +1,45 @@
+// What is asked of the far side once ssh is there: a socket to be connected, or a command to be
+// run. The remote login shell reads a command, so every word in it is quoted here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "tunnel/target.h"
+
+namespace tunnel::ssh {
+
+// One way from the far side's sshd to the daemon.
+struct Way {
+  enum class Kind : std::uint8_t {
+    socket,  // a direct-streamlocal@openssh.com channel: no shell, no program
+    helper,  // virt-ssh-helper, which chooses the socket itself
+    netcat,
+  };
+  Kind kind = Kind::socket;
+  std::string path;     // socket, netcat
+  std::string command;  // helper, netcat: for the login shell
+};
+
+// "socket /run/...", "virt-ssh-helper", "netcat to /run/...": the words for messages.
+std::string to_string(const Way& way);
+
+// `word` as one word of a POSIX shell, whatever is in it.
+std::string quote_word(std::string_view word);
+
+// The ways that proxy= and netcat= allow, in the order to try: the sockets, which cost least, then
+// the helper, then netcat. proxy=native means the helper alone. As in libvirt, netcat= without
+// proxy= leaves the helper out. Refused are socket paths that are not absolute or too long for a
+// socket's address, and control characters anywhere.
+base::Result<std::vector<Way>, std::string> ways_to_daemon(const Target& target);
+
+// All of that in one command, for an ssh program that can only run commands.
+base::Result<std::string, std::string> command_to_daemon(const Target& target);
+
+// The arguments for the ssh program of command=, itself included; in libvirt's order.
+base::Result<std::vector<std::string>, std::string> ssh_program_arguments(const Target& target);
+
+}  // namespace tunnel::ssh

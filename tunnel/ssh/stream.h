@@ -1,0 +1,78 @@
+// A stream to the daemon over a channel of a shared ssh connection.
+//
+// The ways to the daemon are tried one after the other. Whether a command such as virt-ssh-helper
+// is there shows only when it ends, after the stream has opened, since libvirt's client speaks
+// first. So until the first byte comes back, what was written is kept, and a command that ends
+// without a word is taken for a way that failed: the next one gets what was written. The owner
+// notices a delay, or at the end that all ways failed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tunnel/io/stream.h"
+#include "tunnel/ssh/channel.h"
+#include "tunnel/ssh/remote_command.h"
+
+namespace tunnel::ssh {
+
+class Connection;
+class SshTunnel;
+
+class SshStream : public io::Stream, private ChannelOwner {
+ public:
+  // What is kept until the first answer. Whoever writes more than that before gets no other way.
+  static constexpr std::size_t kMostKept = std::size_t{64} * 1024;
+
+  // The tunnel outlives the stream.
+  SshStream(io::Clock& clock, SshTunnel& tunnel);
+  ~SshStream() override;
+
+  void open(io::StreamOwner& owner) override;
+  void write(base::Bytes data) override;
+  [[nodiscard]] std::size_t queued() const override;
+  void end() override;
+  void pause(unsigned reasons) override;
+  void resume(unsigned reasons) override;
+  void close(io::Reason reason) override;
+
+ private:
+  void on_channel_stage(io::Stage stage) override;
+  void on_channel_open() override;
+  void on_channel_data(base::Bytes data) override;
+  void on_channel_end() override;
+  void on_channel_drain() override;
+  void on_channel_refused(const std::string& why, bool sessions_full) override;
+  void on_channel_closed(const io::Reason& reason) override;
+
+  void try_way();
+  void next_way(const std::string& why);
+  void closed();
+  [[nodiscard]] const Way& way() const { return ways_[way_]; }
+  // The command may still turn out not to be there.
+  [[nodiscard]] bool on_trial() const;
+
+  SshTunnel& tunnel_;
+  io::StreamOwner* owner_ = nullptr;
+  Connection* connection_ = nullptr;
+  Channel* channel_ = nullptr;
+  bool channel_open_ = false;
+  std::vector<Way> ways_;
+  std::size_t way_ = 0;
+  std::vector<std::string> failures_;
+  bool reused_ = false;   // the connection was there before
+  bool retried_ = false;  // and had gone, so that another was made
+  bool announced_ = false;
+  bool heard_ = false;
+  bool keeping_ = true;
+  bool ending_ = false;
+  bool closing_ = false;
+  unsigned paused_ = 0;
+  base::Buffer kept_;  // all that was written, until heard_; for the channel once it opens
+  io::Stage stage_ = io::Stage::look_up;
+  io::Reason reason_;
+  io::Timer close_timer_;
+  io::Timer exit_timer_;
+};
+
+}  // namespace tunnel::ssh
