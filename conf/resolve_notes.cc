@@ -119,12 +119,12 @@ void Notes::gate_target(const Target& target) {
   const std::vector<std::string> own =
       to_.socket ? std::vector<std::string>{*to_.socket} : std::vector<std::string>{};
   if (way.transport == Transport::unix && way.sockets != own) {
-    note("a gate would use the read-only sockets: " + list_of(way.sockets));
+    note("a gate would use the first that answers of these sockets: " + list_of(way.sockets));
   }
   if (way.transport == Transport::ssh && way.command.empty()) {
     note("a gate would log in to " + quoted(way.host) + " with its own ssh and its own keys, and " +
          (way.sockets.empty() ? "run virt-ssh-helper there"
-                              : "connect to the read-only sockets there: " + list_of(way.sockets)));
+                              : "connect to its sockets there: " + list_of(way.sockets)));
   }
   if (means_user_daemon(target.parsed, environment_.process) && way.transport == Transport::unix) {
     note("the session is that of whoever runs the gate, not that of its clients");

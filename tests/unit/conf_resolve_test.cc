@@ -185,7 +185,7 @@ TEST_CASE("only tcp and ext are not secure") {
 
 TEST_CASE("the notes say what a gate does otherwise") {
   CHECK(mentions(ask("qemu:///system").notes,
-                 "read-only sockets: \"/run/libvirt/virtqemud-sock-ro\""));
+                 "of these sockets: \"/run/libvirt/virtqemud-sock-ro\""));
   CHECK(mentions(ask("qemu:///system").notes, "a gate opens it read-only"));
   CHECK_FALSE(mentions(ask("qemu:///system", "", 1).notes, "a gate opens it read-only"));
   CHECK(mentions(ask("test:///default").notes, "a gate"));
