@@ -71,6 +71,15 @@ Chosen choose(const PingOptions& options) {
   return copy;
 }
 
+PingSettings settings_of(const conf::Target& target, std::uint32_t count) {
+  PingSettings settings;
+  settings.upstream.connect_name = target.connect_name;
+  settings.upstream.open_timeout = target.open_timeout;
+  settings.call_timeout = target.call_timeout;
+  settings.count = count;
+  return settings;
+}
+
 PingReport measure(const conf::Target& target, std::uint32_t count) {
   std::signal(SIGPIPE, SIG_IGN);
   const auto now = [] {
@@ -78,10 +87,13 @@ PingReport measure(const conf::Target& target, std::uint32_t count) {
         std::chrono::steady_clock::now().time_since_epoch());
   };
   tunnel::io::Loop loop;
-  const auto tunnel = tunnel::make_tunnel(loop, target.tunnel);
+  const auto tunnel = tunnel::make_tunnel(loop, target.tunnel, [](const std::string& note) {
+    std::fprintf(stderr, "virtgate: %s\n", note.c_str());
+  });
   PingReport report;
   {
-    Ping ping(loop.clock(), tunnel->stream(), target, count, now, [&loop] { loop.stop(); });
+    Ping ping(loop.clock(), tunnel->stream(), settings_of(target, count), now,
+              [&loop] { loop.stop(); });
     ping.start();
     loop.run();
     report = ping.report();

@@ -17,13 +17,6 @@ constexpr const char* kCallStage = "call";
 
 constexpr std::int32_t number(Remote procedure) { return static_cast<std::int32_t>(procedure); }
 
-UpstreamSettings settings_of(const conf::Target& target) {
-  UpstreamSettings settings;
-  settings.connect_name = target.connect_name;
-  settings.open_timeout = target.open_timeout;
-  return settings;
-}
-
 std::optional<std::string> text_of(const Frame& reply) {
   std::string_view text;
   if (!reply.header.is(policy::Status::ok)) return std::nullopt;
@@ -34,10 +27,9 @@ std::optional<std::string> text_of(const Frame& reply) {
 }  // namespace
 
 Ping::Ping(tunnel::io::Clock& clock, std::unique_ptr<tunnel::io::Stream> stream,
-           const conf::Target& target, std::uint32_t count, Now now, std::function<void()> done)
-    : clock_(clock),
-      count_(count),
-      call_timeout_(target.call_timeout),
+           PingSettings settings, Now now, std::function<void()> done)
+    : count_(settings.count),
+      call_timeout_(settings.call_timeout),
       now_(std::move(now)),
       done_(std::move(done)),
       deadline_(clock,
@@ -46,7 +38,7 @@ Ping::Ping(tunnel::io::Clock& clock, std::unique_ptr<tunnel::io::Stream> stream,
                        "no answer within " + std::to_string(call_timeout_.count()) + " ms");
                 }),
       upstream_(std::make_unique<Upstream>(clock, static_cast<UpstreamOwner&>(*this),
-                                           std::move(stream), settings_of(target))) {}
+                                           std::move(stream), std::move(settings.upstream))) {}
 
 void Ping::start() {
   began_ = now_();

@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "conf/config.h"
 #include "proxy/upstream.h"
 
 namespace proxy {
@@ -37,14 +36,20 @@ struct PingReport {
   std::optional<Failure> failure;
 };
 
+struct PingSettings {
+  UpstreamSettings upstream;
+  Milliseconds call_timeout{30000};
+  std::uint32_t count = 1;  // calls to time, one at least
+};
+
 class Ping final : private UpstreamOwner {
  public:
   using Now = std::function<Nanoseconds()>;
 
-  // `stream` is that of a tunnel to the target, not yet open. `count` calls are timed, one at
-  // least. `done` is called once, from the loop, when the connection has gone.
-  Ping(tunnel::io::Clock& clock, std::unique_ptr<tunnel::io::Stream> stream,
-       const conf::Target& target, std::uint32_t count, Now now, std::function<void()> done);
+  // `stream` is that of a tunnel to the target, not yet open. `done` is called once, from the loop,
+  // when the connection has gone.
+  Ping(tunnel::io::Clock& clock, std::unique_ptr<tunnel::io::Stream> stream, PingSettings settings,
+       Now now, std::function<void()> done);
   Ping(const Ping&) = delete;
   Ping& operator=(const Ping&) = delete;
   ~Ping() override = default;
@@ -67,7 +72,6 @@ class Ping final : private UpstreamOwner {
   void on_version(const policy::Frame& reply);
   void fail(tunnel::io::Reason::Kind kind, std::string text);
 
-  tunnel::io::Clock& clock_;
   std::uint32_t count_;
   Milliseconds call_timeout_;
   Now now_;

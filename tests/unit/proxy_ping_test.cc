@@ -43,8 +43,11 @@ class Scene {
   }
 
   void start(std::uint32_t count = 1) {
+    proxy::PingSettings settings;
+    settings.upstream.connect_name = target.connect_name;
+    settings.count = count;
     ping = std::make_unique<proxy::Ping>(
-        clock, daemon.stream(), target, count, [this] { return proxy::Nanoseconds(++ticks); },
+        clock, daemon.stream(), settings, [this] { return proxy::Nanoseconds(++ticks); },
         [this] { ++done; });
     ping->start();
     settle();
