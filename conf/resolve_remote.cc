@@ -210,8 +210,9 @@ void Remote::sort_parameters() {
   const bool room = !uri().parameter("name") && out_.driver != "remote";
   const auto& all = uri().parameters;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    const auto& [name, value] = all[i];
-    ParameterMeaning meaning{name, value, room ? ParameterUse::passed_on : ParameterUse::dropped};
+    const std::string& name = all[i].first;
+    ParameterMeaning meaning{name, all[i].second,
+                             room ? ParameterUse::passed_on : ParameterUse::dropped};
     if (is_transport_parameter(name)) {
       meaning.use = takes(out_.transport, name) ? ParameterUse::here : ParameterUse::stripped;
       const bool again =

@@ -35,7 +35,7 @@ struct ResolveCase {
   // that a driver in the client asks.
   bool later = false;
   std::optional<std::string_view> name = {};  // nothing: none is sent
-  unsigned sent = 0;                     // flags of the open
+  unsigned sent = 0;                          // flags of the open
   std::vector<std::string> command = {};
   std::optional<std::string_view> uri = {};  // nothing: the text as it is
 };
