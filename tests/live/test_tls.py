@@ -35,7 +35,9 @@ class Pki:
 
 
 class TlsDaemon(harness.Daemon):
-    def __init__(self, folder: pathlib.Path, pki: Pki, server: str = "good", more: str = "") -> None:
+    def __init__(
+        self, folder: pathlib.Path, pki: Pki, server: str = "good", more: str = ""
+    ) -> None:
         super().__init__(folder)
         self.tls_port = harness.free_port()
         certificate, key = pki.servers[server]
