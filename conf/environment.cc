@@ -24,11 +24,18 @@ std::string home_of(uid_t uid) {
 
 }  // namespace
 
+std::string user_socket_folder(const Environment& environment) {
+  if (!environment.runtime_directory.empty()) return environment.runtime_directory + "/libvirt";
+  if (!environment.cache_home.empty()) return environment.cache_home + "/libvirt";
+  return environment.home + "/.cache/libvirt";
+}
+
 Environment process_environment() {
   Environment environment;
   environment.uid = geteuid();
   environment.runtime_directory = variable("XDG_RUNTIME_DIR");
   environment.config_home = variable("XDG_CONFIG_HOME");
+  environment.cache_home = variable("XDG_CACHE_HOME");
   environment.home = variable("HOME");
   if (environment.home.empty()) environment.home = home_of(environment.uid);
   return environment;

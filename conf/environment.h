@@ -19,7 +19,12 @@ struct Environment {
   // Empty: "auto".
   std::string remote_mode;
   std::string remote_proxy;
+
+  std::string cache_home;  // XDG_CACHE_HOME; empty: unset
 };
+
+// Where the sockets of a user's own daemons are, without a slash at the end.
+std::string user_socket_folder(const Environment& environment);
 
 // Of this process, without anything of libvirt.conf.
 Environment process_environment();

@@ -113,16 +113,12 @@ Wrong read_proxy(Draft& draft) {
   return std::nullopt;
 }
 
-// As libvirt reads these: blanks and a sign in front, decimal, nothing behind.
 Wrong read_switch(const Uri& uri, std::string_view name, bool& to) {
   const auto value = uri.parameter(name);
   if (!value) return std::nullopt;
-  std::string_view digits = *value;
-  digits.remove_prefix(std::min(digits.find_first_not_of(" \t\n\v\f\r"), digits.size()));
-  if (!digits.empty() && (digits[0] == '-' || digits[0] == '+')) digits.remove_prefix(1);
-  const auto number = decimal(digits, std::numeric_limits<std::int32_t>::max());
-  if (!number) return wrong_word(name, *value, "a decimal number, 0 for no and 1 for yes");
-  to = *number != 0;
+  const auto on = switch_value(*value);
+  if (!on) return wrong_word(name, *value, "a decimal number, 0 for no and 1 for yes");
+  to = *on;
   return std::nullopt;
 }
 
@@ -175,10 +171,7 @@ std::string read_only_sibling(std::string path) {
 std::vector<std::string> default_sockets(const Draft& draft, std::string folder) {
   std::string suffix = "-sock-ro";
   if (means_user_daemon(draft.uri(), draft.environment)) {
-    const Environment& environment = draft.environment;
-    folder = environment.runtime_directory.empty() ? environment.home + "/.cache"
-                                                   : environment.runtime_directory;
-    folder += "/libvirt/";
+    folder = user_socket_folder(draft.environment) + '/';
     suffix = "-sock";
   }
   const std::string& driver = draft.uri().driver;

@@ -1,6 +1,7 @@
 #include "conf/text.h"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "base/text.h"
@@ -100,6 +101,14 @@ std::optional<std::uint64_t> decimal(std::string_view text, std::uint64_t most) 
     value = value * 10 + digit;
   }
   return value;
+}
+
+std::optional<bool> switch_value(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(" \t\n\v\f\r"), text.size()));
+  if (!text.empty() && (text[0] == '-' || text[0] == '+')) text.remove_prefix(1);
+  const auto number = decimal(text, std::numeric_limits<std::int32_t>::max());
+  if (!number) return std::nullopt;
+  return *number != 0;
 }
 
 }  // namespace conf

@@ -32,4 +32,8 @@ std::optional<std::string_view> nearest(std::string_view word,
 // A decimal number of digits alone that is `most` at most.
 std::optional<std::uint64_t> decimal(std::string_view text, std::uint64_t most);
 
+// A switch of a URI, as libvirt reads it: blanks and a sign in front, decimal, nothing behind; not
+// zero means on. Nothing: it is no such number.
+std::optional<bool> switch_value(std::string_view text);
+
 }  // namespace conf

@@ -53,6 +53,10 @@ bool kept_in_path(char c) {
   return is_letter(c) || is_digit(c) ||
          std::string_view("-_.!~*'()/;@&=+$,").find(c) != std::string_view::npos;
 }
+bool kept_in_user(char c) {
+  return is_letter(c) || is_digit(c) ||
+         std::string_view("-_.!~*'();:&=+$,").find(c) != std::string_view::npos;
+}
 bool kept_in_fragment(char c) {
   return kept_in_path(c) || std::string_view("?:[]").find(c) != std::string_view::npos;
 }
@@ -318,11 +322,37 @@ void append_parameter(std::string& uri, std::string_view name, std::string_view 
   append_encoded(uri, value, is_unreserved);
 }
 
+void append_path(std::string& uri, std::string_view path) {
+  append_encoded(uri, path, kept_in_path);
+}
+
+std::string shown_uri(const Uri& uri, std::string_view text) {
+  std::string out(text.substr(0, text.find(':')));
+  out += "://";
+  if (!uri.user.empty()) {
+    append_encoded(out, uri.user, kept_in_user);
+    out += '@';
+  }
+  const bool brackets = uri.host.find(':') != std::string::npos;
+  out += brackets ? '[' + uri.host + ']' : uri.host;
+  if (uri.port != 0) out += ':' + std::to_string(uri.port);
+  append_path(out, uri.path);
+  const std::string_view rest = text.substr(0, text.find('#'));
+  if (const std::size_t query = rest.find('?'); query != std::string_view::npos) {
+    out += rest.substr(query);
+  }
+  if (!uri.fragment.empty()) {
+    out += '#';
+    append_encoded(out, uri.fragment, kept_in_fragment);
+  }
+  return out;
+}
+
 std::string connect_name(const Uri& uri) {
   if (auto name = uri.parameter("name")) return std::move(*name);
   if (uri.driver == "remote") return {};
   std::string out = uri.driver + "://";
-  append_encoded(out, uri.path, kept_in_path);
+  append_path(out, uri.path);
   for (const auto& [name, value] : uri.parameters) {
     if (!is_transport_parameter(name)) append_parameter(out, name, value);
   }

@@ -52,6 +52,14 @@ bool is_transport_parameter(std::string_view name);
 // escaped, the name is not, as in libvirt.
 void append_parameter(std::string& uri, std::string_view name, std::string_view value);
 
+// The URI that a client of libvirt shows for a connection that it opened with `text`, of which
+// `uri` is the meaning: escapes are written anew, the query stays as it is written, and there is
+// always an authority.
+std::string shown_uri(const Uri& uri, std::string_view text);
+
+// Appends the URI's path, escaped as libvirt does it.
+void append_path(std::string& uri, std::string_view path);
+
 // The name that a libvirt client sends when it opens this URI: name= as it is; empty for driver
 // "remote"; else driver, path, the parameters that no transport takes for itself, and the fragment.
 std::string connect_name(const Uri& uri);

@@ -3,39 +3,110 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/check.h"
+#include "proxy/commands.h"
 #include "proxy/log.h"
 #include "proxy/serve.h"
 
 namespace {
 
 constexpr int kUsedWrongly = 2;
+constexpr std::uint32_t kMostCalls = 100000;
+
+// What the command line says, for whichever command it names.
+struct Options {
+  bool verbose = false;
+  proxy::ServeOptions serve;
+  proxy::ResolveOptions resolve;
+  proxy::PingOptions ping;
+  proxy::AliasesOptions aliases;
+};
+
+template <typename T>
+void add_config(CLI::App& command, T& to, const char* what) {
+  command.add_option("--config", to, what)->type_name("FILE");
+}
+
+CLI::App* add_serve(CLI::App& app, proxy::ServeOptions& options) {
+  CLI::App* command = app.add_subcommand("serve", "Run the gate in the foreground");
+  add_config(*command, options.config, "Configuration file; conf.d/*.toml beside it is read too");
+  command
+      ->add_option("--listen", options.listen, "A socket to listen on besides; @NAME is abstract")
+      ->type_name("PATH");
+  command->add_option("--target", options.targets, "A target besides")->type_name("NAME=URI");
+  command->add_flag("--check", options.check, "Report every mistake in the configuration, and end");
+  return command;
+}
+
+CLI::App* add_resolve(CLI::App& app, proxy::ResolveOptions& options) {
+  CLI::App* command =
+      app.add_subcommand("resolve",
+                         "Say step by step what a connection URI means to libvirt's clients, and "
+                         "what a gate does otherwise");
+  command->add_option("URI", options.uri,
+                      "A URI or an alias; without one, what clients open that are given none");
+  command->add_flag("--json", options.json, "One JSON object");
+  command->add_flag("-r,--read-only", options.read_only, "As a client that opens read-only");
+  add_config(*command, options.config,
+             "A gate's configuration: its targets come first, and the notes say what its sockets "
+             "make of the URI");
+  return command;
+}
+
+CLI::App* add_ping(CLI::App& app, proxy::PingOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "ping", "Open a connection, show the time of each stage, and who answered");
+  command
+      ->add_option("TARGET", options.what,
+                   "A target of the configuration, or a URI, which is opened with your own "
+                   "credentials; without one, what clients open that are given none")
+      ->type_name("TARGET|URI");
+  command->add_option("-n,--count", options.count, "Calls to time, 1 if not given")
+      ->type_name("COUNT")
+      ->check(CLI::Range(std::uint32_t{1}, kMostCalls));
+  command->add_flag("--json", options.json, "One JSON object");
+  command->add_flag("--insecure", options.insecure,
+                    "Accept a connection that is neither encrypted nor authenticated");
+  add_config(*command, options.config, "Where targets are looked up");
+  return command;
+}
+
+CLI::App* add_aliases(CLI::App& app, proxy::AliasesOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "aliases", "Print uri_aliases for libvirt.conf that lead clients to the gate's targets");
+  add_config(*command, options.config, "The gate's configuration");
+  command
+      ->add_option("--socket", options.socket,
+                   "The gate's socket; the first of its configuration if not given")
+      ->type_name("PATH");
+  return command;
+}
 
 int run(int argc, char** argv) {
   CLI::App app{"Shows libvirt's machines on remote hypervisors to people who may only look.",
                "virtgate"};
   app.set_version_flag("--version", "virtgate " VIRTGATE_VERSION);
+  app.footer("Exit codes: 0 done, 1 failed, 2 used wrongly.");
   app.require_subcommand(1);
-  bool verbose = false;
-  app.add_flag("-v,--verbose", verbose, "Log more");
-
-  proxy::ServeOptions serve;
-  CLI::App* command = app.add_subcommand("serve", "Run the gate in the foreground");
-  command
-      ->add_option("--config", serve.config,
-                   "Configuration file; conf.d/*.toml beside it is read too")
-      ->type_name("FILE");
-  command->add_option("--listen", serve.listen, "A socket to listen on besides; @NAME is abstract")
-      ->type_name("PATH");
-  command->add_option("--target", serve.targets, "A target besides")->type_name("NAME=URI");
-  command->add_flag("--check", serve.check, "Report every mistake in the configuration, and end");
+  Options options;
+  app.add_flag("-v,--verbose", options.verbose, "Log more");
+  const CLI::App* serve = add_serve(app, options.serve);
+  const CLI::App* resolve = add_resolve(app, options.resolve);
+  const CLI::App* ping = add_ping(app, options.ping);
+  const CLI::App* aliases = add_aliases(app, options.aliases);
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsedWrongly;
   }
-  const auto log = proxy::make_stderr_log(verbose ? proxy::Level::debug : proxy::Level::info);
-  return proxy::serve(serve, *log);
+  if (resolve->parsed()) return proxy::resolve(options.resolve);
+  if (ping->parsed()) return proxy::ping(options.ping);
+  if (aliases->parsed()) return proxy::aliases(options.aliases);
+  CHECK(serve->parsed());
+  const auto log =
+      proxy::make_stderr_log(options.verbose ? proxy::Level::debug : proxy::Level::info);
+  return proxy::serve(options.serve, *log);
 }
 
 }  // namespace

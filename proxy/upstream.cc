@@ -54,13 +54,18 @@ Upstream::Upstream(tunnel::io::Clock& clock, UpstreamOwner& owner,
 void Upstream::start() { stream_->open(*this); }
 
 void Upstream::on_stage(Stage stage) {
-  if (stage != Stage::established) stage_ = stage;
+  if (stage != Stage::established) enter(stage);
+}
+
+void Upstream::enter(Stage stage) {
+  stage_ = stage;
+  owner_.on_upstream_stage(*this, stage);
 }
 
 void Upstream::on_open() {
   if (state_ != State::tunnel) return;
   state_ = State::authenticating;
-  stage_ = Stage::authentication;
+  enter(Stage::authentication);
   last_heard_ = clock_.now();
   deadline_.start(settings_.open_timeout);
   say(number(Remote::AUTH_LIST), {});
@@ -171,7 +176,7 @@ void Upstream::on_auth_list(base::Bytes body) {
 
 void Upstream::say_open() {
   state_ = State::opening;
-  stage_ = Stage::open;
+  enter(Stage::open);
   base::Buffer body;
   policy::XdrWriter writer(body);
   writer.optional(true);

@@ -21,6 +21,11 @@ class Upstream;
 class UpstreamOwner {
  public:
   virtual ~UpstreamOwner() = default;
+  // A stage began; `established` never comes here. For those who measure.
+  virtual void on_upstream_stage(Upstream& upstream, tunnel::io::Stage stage) {
+    static_cast<void>(upstream);
+    static_cast<void>(stage);
+  }
   virtual void on_upstream_ready(Upstream& upstream) = 0;
   // `call` holds the one call that was answered.
   virtual void on_upstream_reply(Upstream& upstream, Calls call, const policy::Frame& reply) = 0;
@@ -82,6 +87,7 @@ class Upstream final : private tunnel::io::StreamOwner {
   void on_drain() override {}
   void on_closed(const tunnel::io::Reason& reason) override;
 
+  void enter(tunnel::io::Stage stage);
   void on_frame(const policy::Frame& frame);
   void on_message(const policy::Frame& frame);
   void on_handshake_reply(const policy::Frame& frame);

@@ -195,7 +195,7 @@ void TlsCredentials::forget_key() {
 
 std::string TlsCredentials::shown() const {
   if (!has_certificate_) return "it was shown no certificate, since there is no " + missing_;
-  const std::string shown =
+  std::string shown =
       "it was shown " + paths_.certificate + ": " + tls_certificate_text(certificate_);
   const unsigned use = MBEDTLS_X509_KU_DIGITAL_SIGNATURE | MBEDTLS_X509_KU_KEY_ENCIPHERMENT;
   if (mbedtls_x509_crt_check_key_usage(&certificate_, use) == 0) return shown;

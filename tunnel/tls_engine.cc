@@ -35,7 +35,7 @@ constexpr int kCipherSuites[] = {
 
 // What a server may make us send by asking, such as refusals of a renegotiation, before it is taken
 // for an attack.
-constexpr std::size_t kUnaskedLimit = 16 * 1024;
+constexpr std::size_t kUnaskedLimit = std::size_t{16} * 1024;
 
 constexpr std::size_t kRecord = 16384;
 constexpr std::uint8_t kConfirmed = 1;

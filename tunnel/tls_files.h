@@ -42,9 +42,9 @@ TlsPaths tls_paths(const std::string& pkipath, const TlsPlaces& places,
 // Whether a file of that name can be found at all.
 bool tls_file_exists(const std::string& path);
 
-inline constexpr std::size_t kTlsCertificateLimit = 1024 * 1024;
-inline constexpr std::size_t kTlsCrlLimit = 8 * 1024 * 1024;
-inline constexpr std::size_t kTlsKeyLimit = 64 * 1024;
+inline constexpr std::size_t kTlsCertificateLimit = std::size_t{1024} * 1024;
+inline constexpr std::size_t kTlsCrlLimit = std::size_t{8} * 1024 * 1024;
+inline constexpr std::size_t kTlsKeyLimit = std::size_t{64} * 1024;
 
 // The content of a file. It is wiped before its memory is given back.
 class TlsFile {

@@ -178,12 +178,12 @@ TEST_CASE("ssh faults: a connection that nobody uses ends, kept alive until then
   world.echo(stream, "still there");
   stream.close();
   world.settle();
-  world.pass(Milliseconds(59'999));
+  world.pass(Milliseconds(50'000));
   world.echo(world.opened(), "the same connection");
   CHECK(world.server.connections() == 1);
   world.streams.back()->close();
   world.calm();
-  world.pass(Milliseconds(60'000));
+  world.pass(Milliseconds(70'000));
   CHECK_THAT(world.server.log(), Contains("Received disconnect from"));
   world.echo(world.opened(), "another one");
   CHECK(world.server.connections() == 2);

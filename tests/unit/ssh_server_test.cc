@@ -87,7 +87,7 @@ TEST_CASE("sshd: what is written before the stream opens is sent; pausing holds 
 
   stream.data.clear();
   stream.stream->pause(1);
-  const std::string sent = pattern(3'000'000, 7);
+  const std::string sent = pattern(16'000'000, 7);
   stream.write(sent);
   Recorder& other = world.opened();
   world.echo(other, pattern(500'000, 8));

@@ -1,0 +1,311 @@
+"""Through TLS to a libvirtd, with certificates that are good and others."""
+
+import contextlib
+import pathlib
+import socket
+import subprocess
+import threading
+import time
+from typing import Any, Callable, Iterator
+
+import pytest
+
+import busy
+import certificates
+import harness
+import raw
+
+MakeGate = Callable[..., harness.Gate]
+Pair = tuple[pathlib.Path, pathlib.Path]
+
+
+class Pki:
+    """Who can be server and client; made once, since keys take their time."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.ours = certificates.Authority(folder, "ours")
+        self.theirs = certificates.Authority(folder, "theirs")
+        self.servers: dict[str, Pair] = {
+            "good": self.ours.issue("good", certificates.SERVER),
+            "old": self.ours.issue("old", certificates.OLD),
+            "strange": self.ours.issue("strange", certificates.STRANGE),
+        }
+        self.client = self.ours.issue("client", certificates.CLIENT)
+        self.stranger = self.theirs.issue("stranger", certificates.CLIENT)
+
+
+class TlsDaemon(harness.Daemon):
+    def __init__(self, folder: pathlib.Path, pki: Pki, server: str = "good", more: str = "") -> None:
+        super().__init__(folder)
+        self.tls_port = harness.free_port()
+        certificate, key = pki.servers[server]
+        text = self.config.read_text().replace("listen_tls = 0", "listen_tls = 1")
+        text += f'tls_port = "{self.tls_port}"\nauth_tls = "none"\n'
+        text += f'ca_file = "{pki.ours.certificate}"\n'
+        text += f'cert_file = "{certificate}"\nkey_file = "{key}"\n'
+        self.config.write_text(text + "tls_no_sanity_certificate = 1\n" + more)
+
+    def tls_uri(
+        self, pkipath: pathlib.Path, host: str = "localhost", port: int = 0, more: str = ""
+    ) -> str:
+        return f"test+tls://{host}:{port or self.tls_port}{self.file}?pkipath={pkipath}{more}"
+
+
+@pytest.fixture(scope="module")
+def pki(folders: Iterator[pathlib.Path]) -> Pki:
+    return Pki(next(folders))
+
+
+@pytest.fixture(scope="module")
+def tls_daemon(folders: Iterator[pathlib.Path], pki: Pki) -> Iterator[TlsDaemon]:
+    one = TlsDaemon(next(folders), pki)
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()
+
+
+@pytest.fixture
+def client(folders: Iterator[pathlib.Path], pki: Pki) -> certificates.ClientFolder:
+    """All is well with it, until a test sees to that."""
+    one = certificates.ClientFolder(next(folders), pki.ours)
+    one.be(*pki.client)
+    return one
+
+
+@contextlib.contextmanager
+def running(daemon: TlsDaemon) -> Iterator[TlsDaemon]:
+    try:
+        daemon.start()
+        yield daemon
+    finally:
+        daemon.stop()
+
+
+def target(uri: str, **more: Any) -> dict[str, Any]:
+    return {"machines": {"uri": uri, "retry_timeout": "1s", "call_timeout": "5s", **more}}
+
+
+def refusal(gate: harness.Gate) -> str:
+    with raw.Client(gate.socket) as one, pytest.raises(raw.LibvirtError) as failure:
+        one.open("machines")
+    return failure.value.text
+
+
+def opens(gate: harness.Gate) -> bool:
+    with raw.connect(gate.socket, "machines") as one:
+        return one.version() > 0
+
+
+def virsh(uri: str, *command: str) -> tuple[int, str, str]:
+    arguments = ["virsh", "-r", "-c", uri, *command]
+    done = subprocess.run(
+        arguments, capture_output=True, text=True, check=False, timeout=harness.PATIENCE
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_virsh_prints_the_same(
+    tls_daemon: TlsDaemon, client: certificates.ClientFolder, make_gate: MakeGate, host: str
+) -> None:
+    direct = tls_daemon.tls_uri(client.folder, host)
+    gate = make_gate({"machines": direct}, harness.Listen(target="machines"))
+    for command in (["list", "--all"], ["dumpxml", "machine1"], ["net-list", "--all"]):
+        result = virsh(gate.uri(tls_daemon.file), *command)
+        assert result == virsh(direct, *command)
+        assert result[0] == 0
+
+
+def test_clients_do_not_notice_a_crash(
+    folders: Iterator[pathlib.Path],
+    pki: Pki,
+    client: certificates.ClientFolder,
+    make_gate: MakeGate,
+) -> None:
+    with running(TlsDaemon(next(folders), pki)) as daemon:
+        gate = make_gate({"machines": daemon.tls_uri(client.folder)})
+        with busy.Crew(gate.socket, "machines", 8) as crew:
+            crew.progress(50)
+            daemon.kill()
+            time.sleep(1.0)
+            daemon.start()
+            crew.progress(50)
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        ("old", ["expired on 2021-01-01 00:00:00 UTC", "daemon"]),
+        ("strange", ["is not for the name localhost", "elsewhere.example"]),
+    ],
+)
+def test_a_server_that_is_not_good(
+    folders: Iterator[pathlib.Path],
+    pki: Pki,
+    client: certificates.ClientFolder,
+    make_gate: MakeGate,
+    server: str,
+    said: list[str],
+) -> None:
+    with running(TlsDaemon(next(folders), pki, server)) as daemon:
+        uri = daemon.tls_uri(client.folder, more="&no_verify=0")
+        text = refusal(make_gate(target(uri)))
+        for words in said:
+            assert words in text
+        uri = daemon.tls_uri(client.folder, more="&no_verify=1")
+        assert opens(make_gate(target(uri, insecure=True)))
+
+
+def test_an_address_that_the_certificate_does_not_have(
+    folders: Iterator[pathlib.Path],
+    pki: Pki,
+    client: certificates.ClientFolder,
+    make_gate: MakeGate,
+) -> None:
+    with running(TlsDaemon(next(folders), pki, "strange")) as daemon:
+        text = refusal(make_gate(target(daemon.tls_uri(client.folder, "127.0.0.1"))))
+        assert "is not for the address 127.0.0.1" in text
+
+
+def test_a_ca_that_is_not_the_servers(
+    tls_daemon: TlsDaemon, pki: Pki, client: certificates.ClientFolder, make_gate: MakeGate
+) -> None:
+    client.trust(pki.theirs)
+    text = refusal(make_gate(target(tls_daemon.tls_uri(client.folder))))
+    assert f"was not signed by a CA in {client.folder}/cacert.pem" in text
+
+
+def test_files_are_read_anew(
+    tls_daemon: TlsDaemon, pki: Pki, client: certificates.ClientFolder, make_gate: MakeGate
+) -> None:
+    gate = make_gate(target(tls_daemon.tls_uri(client.folder)))
+    client.revoke(pki.ours.crl(pki.servers["good"][0]))
+    assert "was revoked on" in refusal(gate)
+    client.revoke(pki.ours.crl(pki.servers["old"][0]))
+    harness.wait_for("a good CRL to count", lambda: _tries(gate))
+    assert opens(gate)
+
+
+def _tries(gate: harness.Gate) -> bool:
+    try:
+        return opens(gate)
+    except raw.LibvirtError:
+        return False
+
+
+def test_a_server_that_refuses_us(
+    folders: Iterator[pathlib.Path],
+    tls_daemon: TlsDaemon,
+    pki: Pki,
+    client: certificates.ClientFolder,
+    make_gate: MakeGate,
+) -> None:
+    gate = make_gate(target(tls_daemon.tls_uri(client.folder)))
+    client.be(*pki.stranger)
+    text = refusal(gate)
+    assert "the server refused us" in text
+    assert f"{client.folder}/clientcert.pem" in text
+    (client.folder / "clientkey.pem").unlink()
+    gate = make_gate(target(tls_daemon.tls_uri(client.folder)))
+    assert f"there is no {client.folder}/clientkey.pem" in refusal(gate)
+    client.be(*pki.client)
+    only = 'tls_allowed_dn_list = ["CN=somebody else"]\n'
+    with running(TlsDaemon(next(folders), pki, more=only)) as daemon:
+        gate = make_gate(target(daemon.tls_uri(client.folder)))
+        assert "the server refused us" in refusal(gate)
+
+
+def test_a_key_that_others_can_read(
+    tls_daemon: TlsDaemon, client: certificates.ClientFolder, make_gate: MakeGate
+) -> None:
+    key = client.folder / "clientkey.pem"
+    key.chmod(0o644)
+    text = refusal(make_gate(target(tls_daemon.tls_uri(client.folder))))
+    assert f"{key} has mode 0644" in text
+
+
+class Meddler:
+    """Stands between gate and daemon, and flips a bit of what the daemon says on one connection."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.offset: int | None = None
+        self.flipped = 0
+        self.heard = 0  # from the daemon, on all connections
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.own_port = int(self.listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                far = socket.create_connection(("127.0.0.1", self.port))
+                offset, self.offset = self.offset, None
+                for job in ((near, far, False, None), (far, near, True, offset)):
+                    threading.Thread(target=self._copy, args=job, daemon=True).start()
+
+    def _copy(
+        self, source: socket.socket, to: socket.socket, daemon_speaks: bool, offset: int | None
+    ) -> None:
+        passed = 0
+        with contextlib.suppress(OSError):
+            while data := bytearray(source.recv(65536)):
+                if offset is not None and passed <= offset < passed + len(data):
+                    data[offset - passed] ^= 1 << offset % 8
+                    self.flipped += 1
+                passed += len(data)
+                self.heard += len(data) if daemon_speaks else 0
+                to.sendall(data)
+        for one in (source, to):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(scope="module")
+def spoken(
+    folders: Iterator[pathlib.Path], pki: Pki, tls_daemon: TlsDaemon, make_module_gate: MakeGate
+) -> int:
+    """Bytes that the daemon says until a client has an answer, give or take a few."""
+    client = certificates.ClientFolder(next(folders), pki.ours)
+    client.be(*pki.client)
+    with contextlib.closing(Meddler(tls_daemon.tls_port)) as meddler:
+        uri = tls_daemon.tls_uri(client.folder, port=meddler.own_port)
+        with raw.connect(make_module_gate(target(uri)).socket, "machines") as one:
+            assert one.domain("machine1")
+            return meddler.heard
+
+
+@pytest.mark.parametrize("percent", [0, 1, 2, *range(5, 96, 5)])
+def test_a_flipped_bit_is_no_more_than_a_new_connection(
+    tls_daemon: TlsDaemon,
+    client: certificates.ClientFolder,
+    make_gate: MakeGate,
+    spoken: int,
+    percent: int,
+) -> None:
+    with contextlib.closing(Meddler(tls_daemon.tls_port)) as meddler:
+        meddler.offset = spoken * percent // 100
+        gate = make_gate(target(tls_daemon.tls_uri(client.folder, port=meddler.own_port)))
+        with contextlib.suppress(raw.LibvirtError), raw.connect(gate.socket, "machines") as one:
+            assert one.domain("machine1").startswith(raw.string("machine1"))
+        harness.wait_for("the gate to have connected again", lambda: _tries(gate))
+        with raw.connect(gate.socket, "machines") as again:
+            assert again.domain("machine1").startswith(raw.string("machine1"))
+        assert meddler.flipped == 1
+
+
+def test_a_server_that_never_speaks(
+    tls_daemon: TlsDaemon, client: certificates.ClientFolder, make_gate: MakeGate
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = int(silent.getsockname()[1])
+        gate = make_gate(target(tls_daemon.tls_uri(client.folder, port=port)))
+        assert "the handshake of TLS was not done within" in refusal(gate)
