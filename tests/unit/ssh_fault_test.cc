@@ -38,6 +38,19 @@ struct FaultWorld : SshWorld {
     REQUIRE(stream.opened);
     return stream;
   }
+  // Waits until the server has ended the command that each connection runs once.
+  void calm() {
+    until([&] {
+      const std::string log = server.log();
+      std::size_t ended = 0;
+      for (std::size_t at = 0; (at = log.find("Close session: user", at)) != std::string::npos;) {
+        ++at;
+        ++ended;
+      }
+      return ended >= server.connections();
+    });
+    settle();
+  }
   // Lets everything happen that happens without time passing for the tunnel.
   void settle() { run_for(loop, Milliseconds(300)); }
   void pass(Milliseconds time) {
@@ -160,6 +173,7 @@ TEST_CASE("ssh faults: a connection that nobody uses ends, kept alive until then
   FaultWorld world;
   Recorder& stream = world.opened();
   world.echo(stream, "x");
+  world.calm();
   world.pass(Milliseconds(600'000));
   world.echo(stream, "still there");
   stream.close();
@@ -168,7 +182,7 @@ TEST_CASE("ssh faults: a connection that nobody uses ends, kept alive until then
   world.echo(world.opened(), "the same connection");
   CHECK(world.server.connections() == 1);
   world.streams.back()->close();
-  world.settle();
+  world.calm();
   world.pass(Milliseconds(70'000));
   CHECK_THAT(world.server.log(), Contains("Received disconnect from"));
   world.echo(world.opened(), "another one");
@@ -179,7 +193,7 @@ TEST_CASE("ssh faults: a server that stops answering") {
   FaultWorld world;
   Recorder& busy = world.opened();
   Recorder& closing = world.opened();
-  world.settle();
+  world.calm();
   world.server.signal_all(SIGSTOP);
 
   SECTION("leaves a close unanswered: the connection gets no new streams and goes on") {

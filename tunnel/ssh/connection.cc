@@ -319,8 +319,16 @@ void Connection::handle_timeouts() {
     if (!channel.timed_out_) continue;
     const std::string late = "the server did not answer" + within(target_.timeouts.channel);
     switch (channel.state_) {
-      case Channel::State::opening:
       case Channel::State::starting:
+        // Begun openings are at the front.
+        CHECK(openings_.front() == &channel);
+        openings_.pop_front();
+        channel.timed_out_ = false;
+        channel.state_ = Channel::State::open;
+        channel.finish({Kind::timeout, io::Stage::channel, late});
+        wake();
+        break;
+      case Channel::State::opening:
         failure_ = io::Reason{Kind::timeout, io::Stage::channel, late};
         return;
       case Channel::State::closing:
