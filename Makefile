@@ -36,7 +36,7 @@ PACKAGES := libuv libssh2 libsystemd libsasl2 spdlog fmt
 PACKAGE_CFLAGS := $(subst -I,-isystem ,$(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null))
 LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lmbedtls -lmbedx509 -lmbedcrypto -lpthread
 
-CXXFLAGS_ALL := -std=c++20 -fPIE -I. -DVIRTGATE_VERSION='"$(VERSION)"' -D_GLIBCXX_ASSERTIONS -ftrivial-auto-var-init=zero \
+CXXFLAGS_ALL = -std=c++20 -fPIE -I. -DVIRTGATE_VERSION='"$(VERSION)"' -D_GLIBCXX_ASSERTIONS -ftrivial-auto-var-init=zero \
                 $(WARNINGS) $(MODE_FLAGS) $(PACKAGE_CFLAGS) $(CPPFLAGS) $(CXXFLAGS)
 LDFLAGS_ALL := -pie $(MODE_LDFLAGS) $(LDFLAGS)
 
