@@ -43,12 +43,19 @@ struct Listen {
   Place place;
 };
 
+// How an upstream says who it is when the daemon asks.
+struct AuthSettings {
+  std::string request;   // auth= of the URI: "polkit", "sasl" or "sasl.MECHANISM"; empty: as asked
+  std::string authfile;  // authfile= of the URI; empty: see auth_conf.h
+};
+
 struct Target {
   std::string name;
   std::string uri;  // as written
   Uri parsed;
   std::string connect_name;  // what an upstream opens
   tunnel::Target tunnel;
+  AuthSettings auth;
   std::uint32_t upstreams = 4;       // at most
   Milliseconds open_timeout{10000};  // of the libvirt connection, once the tunnel is there
   Milliseconds call_timeout{30000};  // from a call's arrival to its answer

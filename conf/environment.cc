@@ -36,6 +36,8 @@ Environment process_environment() {
   environment.runtime_directory = variable("XDG_RUNTIME_DIR");
   environment.config_home = variable("XDG_CONFIG_HOME");
   environment.cache_home = variable("XDG_CACHE_HOME");
+  environment.auth_file = variable("LIBVIRT_AUTH_FILE");
+  environment.credentials_directory = variable("CREDENTIALS_DIRECTORY");
   environment.home = variable("HOME");
   if (environment.home.empty()) environment.home = home_of(environment.uid);
   return environment;

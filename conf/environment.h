@@ -13,7 +13,9 @@ struct Environment {
   std::string runtime_directory;  // XDG_RUNTIME_DIR; empty: unset
   std::string config_home;        // XDG_CONFIG_HOME; empty: unset
   std::string home;
-  std::string system_folder = "/etc/libvirt";  // of root's libvirt.conf
+  std::string system_folder = "/etc/libvirt";  // of root's libvirt.conf, and of auth.conf
+  std::string auth_file;                       // LIBVIRT_AUTH_FILE; empty: unset
+  std::string credentials_directory;           // CREDENTIALS_DIRECTORY, of systemd; empty: unset
 
   // remote_mode and remote_proxy of libvirt.conf: what mode= and proxy= are when a URI has none.
   // Empty: "auto".

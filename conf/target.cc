@@ -122,11 +122,8 @@ Wrong read_switch(const Uri& uri, std::string_view name, bool& to) {
   return std::nullopt;
 }
 
-Wrong wrong_auth(const Uri& uri) {
-  const auto auth = uri.parameter("auth");
-  if (!auth || *auth == "sasl" || *auth == "polkit") return std::nullopt;
-  if (auth->starts_with("sasl.") && auth->size() > 5) return std::nullopt;
-  return wrong_word("auth", *auth, "sasl, sasl.MECHANISM or polkit");
+bool is_request(std::string_view auth) {
+  return auth == "sasl" || auth == "polkit" || (auth.starts_with("sasl.") && auth.size() > 5);
 }
 
 // A value that cannot be what anybody meant is found here, before it reaches a shell, a path or a
@@ -150,6 +147,15 @@ Wrong read_text(const Uri& uri, std::string_view name, std::string& to) {
   if (value->empty()) return std::string(name) + "= is empty";
   to = std::move(*value);
   return std::nullopt;
+}
+
+Wrong read_auth(Draft& draft) {
+  AuthSettings& out = draft.target.auth;
+  if (const auto auth = draft.uri().parameter("auth")) {
+    if (!is_request(*auth)) return wrong_word("auth", *auth, "sasl, sasl.MECHANISM or polkit");
+    out.request = *auth;
+  }
+  return read_text(draft.uri(), "authfile", out.authfile);
 }
 
 // libvirt's clients say /var/run, its daemons /run; on hosts that have both they are the same.
@@ -342,7 +348,7 @@ Wrong read_common(Draft& draft) {
   if (Wrong wrong = read_switch(uri, "no_verify", draft.tunnel().no_verify)) return wrong;
   if (Wrong wrong = read_switch(uri, "no_sanity", no_sanity)) return wrong;
   if (Wrong wrong = read_switch(uri, "no_tty", draft.tunnel().no_tty)) return wrong;
-  return wrong_auth(uri);
+  return read_auth(draft);
 }
 
 Wrong read_transport(Draft& draft) {
