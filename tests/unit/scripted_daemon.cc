@@ -20,6 +20,17 @@ base::Buffer frame(Header header, base::Bytes body) {
   return out;
 }
 
+namespace {
+
+base::Buffer refused(const Header& call) {
+  base::Buffer out;
+  policy::append_error_reply(
+      out, call, {policy::ErrorCode::auth_failed, policy::ErrorDomain::rpc, "no entry"});
+  return out;
+}
+
+}  // namespace
+
 base::Buffer words(std::initializer_list<std::uint32_t> values) {
   base::Buffer out;
   for (const std::uint32_t value : values) policy::XdrWriter(out).word(value);
@@ -32,9 +43,14 @@ struct DaemonConnection : tunnel::io::StreamOwner {
 
   void on_open() override {}
   void on_data(base::Bytes data) override {
-    reader.feed(data);
+    const base::Buffer plain = layered ? sasl->decode(data) : base::Buffer();
+    reader.feed(layered ? base::Bytes(plain) : data);
     while (const auto frame = reader.next()) daemon.on_call(*this, *frame);
     CHECK(!reader.broken());
+  }
+  void write(base::Bytes data) const {
+    if (!layered) return stream->write(data);
+    stream->write(sasl->encode(data));
   }
   void on_end() override { stream->close({Reason::Kind::end, Stage::established, ""}); }
   void on_drain() override {}
@@ -46,6 +62,8 @@ struct DaemonConnection : tunnel::io::StreamOwner {
   std::size_t number;
   std::unique_ptr<MemoryStream> stream;
   policy::FrameReader reader;
+  std::unique_ptr<DaemonSasl> sasl;
+  bool layered = false;
   bool open = false;
 };
 
@@ -66,6 +84,7 @@ std::unique_ptr<tunnel::io::Stream> ScriptedDaemon::stream() {
   connections_.push_back(
       std::make_unique<DaemonConnection>(*this, next_number_++, std::move(ours)));
   DaemonConnection& added = *connections_.back();
+  if (sasl) added.sasl = sasl();
   added.stream->open(added);
   return std::move(theirs);
 }
@@ -102,11 +121,11 @@ DaemonConnection* ScriptedDaemon::find(std::size_t number) {
 
 void ScriptedDaemon::on_call(DaemonConnection& connection, const policy::Frame& frame) {
   asked.push_back({connection.number, frame.header, {frame.body.begin(), frame.body.end()}});
-  if (silent) return;
+  if (silent || frame.header.procedure == silent_at) return;
   const Asked call = asked.back();
   if (call.header.program == policy::kKeepaliveProgram) {
     if (call.header.procedure == 1) {
-      connection.stream->write(policy::keepalive_frame(policy::Keepalive::pong));
+      connection.write(policy::keepalive_frame(policy::Keepalive::pong));
     }
     return;
   }
@@ -128,12 +147,21 @@ void ScriptedDaemon::answer_call(const Asked& call) {
   base::Buffer body;
   const auto* event = policy::find_event_call(procedure);
   const bool registers = event != nullptr && event->adds && !event->older;
+  if (procedure >= 67 && procedure <= 69 && connection->sasl) {
+    const auto said = connection->sasl->on_call(procedure, call.body);
+    connection->write(said ? frame(header, *said) : refused(call.header));
+    connection->layered = connection->sasl->layered();
+    if (connection->layered && eager_ping) {
+      connection->write(policy::keepalive_frame(policy::Keepalive::ping));
+    }
+    return;
+  }
   const std::string& refusal = procedure == 1 ? open_error : registers ? refuse_events : none;
   if (!refusal.empty()) {
     base::Buffer out;
     policy::append_error_reply(out, call.header,
                                {policy::ErrorCode::no_connect, policy::ErrorDomain::none, refusal});
-    return connection->stream->write(out);
+    return connection->write(out);
   }
   if (procedure == 66) {
     body = words({1, auth});
@@ -149,7 +177,7 @@ void ScriptedDaemon::answer_call(const Asked& call) {
     body = words({static_cast<std::uint32_t>(procedure)});
     base::append(body, call.body);
   }
-  connection->stream->write(frame(header, body));
+  connection->write(frame(header, body));
   if (procedure == 2) connection->stream->end();
 }
 
@@ -170,6 +198,10 @@ void ScriptedDaemon::kill_all() {
 }
 
 void ScriptedDaemon::send(std::size_t connection, const base::Buffer& bytes) {
+  if (DaemonConnection* found = find(connection)) found->write(bytes);
+}
+
+void ScriptedDaemon::send_plain(std::size_t connection, const base::Buffer& bytes) {
   if (DaemonConnection* found = find(connection)) found->stream->write(bytes);
 }
 
@@ -178,7 +210,7 @@ void ScriptedDaemon::send_event(std::int32_t procedure, base::Bytes body) {
   header.procedure = procedure;
   header.type = static_cast<std::uint32_t>(policy::Type::message);
   header.serial = 1;
-  for (const auto& connection : connections_) connection->stream->write(frame(header, body));
+  for (const auto& connection : connections_) connection->write(frame(header, body));
 }
 
 }  // namespace test

@@ -18,6 +18,18 @@ namespace test {
 
 struct DaemonConnection;
 
+// The daemon's side of SASL on one connection.
+class DaemonSasl {
+ public:
+  virtual ~DaemonSasl() = default;
+  // The answer to AUTH_SASL_INIT, START or STEP; nothing: it is refused.
+  virtual std::optional<base::Buffer> on_call(std::int32_t procedure, base::Bytes body) = 0;
+  // Whether all bytes behind that answer go through the following.
+  [[nodiscard]] virtual bool layered() const { return false; }
+  virtual base::Buffer encode(base::Bytes plain) { return {plain.begin(), plain.end()}; }
+  virtual base::Buffer decode(base::Bytes bytes) { return {bytes.begin(), bytes.end()}; }
+};
+
 class ScriptedDaemon : public tunnel::Tunnel {
  public:
   explicit ScriptedDaemon(tunnel::io::Clock& clock);
@@ -32,9 +44,12 @@ class ScriptedDaemon : public tunnel::Tunnel {
   };
 
   // How it behaves.
-  bool down = false;          // connections are refused
-  bool silent = false;        // accepts, and never says a word
-  std::uint32_t auth = 0;     // the one authentication that it offers
+  bool down = false;                                  // connections are refused
+  bool silent = false;                                // accepts, and never says a word
+  std::uint32_t auth = 0;                             // the one authentication that it offers
+  std::function<std::unique_ptr<DaemonSasl>()> sasl;  // for each connection, with auth 1
+  std::int32_t silent_at = 0;                         // says nothing to calls of this procedure
+  bool eager_ping = false;    // sends a ping together with its last word of SASL
   std::string open_error;     // not empty: its answer to an open
   std::string refuse_events;  // not empty: its answer to a registration
   bool hold = false;          // keeps calls until answer_all() or answer()
@@ -55,7 +70,8 @@ class ScriptedDaemon : public tunnel::Tunnel {
   void answer(std::size_t held_index);
   void kill_all();  // as kill -9 would
   void send(std::size_t connection, const base::Buffer& bytes);
-  void send_event(std::int32_t procedure, base::Bytes body);  // on every connection
+  void send_plain(std::size_t connection, const base::Buffer& bytes);  // past the layer of SASL
+  void send_event(std::int32_t procedure, base::Bytes body);           // on every connection
 
  private:
   friend struct DaemonConnection;
