@@ -74,6 +74,7 @@ Chosen choose(const PingOptions& options) {
 PingSettings settings_of(const conf::Target& target, std::uint32_t count) {
   PingSettings settings;
   settings.upstream.connect_name = target.connect_name;
+  settings.upstream.authentication = authentication_settings(target);
   settings.upstream.open_timeout = target.open_timeout;
   settings.call_timeout = target.call_timeout;
   settings.count = count;
@@ -90,9 +91,10 @@ PingReport measure(const conf::Target& target, std::uint32_t count) {
   const auto tunnel = tunnel::make_tunnel(loop, target.tunnel, [](const std::string& note) {
     std::fprintf(stderr, "virtgate: %s\n", note.c_str());
   });
+  Sasl sasl(read_auth_conf);
   PingReport report;
   {
-    Ping ping(loop.clock(), tunnel->stream(), settings_of(target, count), now,
+    Ping ping(loop.clock(), sasl, tunnel->stream(), settings_of(target, count), now,
               [&loop] { loop.stop(); });
     ping.start();
     loop.run();

@@ -18,8 +18,8 @@ constexpr std::uint32_t kTurnedAwayAtOnce = 64;
 
 }  // namespace
 
-Gate::Gate(tunnel::io::Clock& clock, Log& log, conf::Config config, conf::LibvirtConf libvirt_conf,
-           const TunnelFactory& tunnels)
+Gate::Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
+           conf::LibvirtConf libvirt_conf, const TunnelFactory& tunnels)
     : clock_(clock),
       log_(log),
       config_(std::move(config)),
@@ -33,7 +33,7 @@ Gate::Gate(tunnel::io::Clock& clock, Log& log, conf::Config config, conf::Libvir
                }),
       finish_(clock, [this] { close_pools(); }) {
   for (const conf::Target& target : config_.targets) {
-    pools_.emplace(target.name, std::make_unique<Pool>(clock_, log_, target, config_.limits,
+    pools_.emplace(target.name, std::make_unique<Pool>(clock_, log_, sasl, target, config_.limits,
                                                        tunnels(target.tunnel)));
   }
 }

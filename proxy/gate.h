@@ -28,9 +28,9 @@ using TunnelFactory = std::function<std::unique_ptr<tunnel::Tunnel>(const tunnel
 
 class Gate final : private ClientOwner {
  public:
-  // Clock and log outlive the gate.
-  Gate(tunnel::io::Clock& clock, Log& log, conf::Config config, conf::LibvirtConf libvirt_conf,
-       const TunnelFactory& tunnels);
+  // Clock, log and sasl outlive the gate.
+  Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
+       conf::LibvirtConf libvirt_conf, const TunnelFactory& tunnels);
   Gate(const Gate&) = delete;
   Gate& operator=(const Gate&) = delete;
   // drain() is through, or nobody ever came.

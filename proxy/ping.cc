@@ -26,7 +26,7 @@ std::optional<std::string> text_of(const Frame& reply) {
 
 }  // namespace
 
-Ping::Ping(tunnel::io::Clock& clock, std::unique_ptr<tunnel::io::Stream> stream,
+Ping::Ping(tunnel::io::Clock& clock, Sasl& sasl, std::unique_ptr<tunnel::io::Stream> stream,
            PingSettings settings, Now now, std::function<void()> done)
     : count_(settings.count),
       call_timeout_(settings.call_timeout),
@@ -37,7 +37,7 @@ Ping::Ping(tunnel::io::Clock& clock, std::unique_ptr<tunnel::io::Stream> stream,
                   fail(Reason::Kind::timeout,
                        "no answer within " + std::to_string(call_timeout_.count()) + " ms");
                 }),
-      upstream_(std::make_unique<Upstream>(clock, static_cast<UpstreamOwner&>(*this),
+      upstream_(std::make_unique<Upstream>(clock, sasl, static_cast<UpstreamOwner&>(*this),
                                            std::move(stream), std::move(settings.upstream))) {}
 
 void Ping::start() {

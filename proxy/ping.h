@@ -46,10 +46,10 @@ class Ping final : private UpstreamOwner {
  public:
   using Now = std::function<Nanoseconds()>;
 
-  // `stream` is that of a tunnel to the target, not yet open. `done` is called once, from the loop,
-  // when the connection has gone.
-  Ping(tunnel::io::Clock& clock, std::unique_ptr<tunnel::io::Stream> stream, PingSettings settings,
-       Now now, std::function<void()> done);
+  // `clock` and `sasl` outlive it. `stream` is that of a tunnel to the target, not yet open. `done`
+  // is called once, from the loop, when the connection has gone.
+  Ping(tunnel::io::Clock& clock, Sasl& sasl, std::unique_ptr<tunnel::io::Stream> stream,
+       PingSettings settings, Now now, std::function<void()> done);
   Ping(const Ping&) = delete;
   Ping& operator=(const Ping&) = delete;
   ~Ping() override = default;

@@ -27,10 +27,11 @@ constexpr Milliseconds kSpareIdle{30000};
 
 }  // namespace
 
-Pool::Pool(tunnel::io::Clock& clock, Log& log, conf::Target target, const conf::Limits& limits,
-           std::unique_ptr<tunnel::Tunnel> tunnel)
+Pool::Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Target target,
+           const conf::Limits& limits, std::unique_ptr<tunnel::Tunnel> tunnel)
     : clock_(clock),
       log_(log),
+      sasl_(sasl),
       target_(std::move(target)),
       limits_(limits),
       tunnel_(std::move(tunnel)),
@@ -183,13 +184,14 @@ void Pool::reach() {
 void Pool::dial() {
   UpstreamSettings settings;
   settings.connect_name = target_.connect_name;
+  settings.authentication = authentication_settings(target_);
   settings.open_timeout = target_.open_timeout;
   settings.keepalive_interval = limits_.keepalive_interval;
   settings.keepalive_count = limits_.keepalive_count;
   settings.max_message = limits_.max_message;
   UpstreamOwner& owner = *this;
   upstreams_.push_back(
-      std::make_unique<Upstream>(clock_, owner, tunnel_->stream(), std::move(settings)));
+      std::make_unique<Upstream>(clock_, sasl_, owner, tunnel_->stream(), std::move(settings)));
   upstreams_.back()->start();
 }
 

@@ -26,10 +26,10 @@ namespace proxy {
 
 class Pool final : private UpstreamOwner, private EventsOwner {
  public:
-  // Target and limits are copied; clock and log outlive the pool. `tunnel` is the way to the
+  // Target and limits are copied; clock, log and sasl outlive the pool. `tunnel` is the way to the
   // target.
-  Pool(tunnel::io::Clock& clock, Log& log, conf::Target target, const conf::Limits& limits,
-       std::unique_ptr<tunnel::Tunnel> tunnel);
+  Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Target target,
+       const conf::Limits& limits, std::unique_ptr<tunnel::Tunnel> tunnel);
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
   // close() has been called and on_closed has come, or nothing was ever opened.
@@ -91,6 +91,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
 
   tunnel::io::Clock& clock_;
   Log& log_;
+  Sasl& sasl_;
   const conf::Target target_;
   const conf::Limits limits_;
   std::unique_ptr<tunnel::Tunnel> tunnel_;

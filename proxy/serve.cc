@@ -16,6 +16,7 @@
 #include "conf/libvirt_conf.h"
 #include "conf/target.h"
 #include "proxy/gate.h"
+#include "proxy/sasl.h"
 #include "tunnel/io/listener.h"
 #include "tunnel/io/local_socket.h"
 #include "tunnel/io/loop.h"
@@ -145,7 +146,7 @@ class Service {
  public:
   Service(Log& log, conf::Config config, conf::LibvirtConf libvirt_conf)
       : log_(log),
-        gate_(loop_.clock(), log, std::move(config), std::move(libvirt_conf),
+        gate_(loop_.clock(), log, sasl_, std::move(config), std::move(libvirt_conf),
               [this](const tunnel::Target& target) {
                 return tunnel::make_tunnel(loop_, target, [this](const std::string& note) {
                   log_.line(Level::warning, "tunnel").with("note", note);
@@ -186,6 +187,7 @@ class Service {
 
   Log& log_;
   tunnel::io::Loop loop_;
+  Sasl sasl_{read_auth_conf};
   Gate gate_;
   std::vector<std::unique_ptr<Door>> doors_;
   bool stopping_ = false;

@@ -1,5 +1,6 @@
 #include "proxy/upstream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -20,8 +21,6 @@ namespace {
 
 constexpr std::int32_t number(Remote procedure) { return static_cast<std::int32_t>(procedure); }
 
-constexpr std::uint32_t kAuthNone = 0;
-constexpr std::uint32_t kAuthPolkit = 2;
 constexpr std::uint32_t kReadOnly = 1;           // VIR_CONNECT_RO
 constexpr std::uint32_t kFeatureKeepalive = 10;  // VIR_DRV_FEATURE_PROGRAM_KEEPALIVE
 constexpr Milliseconds kGoodbye{2000};
@@ -35,12 +34,13 @@ ErrorCode code_of(Reason::Kind kind, Stage stage) {
 
 }  // namespace
 
-Upstream::Upstream(tunnel::io::Clock& clock, UpstreamOwner& owner,
+Upstream::Upstream(tunnel::io::Clock& clock, Sasl& sasl, UpstreamOwner& owner,
                    std::unique_ptr<tunnel::io::Stream> stream, UpstreamSettings settings)
     : clock_(clock),
       owner_(owner),
       stream_(std::move(stream)),
       settings_(std::move(settings)),
+      authentication_(sasl, settings_.authentication),
       reader_(settings_.max_message),
       deadline_(clock,
                 [this] {
@@ -68,17 +68,25 @@ void Upstream::on_open() {
   enter(Stage::authentication);
   last_heard_ = clock_.now();
   deadline_.start(settings_.open_timeout);
-  say(number(Remote::AUTH_LIST), {});
+  advance(authentication_.begin());
 }
 
 void Upstream::on_data(base::Bytes data) {
   last_heard_ = clock_.now();
   pings_unanswered_ = 0;
+  if (layer_ == nullptr) data = read(data);
+  if (layer_ != nullptr) read_layer(data);
+}
+
+// What is left is behind the frame with which a security layer began.
+base::Bytes Upstream::read(base::Bytes data) {
+  const bool plain = layer_ == nullptr;
   reader_.feed(data);
   while (state_ != State::closing) {
     const std::optional<Frame> frame = reader_.next();
     if (!frame) break;
     on_frame(*frame);
+    if (plain && layer_ != nullptr) return reader_.take_rest();
   }
   if (state_ == State::closing) {
     while (reader_.next()) {
@@ -87,6 +95,20 @@ void Upstream::on_data(base::Bytes data) {
   if (reader_.broken()) {
     fail(Reason::Kind::protocol,
          "the daemon announced a message of " + std::to_string(reader_.broken_length()) + " bytes");
+  }
+  return {};
+}
+
+void Upstream::read_layer(base::Bytes data) {
+  while (!data.empty() && state_ != State::closing) {
+    const base::Bytes piece = data.first(std::min(data.size(), SaslClient::kMostDecoded));
+    data = data.subspan(piece.size());
+    const auto plain = layer_->decode(piece);
+    if (!plain) {
+      return fail(Reason::Kind::protocol,
+                  "the daemon broke the security layer of SASL: " + plain.error());
+    }
+    if (!plain.value().empty()) read(plain.value());
   }
 }
 
@@ -110,7 +132,7 @@ void Upstream::on_message(const Frame& frame) {
   const Header& header = frame.header;
   if (header.program == policy::kKeepaliveProgram) {
     if (header.procedure == static_cast<std::int32_t>(policy::Keepalive::ping)) {
-      stream_->write(policy::keepalive_frame(policy::Keepalive::pong));
+      write(policy::keepalive_frame(policy::Keepalive::pong));
     }
     return;
   }
@@ -129,53 +151,56 @@ void Upstream::on_handshake_reply(const Frame& frame) {
   }
   const std::int32_t procedure = std::exchange(awaited_, 0);
   if (header.is(policy::Status::error) && procedure != number(Remote::CONNECT_SUPPORTS_FEATURE)) {
-    const policy::RemoteError said = policy::decode_error(frame.body);
-    fault_ = {static_cast<ErrorCode>(said.code), ErrorDomain::rpc, said.text, true};
-    return fail(Reason::Kind::refused, "the daemon says: " + said.text);
+    return on_daemon_error(frame.body);
   }
-  if (procedure == number(Remote::AUTH_LIST)) return on_auth_list(frame.body);
-  if (procedure == number(Remote::CONNECT_SUPPORTS_FEATURE)) {
-    std::uint32_t supported = 0;
-    daemon_pings_ = header.is(policy::Status::ok) &&
-                    policy::XdrReader(frame.body).word(supported) && supported != 0;
-    return say_open();
+  if (state_ == State::authenticating) return advance(authentication_.on_reply(frame.body));
+  if (procedure == number(Remote::CONNECT_OPEN)) return on_opened();
+  std::uint32_t supported = 0;
+  daemon_pings_ = header.is(policy::Status::ok) && policy::XdrReader(frame.body).word(supported) &&
+                  supported != 0;
+  say_open();
+}
+
+void Upstream::on_daemon_error(base::Bytes body) {
+  const policy::RemoteError said = policy::decode_error(body);
+  const bool sasl = state_ == State::authenticating && authentication_.in_sasl();
+  if (sasl) return advance(authentication_.on_error(said));
+  fault_ = {static_cast<ErrorCode>(said.code), ErrorDomain::rpc, said.text, true};
+  fail(Reason::Kind::refused, "the daemon says: " + said.text);
+}
+
+void Upstream::advance(const Authentication::Next& next) {
+  using What = Authentication::Next::What;
+  switch (next.what) {
+    case What::call:
+      return say(next.procedure, next.body);
+    case What::refused:
+      return fail(Reason::Kind::refused, next.text);
+    case What::malformed:
+      return fail(Reason::Kind::protocol, next.text);
+    case What::done:
+      break;
   }
-  if (procedure == number(Remote::CONNECT_OPEN)) {
-    state_ = State::ready;
-    was_ready_ = true;
-    stage_ = Stage::established;
-    deadline_.stop();
-    last_used_ = clock_.now();
-    if (daemon_pings_ && settings_.keepalive_interval.count() > 0) {
-      keepalive_.start(settings_.keepalive_interval);
-    }
-    return owner_.on_upstream_ready(*this);
-  }
+  layer_ = authentication_.take_layer();
+  state_ = State::opening;
   base::Buffer feature;
   policy::XdrWriter(feature).word(kFeatureKeepalive);
   say(number(Remote::CONNECT_SUPPORTS_FEATURE), feature);
 }
 
-void Upstream::on_auth_list(base::Bytes body) {
-  policy::XdrReader reader(body);
-  std::uint32_t count = 0;
-  std::uint32_t first = 0;
-  if (!reader.word(count) || count == 0 || !reader.word(first)) {
-    return fail(Reason::Kind::protocol, "the daemon sent a malformed list of authentications");
+void Upstream::on_opened() {
+  state_ = State::ready;
+  was_ready_ = true;
+  stage_ = Stage::established;
+  deadline_.stop();
+  last_used_ = clock_.now();
+  if (daemon_pings_ && settings_.keepalive_interval.count() > 0) {
+    keepalive_.start(settings_.keepalive_interval);
   }
-  if (first == kAuthPolkit) return say(number(Remote::AUTH_POLKIT), {});
-  if (first != kAuthNone) {
-    return fail(Reason::Kind::refused,
-                "the daemon asks for an authentication that is not supported (type " +
-                    std::to_string(first) + ")");
-  }
-  base::Buffer feature;
-  policy::XdrWriter(feature).word(kFeatureKeepalive);
-  say(number(Remote::CONNECT_SUPPORTS_FEATURE), feature);
+  owner_.on_upstream_ready(*this);
 }
 
 void Upstream::say_open() {
-  state_ = State::opening;
   enter(Stage::open);
   base::Buffer body;
   policy::XdrWriter writer(body);
@@ -195,8 +220,17 @@ void Upstream::say(std::int32_t procedure, base::Bytes body) {
 
 void Upstream::send_frame(Header header, base::Bytes body) {
   header.length = policy::kHeaderSize + static_cast<std::uint32_t>(body.size());
-  stream_->write(policy::encode_header(header));
-  if (!body.empty()) stream_->write(body);
+  write(policy::encode_header(header));
+  if (!body.empty()) write(body);
+}
+
+void Upstream::write(base::Bytes data) {
+  if (layer_ == nullptr) return stream_->write(data);
+  base::Buffer out;
+  if (!layer_->encode(data, out)) {
+    return fail(Reason::Kind::protocol, "the security layer of SASL takes no more bytes");
+  }
+  stream_->write(out);
 }
 
 void Upstream::send(Calls& from) {
@@ -239,7 +273,7 @@ void Upstream::keep_alive() {
                                            std::to_string(silent.count() / 1000) + " s");
   }
   ++pings_unanswered_;
-  stream_->write(policy::keepalive_frame(policy::Keepalive::ping));
+  write(policy::keepalive_frame(policy::Keepalive::ping));
   keepalive_.start(settings_.keepalive_interval);
 }
 

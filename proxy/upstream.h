@@ -9,6 +9,7 @@
 
 #include "policy/error.h"
 #include "policy/message.h"
+#include "proxy/authentication.h"
 #include "proxy/call.h"
 #include "tunnel/io/clock.h"
 #include "tunnel/io/stream.h"
@@ -39,6 +40,7 @@ class UpstreamOwner {
 // What an upstream is told of its target.
 struct UpstreamSettings {
   std::string connect_name;  // the only name it ever sends
+  AuthenticationSettings authentication;
   Milliseconds open_timeout{10000};
   Milliseconds keepalive_interval{5000};  // 0: none
   std::uint32_t keepalive_count = 5;
@@ -51,7 +53,8 @@ class Upstream final : private tunnel::io::StreamOwner {
   // that number; the fifth place is left to keepalive.
   static constexpr std::size_t kSlots = 4;
 
-  Upstream(tunnel::io::Clock& clock, UpstreamOwner& owner,
+  // `clock`, `sasl` and `owner` outlive it.
+  Upstream(tunnel::io::Clock& clock, Sasl& sasl, UpstreamOwner& owner,
            std::unique_ptr<tunnel::io::Stream> stream, UpstreamSettings settings);
   Upstream(const Upstream&) = delete;
   Upstream& operator=(const Upstream&) = delete;
@@ -88,14 +91,19 @@ class Upstream final : private tunnel::io::StreamOwner {
   void on_closed(const tunnel::io::Reason& reason) override;
 
   void enter(tunnel::io::Stage stage);
+  base::Bytes read(base::Bytes data);
+  void read_layer(base::Bytes data);
   void on_frame(const policy::Frame& frame);
   void on_message(const policy::Frame& frame);
   void on_handshake_reply(const policy::Frame& frame);
-  void on_auth_list(base::Bytes body);
+  void advance(const Authentication::Next& next);
+  void on_daemon_error(base::Bytes body);
+  void on_opened();
   void on_reply(const policy::Frame& frame);
   void say_open();
   void say(std::int32_t procedure, base::Bytes body);
   void send_frame(policy::Header header, base::Bytes body);
+  void write(base::Bytes data);
   void fail(tunnel::io::Reason::Kind kind, std::string text);
   void keep_alive();
 
@@ -103,6 +111,8 @@ class Upstream final : private tunnel::io::StreamOwner {
   UpstreamOwner& owner_;
   std::unique_ptr<tunnel::io::Stream> stream_;
   UpstreamSettings settings_;
+  Authentication authentication_;
+  std::unique_ptr<SaslClient> layer_;  // what all bytes go through; usually none
   policy::FrameReader reader_;
   tunnel::io::Timer deadline_;
   tunnel::io::Timer keepalive_;

@@ -47,7 +47,7 @@ class Scene {
     settings.upstream.connect_name = target.connect_name;
     settings.count = count;
     ping = std::make_unique<proxy::Ping>(
-        clock, daemon.stream(), settings, [this] { return proxy::Nanoseconds(++ticks); },
+        clock, sasl, daemon.stream(), settings, [this] { return proxy::Nanoseconds(++ticks); },
         [this] { ++done; });
     ping->start();
     settle();
@@ -62,6 +62,7 @@ class Scene {
   tunnel::io::Clock clock;
   test::ScriptedDaemon daemon{clock};
   conf::Target target = target_to();
+  proxy::Sasl sasl{proxy::read_auth_conf};
   std::unique_ptr<proxy::Ping> ping;
   std::int64_t ticks = 0;
   int done = 0;

@@ -108,7 +108,7 @@ ScriptedDaemon& World::daemon(const std::string& name) { return *daemons_.at(nam
 proxy::Gate& World::gate() {
   if (!gate_) {
     gate_ = std::make_unique<proxy::Gate>(
-        clock, log, config, libvirt_conf,
+        clock, log, sasl, config, libvirt_conf,
         [this](const tunnel::Target& target) { return std::move(unused_.at(target.name)); });
   }
   return *gate_;

@@ -79,6 +79,12 @@ class World {
   ~World();
 
   // Before the first client: changes what the gate is told.
+  proxy::Sasl sasl{[this](const std::string& authfile, const std::string& host) {
+    return read_credentials(authfile, host);
+  }};
+  proxy::Sasl::ReadCredentials read_credentials = [](const std::string&, const std::string&) {
+    return proxy::CredentialsResult(base::Failure{std::string("there is no auth.conf here")});
+  };
   conf::Config config;
   conf::LibvirtConf libvirt_conf;
 

@@ -1,0 +1,193 @@
+#include "tests/unit/catch.h"
+#include "tests/unit/sasl_scene.h"
+#include "tests/unit/world.h"
+
+using test::RawClient;
+using test::SaslServer;
+using test::SaslServerSettings;
+using test::words;
+using test::World;
+
+namespace {
+
+constexpr std::int32_t kLibVersion = 157;
+
+bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// A gate whose only daemon asks for SASL.
+struct SaslWorld : World {
+  explicit SaslWorld(SaslServerSettings settings) {
+    users.add("fred", test::kPassword);
+    if (settings.layer) config.targets[0].tunnel.transport = tunnel::Transport::tcp;
+    config.targets[0].tunnel.host = test::kSaslHost;
+    read_credentials = [this](const std::string&, const std::string&) {
+      ++reads;
+      return test::credentials("fred", password.c_str());
+    };
+    daemon().auth = 1;
+    daemon().sasl = [settings] { return std::make_unique<SaslServer>(settings); };
+  }
+  SaslWorld(const SaslWorld&) = delete;
+  SaslWorld& operator=(const SaslWorld&) = delete;
+  // The daemon's side of SASL needs the users.
+  ~SaslWorld() { end(); }
+
+  test::SaslUsers users;
+  std::string password = test::kPassword;
+  int reads = 0;
+};
+
+SaslServerSettings scram() { return {false, true, 65536, "SCRAM-SHA-256"}; }
+SaslServerSettings digest() { return {true, true, 65536, "DIGEST-MD5"}; }
+
+// Answers AUTH_SASL_START with what a test says, and whatever else with nothing.
+struct Lines : test::DaemonSasl {
+  explicit Lines(std::vector<base::Buffer> a) : answers(std::move(a)) {}
+  std::optional<base::Buffer> on_call(std::int32_t, base::Bytes) override {
+    if (at == answers.size()) return std::nullopt;
+    return answers[at++];
+  }
+  std::vector<base::Buffer> answers;
+  std::size_t at = 0;
+};
+
+base::Buffer large_body(std::uint32_t size) {
+  base::Buffer body(size);
+  for (std::uint32_t i = 0; i < size; ++i) body[i] = static_cast<std::uint8_t>(i * 13 + i / 100);
+  return body;
+}
+
+}  // namespace
+
+TEST_CASE("an upstream says who it is by SASL, with and without a layer", "[sasl]") {
+  const bool layer = GENERATE(false, true);
+  const std::size_t cut = GENERATE(as<std::size_t>{}, 0, 1, 3, 29, 1000);
+  SaslWorld world(layer ? digest() : scram());
+  world.daemon().cut = cut;
+  RawClient& client = world.opened();
+  for (int i = 0; i < 5; ++i) {
+    const auto serial = client.call(22, words({static_cast<std::uint32_t>(i)}));
+    world.settle();
+    REQUIRE(client.ok(serial));
+    CHECK(client.reply(serial)->body == words({22, static_cast<std::uint32_t>(i)}));
+  }
+  CHECK(world.daemon().opened_names() == std::vector<std::string>{"test:///hail"});
+  CHECK(world.daemon().dials == 1);
+  CHECK(world.reads == 1);
+  CHECK(world.log.count(test::kPassword) == 0);
+}
+
+TEST_CASE("large replies, events and keepalive go through a layer", "[sasl]") {
+  const base::Buffer large = large_body(3000000);
+  SaslWorld world(digest());
+  world.gate();
+  RawClient& client = world.opened();
+  world.daemon().reply = [&](const policy::Header&, base::Bytes) { return large; };
+  const auto serial = client.call(kLibVersion);
+  world.settle();
+  REQUIRE(client.ok(serial));
+  CHECK(client.reply(serial)->body == large);
+  world.pass(std::chrono::seconds(60));
+  CHECK(world.daemon().connections() == 1);
+  CHECK(world.daemon().dials == 1);
+  const auto again = client.call(kLibVersion);
+  world.settle();
+  CHECK(client.ok(again));
+}
+
+TEST_CASE("a ping right behind the last word of SASL goes through the layer", "[sasl]") {
+  // The daemon sends the two in one piece, of which the first half is plain.
+  SaslWorld world(digest());
+  world.daemon().eager_ping = true;
+  const std::size_t cut = GENERATE(as<std::size_t>{}, 0, 1, 50);
+  world.daemon().cut = cut;
+  RawClient& client = world.opened();
+  const auto serial = client.call(kLibVersion);
+  world.settle();
+  CHECK(client.ok(serial));
+  std::size_t pongs = 0;
+  for (const auto& asked : world.daemon().asked) {
+    if (asked.header.program == policy::kKeepaliveProgram && asked.header.procedure == 2) ++pongs;
+  }
+  CHECK(pongs == 1);
+}
+
+TEST_CASE("bytes that do not belong to the layer end the upstream", "[sasl]") {
+  SaslWorld world(digest());
+  world.gate();
+  RawClient& client = world.opened();
+  world.daemon().hold = true;
+  const auto serial = client.call(kLibVersion);
+  world.settle();
+  // A reply as it would be without the layer, and what follows it.
+  world.daemon().send_plain(0, words({28, 0x20008086, 1, 157, 1, 4, 0, 28}));
+  world.settle();
+  CHECK(world.log.count("broke the security layer of SASL") == 1);
+  CHECK(world.daemon().dials == 2);
+  world.daemon().hold = false;
+  world.daemon().answer_all();
+  world.settle();
+  CHECK(client.ok(serial));
+}
+
+TEST_CASE("a wrong password is told until it is right", "[sasl]") {
+  SaslWorld world(GENERATE(scram(), digest()));
+  world.password = "not-this-one";
+  RawClient& client = world.client();
+  const auto open = client.open("hail");
+  world.settle();
+  const auto error = client.error(open);
+  CHECK(error.code == 45);
+  CHECK(holds(error.text,
+              "authentication failed: target 'hail': authentication: the daemon refuses"));
+  CHECK(holds(error.text, "the user or password of [credentials-test] in auth.conf with "));
+  CHECK(world.log.count("not-this-one") == 0);
+  world.password = test::kPassword;
+  world.pass(std::chrono::seconds(60));
+  CHECK(world.opened().replies.size() == 2);
+}
+
+TEST_CASE("an upstream without credentials says so", "[sasl]") {
+  SaslWorld world(GENERATE(scram(), digest()));
+  world.read_credentials = [](const std::string&, const std::string& host) {
+    return proxy::CredentialsResult(base::Failure{"there is no auth.conf for " + host});
+  };
+  RawClient& client = world.client();
+  const auto open = client.open("hail");
+  world.settle();
+  CHECK(client.error(open).code == 45);
+  CHECK(holds(client.error(open).text, "there is no auth.conf for hail.example.com"));
+}
+
+TEST_CASE("a daemon that breaks SASL is not believed", "[sasl]") {
+  SaslWorld world(scram());
+  // The list of mechanisms is PLAIN.
+  const auto& [answers, code, says] = GENERATE(table<std::vector<base::Buffer>, int, std::string>(
+      {{{}, 45, "asks for SASL and cannot begin it: "},
+       {{words({0xffffffff})}, 39, "malformed list of SASL mechanisms"},
+       {{words({5, 0x504c4149, 0x4e000000})}, 45, "with PLAIN: "},
+       {{words({5, 0x504c4149, 0x4e000000}), words({1, 0, 0xffffffff})},
+        39,
+        "malformed step of SASL"},
+       {{words({5, 0x504c4149, 0x4e000000}), words({0, 1, 0})}, 39, "although PLAIN is"}}));
+  world.daemon().sasl = [lines = answers] { return std::make_unique<Lines>(lines); };
+  RawClient& client = world.client();
+  const auto open = client.open("hail");
+  world.pass(std::chrono::seconds(15));
+  INFO(client.error(open).text);
+  CHECK(client.error(open).code == code);
+  CHECK(holds(client.error(open).text, says));
+}
+
+TEST_CASE("SASL has until the deadline of the open", "[sasl]") {
+  SaslWorld world(scram());
+  RawClient& client = world.client();
+  world.gate();
+  const auto open = client.open("hail");
+  world.daemon().silent_at = GENERATE(67, 68, 69);
+  world.pass(std::chrono::seconds(30));
+  CHECK(client.error(open).code == 38);
+  CHECK(holds(client.error(open).text, "authentication: no answer within 10000 ms"));
+}
