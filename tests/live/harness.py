@@ -198,6 +198,7 @@ class Daemon:
         self.name = f"test://{self.file}"  # what a connection to the machines of the file opens
         self.config = folder / "libvirtd.conf"
         self.config.write_text(DAEMON_CONFIG.format(port=self.port, sockets=self.sockets))
+        self.environment: dict[str, str] = {}  # what it gets besides
         self.process: Process | None = None
 
     @property
@@ -219,6 +220,7 @@ class Daemon:
         if os.geteuid() == 0 and self._may_unshare():
             command = ["unshare", "-m", "sh", "-c", PRIVATE_RUN, "sh", *command]
         env = environment(self.folder) | {"LIBVIRT_DRIVER_DIR": str(self.folder / "drivers")}
+        env |= self.environment
         self.process = Process(command, self.folder / "libvirtd.log", env)
         wait_for("libvirtd", lambda: not self.running() or self._serves())
         if not self.running():
