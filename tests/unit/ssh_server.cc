@@ -82,6 +82,8 @@ SshServer::SshServer(Loop& loop, const TemporaryFolder& folder, const std::strin
   config += "AuthorizedKeysFile " + (folder_ / "authorized_keys") +
             "\nStrictModes no\nUsePAM no\nPidFile none\nUseDNS no\nLogLevel DEBUG1\n"
             "PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n" +
+            // A shell's own start files are none of the test's.
+            "SetEnv HOME=" + folder_.path() + " PATH=" + (folder_ / "bin") + ":/usr/bin:/bin\n" +
             options;
   write_file(folder_ / "sshd_config", config);
 }

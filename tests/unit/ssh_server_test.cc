@@ -34,11 +34,6 @@ void put_program(const std::string& path, const std::string& script) {
   REQUIRE(chmod(path.c_str(), 0700) == 0);
 }
 
-// A folder of programs for the far side, in front of the usual ones.
-std::string with_path(const TemporaryFolder& folder) {
-  return "SetEnv PATH=" + (folder / "bin") + ":/usr/bin:/bin\n";
-}
-
 }  // namespace
 
 TEST_CASE("sshd: streams are channels of one connection") {
@@ -139,8 +134,6 @@ TEST_CASE("sshd: without streamlocal forwarding the helper is run, then netcat")
   SshWorld world("AllowStreamLocalForwarding no\n");
   REQUIRE(mkdir((world.folder / "bin").c_str(), 0700) == 0);
   const std::string path = world.folder / "bin";
-  write_file(world.folder / "sshd_config",
-             read_file(world.folder / "sshd_config") + with_path(world.folder));
   SECTION("the helper is there") {
     put_program(path + "/virt-ssh-helper", "test \"$*\" = '-r qemu:///system' && exec cat\n");
     for (int i = 0; i < 3; ++i) world.echo(world.opened(), "through the helper");
@@ -195,8 +188,6 @@ TEST_CASE("sshd: a missing socket is passed over, and what worked is tried first
 TEST_CASE("sshd: sessions beyond MaxSessions go to another connection") {
   SshWorld world("MaxSessions 2\n");
   REQUIRE(mkdir((world.folder / "bin").c_str(), 0700) == 0);
-  write_file(world.folder / "sshd_config",
-             read_file(world.folder / "sshd_config") + with_path(world.folder));
   put_program(world.folder / "bin/virt-ssh-helper", "exec cat\n");
   SECTION("helpers") {
     world.target.proxy = RemoteProxy::native;

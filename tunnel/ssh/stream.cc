@@ -44,7 +44,7 @@ void SshStream::next_way(const std::string& why) {
   if (++way_ < ways_.size()) return try_way();
   std::string text = "no way to the daemon";
   for (const std::string& failure : failures_) text += "; " + failure;
-  close({Kind::refused, io::Stage::channel, text});
+  close({Kind::system, io::Stage::channel, text});
 }
 
 bool SshStream::on_trial() const { return way().kind != Way::Kind::socket && !heard_ && keeping_; }

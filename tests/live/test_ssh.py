@@ -1,0 +1,278 @@
+"""Through ssh to a libvirtd: what gets there, and what is said when nothing does."""
+
+import contextlib
+import getpass
+import pathlib
+import socket
+import threading
+import time
+from typing import Any, Callable, Iterator
+
+import pytest
+
+import busy
+import harness
+import raw
+import sshd
+from test_tls import opens, refusal, target, virsh
+
+MakeGate = Callable[..., harness.Gate]
+MakeServer = Callable[..., sshd.Server]
+
+NETCAT = r"""
+test "$1" = -q && { echo "nc: option requires an argument -- 'q'"; exit 1; }
+test "$1 $2" = "-q0 -U" || exit 9
+exec /usr/bin/python3 -c '
+import os, socket, sys, threading
+far = socket.socket(socket.AF_UNIX)
+far.connect(sys.argv[1])
+def up():
+    while data := os.read(0, 65536):
+        far.sendall(data)
+    os._exit(0)
+threading.Thread(target=up, daemon=True).start()
+while data := far.recv(65536):
+    os.write(1, data)
+os._exit(0)
+' "$3"
+"""
+NOT_THERE = "echo not here >&2\nexit 127\n"
+
+
+@pytest.fixture
+def make_server(folders: Iterator[pathlib.Path]) -> Iterator[MakeServer]:
+    with contextlib.ExitStack() as stack:
+
+        def make(options: str = "", host_key: str = "ed25519") -> sshd.Server:
+            one = sshd.Server(next(folders), options, host_key)
+            stack.callback(one.stop)
+            return one.start()
+
+        yield make
+
+
+def test_virsh_prints_the_same(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    server = make_server()
+    gate = make_gate({"machines": server.uri(daemon)}, harness.Listen(target="machines"))
+    for command in (["list", "--all"], ["dumpxml", "machine1"], ["net-list", "--all"]):
+        result = virsh(gate.uri(daemon.file), *command)
+        assert result == virsh(daemon.uri("unix"), *command)
+        assert result[0] == 0
+    assert server.connections() == 1
+
+
+def test_keys_change_under_eight_busy_clients(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    server = make_server("RekeyLimit 64K\nLogLevel DEBUG1\n")
+    gate = make_gate({"machines": server.uri(daemon)})
+    with busy.Crew(gate.socket, "machines", 8) as crew:
+        crew.progress(600)
+    assert server.log().count("SSH2_MSG_NEWKEYS received") > 2
+    assert server.connections() == 1
+
+
+def test_clients_do_not_notice_that_sshd_is_killed(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    server = make_server()
+    gate = make_gate({"machines": server.uri(daemon)})
+    with busy.Crew(gate.socket, "machines", 8) as crew:
+        for _ in range(2):
+            crew.progress(50)
+            server.kill()
+            time.sleep(1.0)
+            server.start()
+            crew.progress(50)
+
+
+def test_clients_do_not_notice_that_the_daemon_is_killed(
+    own_daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    gate = make_gate({"machines": make_server().uri(own_daemon)})
+    with busy.Crew(gate.socket, "machines", 8) as crew:
+        crew.progress(50)
+        own_daemon.kill()
+        time.sleep(1.0)
+        own_daemon.start()
+        crew.progress(50)
+
+
+@pytest.mark.parametrize("sessions", [10, 2, 1])
+def test_without_streamlocal_forwarding_netcat_is_run(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate, sessions: int
+) -> None:
+    server = make_server(f"AllowStreamLocalForwarding no\nMaxSessions {sessions}\n")
+    server.program("nc", NETCAT)
+    gate = make_gate({"machines": server.uri(daemon)})
+    with busy.Crew(gate.socket, "machines", 6) as crew:
+        crew.progress(30)
+
+
+def test_the_helper_is_run(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    server = make_server("AllowStreamLocalForwarding no\n")
+    check = f'test "$1" = -r || exit 9\nset -- -q0 -U {daemon.unix}\n'
+    server.program("virt-ssh-helper", check + NETCAT.replace('test "$1" = -q', "false"))
+    uri = server.uri(daemon, "&proxy=native")
+    gate = make_gate({"machines": uri})
+    assert opens(gate)
+
+
+def test_no_way_to_the_daemon_names_each(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    server = make_server("AllowStreamLocalForwarding no\n")
+    server.program("nc", "echo no netcat here >&2\nexit 3\n")
+    text = refusal(make_gate(target(server.uri(daemon))))
+    assert f"socket {daemon.unix}" in text
+    assert "exit status 3: no netcat here" in text
+
+
+def test_an_unknown_host_key_is_shown_and_recorded_on_request(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    server = make_server()
+    server.known_hosts.write_text("# none\n")
+    text = refusal(make_gate(target(server.uri(daemon))))
+    assert "is not known: ssh-ed25519 SHA256:" in text
+    assert opens(make_gate(target(server.uri(daemon, "&known_hosts_verify=auto"))))
+    assert opens(make_gate(target(server.uri(daemon))))
+    assert server.known_hosts.read_text().startswith("# none\n[127.0.0.1]:")
+
+
+@pytest.mark.parametrize(("mark", "said"), [("", "has changed"), ("@revoked ", "is revoked by")])
+def test_a_changed_or_revoked_host_key(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate, mark: str, said: str
+) -> None:
+    server = make_server()
+    server.knows(server.host_key if mark else server.key, mark)
+    text = refusal(make_gate(target(server.uri(daemon, "&known_hosts_verify=auto"))))
+    assert said in text
+    assert f"{server.known_hosts}:1" in text
+
+
+def test_who_is_not_let_in(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    server = make_server()
+    nobody = refusal(make_gate(target(server.uri(daemon, user="nobody-of-that-name"))))
+    assert "user nobody-of-that-name" in nobody
+    assert "the server accepts publickey" in nobody
+    wrong = sshd.make_key(server.folder / "wrong")
+    text = refusal(make_gate(target(server.uri(daemon, key=wrong))))
+    assert f"{wrong} (ssh-ed25519): refused by the server" in text
+    wrong.chmod(0o644)
+    assert "it should have 0600" in refusal(make_gate(target(server.uri(daemon, key=wrong))))
+
+
+def test_the_clock_of_a_server_that_says_nothing(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    server = make_server()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server.port = silent.getsockname()[1]
+        gate = make_gate(target(server.uri(daemon)))
+        with raw.Client(gate.socket) as one, pytest.raises(raw.LibvirtError) as failure:
+            one.patience = 60.0
+            one.open("machines")
+        assert "machines" in failure.value.text
+
+
+class Flipper:
+    """Passes bytes between the gate and sshd and turns one bit of them, the `at`-th to come."""
+
+    def __init__(self, port: int) -> None:
+        self.at: int | None = None
+        self._to = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._to))
+                at, self.at = self.at, None
+                for source, sink, flip in ((near, far, None), (far, near, at)):
+                    threading.Thread(
+                        target=self._pass, args=(source, sink, flip), daemon=True
+                    ).start()
+
+    @staticmethod
+    def _pass(source: socket.socket, sink: socket.socket, flip: int | None) -> None:
+        passed = 0
+        with contextlib.suppress(OSError):
+            while data := bytearray(source.recv(65536)):
+                if flip is not None and passed <= flip < passed + len(data):
+                    data[flip - passed] ^= 0x10
+                passed += len(data)
+                sink.sendall(data)
+        for one in (source, sink):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def test_a_flipped_bit_ends_a_connection_and_no_more(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    """The gate connects anew, so clients get their answers all the same."""
+    server = make_server()
+    with contextlib.closing(Flipper(server.port)) as between:
+        server.port = between.port
+        server.knows(server.host_key)
+        for at in (30, 300, 1200, 1600, 2400, 3500, 5000):
+            between.at = at
+            with raw.Client(make_gate({"machines": server.uri(daemon)}).socket) as one:
+                one.patience = 60.0
+                one.open("machines")
+                assert one.domain("machine1").startswith(raw.string("machine1"))
+
+
+def test_a_program_in_place_of_our_own_ssh(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    server = make_server()
+    server.program("virt-ssh-helper", NOT_THERE)
+    server.program("nc", NETCAT)
+    wrapper = server.folder / "ssh"
+    wrapper.write_text(
+        f'#!/bin/sh\necho "wrapped $#" >&2\n'
+        f'exec ssh -F none -o UserKnownHostsFile={server.known_hosts} "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    gate = make_gate({"machines": server.uri(daemon, f"&command={wrapper}&no_tty=1")})
+    assert opens(gate)
+    assert f"{wrapper}: wrapped " in gate.log()
+    assert server.connections() >= 1
+
+
+def test_a_user_that_the_uri_does_not_name_is_ours(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    server = make_server()
+    uri = server.uri(daemon).replace(f"{getpass.getuser()}@", "")
+    assert opens(make_gate({"machines": uri}))
+
+
+def test_an_rsa_key_is_told_what_it_lacks(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    """Where libssh2 cannot sign with it as servers want it, which it can since 1.11."""
+    server = make_server()
+    key = sshd.make_key(server.folder / "rsa", "rsa")
+    server.authorized.write_text(sshd.public(key))
+    gate = make_gate(target(server.uri(daemon, key=key)))
+    with raw.Client(gate.socket) as one:
+        try:
+            one.open("machines")
+        except raw.LibvirtError as failure:
+            assert "signs with RSA keys only by SHA-1" in failure.text
+            assert str(key) in failure.text
