@@ -13,9 +13,6 @@
 namespace conf {
 namespace {
 
-using std::chrono_literals::operator""h;
-using std::chrono_literals::operator""ms;
-
 constexpr std::uint64_t kKiB = 1U << 10;
 constexpr std::uint64_t kGiB = 1U << 30;
 // A frame's length word and 32 MiB: VIR_NET_MESSAGE_MAX and VIR_NET_MESSAGE_LEN_MAX of libvirt.
@@ -36,7 +33,7 @@ struct NumberKey {
   std::uint64_t most;
 };
 
-constexpr Milliseconds kLongestTime = 24h;
+constexpr Milliseconds kLongestTime = std::chrono::hours(24);
 
 constexpr std::array<NumberKey<std::uint32_t>, 5> kCounts = {{
     {"clients", &Limits::clients, 1, 1000000},
@@ -54,16 +51,16 @@ constexpr std::array<NumberKey<std::uint32_t>, 2> kMessages = {{
     {"max_call", &Limits::max_call, 4 * kKiB, kLargestMessage},
 }};
 constexpr std::array<TimeKey<Limits>, 4> kLimitTimes = {{
-    {"open_timeout", &Limits::open_timeout, 1ms},
-    {"write_timeout", &Limits::write_timeout, 1ms},
-    {"drain_timeout", &Limits::drain_timeout, 0ms},
-    {"keepalive_interval", &Limits::keepalive_interval, 0ms},
+    {"open_timeout", &Limits::open_timeout, Milliseconds(1)},
+    {"write_timeout", &Limits::write_timeout, Milliseconds(1)},
+    {"drain_timeout", &Limits::drain_timeout, Milliseconds(0)},
+    {"keepalive_interval", &Limits::keepalive_interval, Milliseconds(0)},
 }};
 constexpr std::array<TimeKey<Target>, 4> kTargetTimes = {{
-    {"open_timeout", &Target::open_timeout, 1ms},
-    {"call_timeout", &Target::call_timeout, 1ms},
-    {"retry_timeout", &Target::retry_timeout, 0ms},
-    {"idle_timeout", &Target::idle_timeout, 0ms},
+    {"open_timeout", &Target::open_timeout, Milliseconds(1)},
+    {"call_timeout", &Target::call_timeout, Milliseconds(1)},
+    {"retry_timeout", &Target::retry_timeout, Milliseconds(0)},
+    {"idle_timeout", &Target::idle_timeout, Milliseconds(0)},
 }};
 
 template <typename Owner, std::size_t N>
@@ -161,11 +158,31 @@ void read_socket(Reader& reader, const Node& table, ConfigDraft& draft) {
 
 constexpr std::string_view kTargetWanted = "a URI in quotes, or a table { uri = \"...\" }";
 
+void read_passphrase_file(Reader& reader, const Node& node, Target& target) {
+  const auto value = reader.text(node, "the name of a file");
+  if (!value) return;
+  if (value->empty() || value->find('\0') != std::string::npos) {
+    reader.mistake(node.position, "passphrase_file names no file");
+  } else if (target.tunnel.keyfile.empty()) {
+    reader.mistake(node.position, "passphrase_file is for a target with keyfile= in its URI");
+  } else {
+    target.tunnel.passphrase_file = *value;
+  }
+}
+
 void read_target_keys(Reader& reader, const Node& table, Target& target) {
   read_times(reader, table, kTargetTimes, target);
+  tunnel::Timeouts& times = target.tunnel.timeouts;
   if (const Node* node = table.find("connect_timeout")) {
-    const auto value = reader.time(*node, 1ms, kLongestTime);
-    if (value) target.tunnel.timeouts.connect = *value;
+    const auto value = reader.time(*node, Milliseconds(1), kLongestTime);
+    if (value) times.look_up = times.connect = *value;
+  }
+  if (const Node* node = table.find("login_timeout")) {
+    const auto value = reader.time(*node, Milliseconds(1), kLongestTime);
+    if (value) times.handshake = times.authentication = times.channel = *value;
+  }
+  if (const Node* node = table.find("passphrase_file")) {
+    read_passphrase_file(reader, *node, target);
   }
   if (const Node* node = table.find("upstreams")) {
     if (const auto value = reader.count(*node, 1, 1000)) {
@@ -178,9 +195,9 @@ void read_target_keys(Reader& reader, const Node& table, Target& target) {
 }
 
 const Node* uri_of(Reader& reader, const Node& node) {
-  static constexpr std::array<std::string_view, 8> kKeys = {
-      "uri",           "upstreams",    "call_timeout",    "open_timeout",
-      "retry_timeout", "idle_timeout", "connect_timeout", "insecure"};
+  static constexpr std::array<std::string_view, 10> kKeys = {
+      "uri",          "upstreams",       "call_timeout",  "open_timeout",    "retry_timeout",
+      "idle_timeout", "connect_timeout", "login_timeout", "passphrase_file", "insecure"};
   if (node.kind == Kind::text) return &node;
   if (!reader.expect(node, Kind::table, kTargetWanted)) return nullptr;
   reader.expect_keys(node, "target " + quoted(node.key), kKeys);

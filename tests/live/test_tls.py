@@ -3,10 +3,8 @@
 import contextlib
 import pathlib
 import socket
-import subprocess
-import threading
 import time
-from typing import Any, Callable, Iterator
+from typing import Callable, Iterator
 
 import pytest
 
@@ -14,43 +12,11 @@ import busy
 import certificates
 import harness
 import raw
+from machines import opens, opens_yet, refusal, target, virsh
+from meddler import Meddler
+from tls_scene import Pki, TlsDaemon
 
 MakeGate = Callable[..., harness.Gate]
-Pair = tuple[pathlib.Path, pathlib.Path]
-
-
-class Pki:
-    """Who can be server and client; made once, since keys take their time."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.ours = certificates.Authority(folder, "ours")
-        self.theirs = certificates.Authority(folder, "theirs")
-        self.servers: dict[str, Pair] = {
-            "good": self.ours.issue("good", certificates.SERVER),
-            "old": self.ours.issue("old", certificates.OLD),
-            "strange": self.ours.issue("strange", certificates.STRANGE),
-        }
-        self.client = self.ours.issue("client", certificates.CLIENT)
-        self.stranger = self.theirs.issue("stranger", certificates.CLIENT)
-
-
-class TlsDaemon(harness.Daemon):
-    def __init__(
-        self, folder: pathlib.Path, pki: Pki, server: str = "good", more: str = ""
-    ) -> None:
-        super().__init__(folder)
-        self.tls_port = harness.free_port()
-        certificate, key = pki.servers[server]
-        text = self.config.read_text().replace("listen_tls = 0", "listen_tls = 1")
-        text += f'tls_port = "{self.tls_port}"\nauth_tls = "none"\n'
-        text += f'ca_file = "{pki.ours.certificate}"\n'
-        text += f'cert_file = "{certificate}"\nkey_file = "{key}"\n'
-        self.config.write_text(text + "tls_no_sanity_certificate = 1\n" + more)
-
-    def tls_uri(
-        self, pkipath: pathlib.Path, host: str = "localhost", port: int = 0, more: str = ""
-    ) -> str:
-        return f"test+tls://{host}:{port or self.tls_port}{self.file}?pkipath={pkipath}{more}"
 
 
 @pytest.fixture(scope="module")
@@ -83,29 +49,6 @@ def running(daemon: TlsDaemon) -> Iterator[TlsDaemon]:
         yield daemon
     finally:
         daemon.stop()
-
-
-def target(uri: str, **more: Any) -> dict[str, Any]:
-    return {"machines": {"uri": uri, "retry_timeout": "1s", "call_timeout": "5s", **more}}
-
-
-def refusal(gate: harness.Gate) -> str:
-    with raw.Client(gate.socket) as one, pytest.raises(raw.LibvirtError) as failure:
-        one.open("machines")
-    return failure.value.text
-
-
-def opens(gate: harness.Gate) -> bool:
-    with raw.connect(gate.socket, "machines") as one:
-        return one.version() > 0
-
-
-def virsh(uri: str, *command: str) -> tuple[int, str, str]:
-    arguments = ["virsh", "-r", "-c", uri, *command]
-    done = subprocess.run(
-        arguments, capture_output=True, text=True, check=False, timeout=harness.PATIENCE
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
@@ -186,15 +129,8 @@ def test_files_are_read_anew(
     client.revoke(pki.ours.crl(pki.servers["good"][0]))
     assert "was revoked on" in refusal(gate)
     client.revoke(pki.ours.crl(pki.servers["old"][0]))
-    harness.wait_for("a good CRL to count", lambda: _tries(gate))
+    harness.wait_for("a good CRL to count", lambda: opens_yet(gate))
     assert opens(gate)
-
-
-def _tries(gate: harness.Gate) -> bool:
-    try:
-        return opens(gate)
-    except raw.LibvirtError:
-        return False
 
 
 def test_a_server_that_refuses_us(
@@ -228,49 +164,6 @@ def test_a_key_that_others_can_read(
     assert f"{key} has mode 0644" in text
 
 
-class Meddler:
-    """Stands between gate and daemon, and flips a bit of what the daemon says on one connection."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.offset: int | None = None
-        self.flipped = 0
-        self.heard = 0  # from the daemon, on all connections
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.own_port = int(self.listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self.listener.accept()
-                far = socket.create_connection(("127.0.0.1", self.port))
-                offset, self.offset = self.offset, None
-                for job in ((near, far, False, None), (far, near, True, offset)):
-                    threading.Thread(target=self._copy, args=job, daemon=True).start()
-
-    def _copy(
-        self, source: socket.socket, to: socket.socket, daemon_speaks: bool, offset: int | None
-    ) -> None:
-        passed = 0
-        with contextlib.suppress(OSError):
-            while data := bytearray(source.recv(65536)):
-                if offset is not None and passed <= offset < passed + len(data):
-                    data[offset - passed] ^= 1 << offset % 8
-                    self.flipped += 1
-                passed += len(data)
-                self.heard += len(data) if daemon_speaks else 0
-                to.sendall(data)
-        for one in (source, to):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-
 @pytest.fixture(scope="module")
 def spoken(
     folders: Iterator[pathlib.Path], pki: Pki, tls_daemon: TlsDaemon, make_module_gate: MakeGate
@@ -279,7 +172,7 @@ def spoken(
     client = certificates.ClientFolder(next(folders), pki.ours)
     client.be(*pki.client)
     with contextlib.closing(Meddler(tls_daemon.tls_port)) as meddler:
-        uri = tls_daemon.tls_uri(client.folder, port=meddler.own_port)
+        uri = tls_daemon.tls_uri(client.folder, port=meddler.port)
         with raw.connect(make_module_gate(target(uri)).socket, "machines") as one:
             assert one.domain("machine1")
             return meddler.heard
@@ -294,11 +187,11 @@ def test_a_flipped_bit_is_no_more_than_a_new_connection(
     percent: int,
 ) -> None:
     with contextlib.closing(Meddler(tls_daemon.tls_port)) as meddler:
-        meddler.offset = spoken * percent // 100
-        gate = make_gate(target(tls_daemon.tls_uri(client.folder, port=meddler.own_port)))
+        meddler.flips = spoken * percent // 100
+        gate = make_gate(target(tls_daemon.tls_uri(client.folder, port=meddler.port)))
         with contextlib.suppress(raw.LibvirtError), raw.connect(gate.socket, "machines") as one:
             assert one.domain("machine1").startswith(raw.string("machine1"))
-        harness.wait_for("the gate to have connected again", lambda: _tries(gate))
+        harness.wait_for("the gate to have connected again", lambda: opens_yet(gate))
         with raw.connect(gate.socket, "machines") as again:
             assert again.domain("machine1").startswith(raw.string("machine1"))
         assert meddler.flipped == 1
@@ -309,5 +202,6 @@ def test_a_server_that_never_speaks(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = int(silent.getsockname()[1])
-        gate = make_gate(target(tls_daemon.tls_uri(client.folder, port=port)))
+        uri = tls_daemon.tls_uri(client.folder, port=port)
+        gate = make_gate(target(uri, login_timeout="1s"))
         assert "the handshake of TLS was not done within" in refusal(gate)

@@ -68,6 +68,10 @@ open_timeout = "1500ms"
 retry_timeout = "0s"
 idle_timeout = "1h"
 connect_timeout = "2min"
+login_timeout = "3min"
+[targets.hoar]
+uri = "qemu+ssh://hoar/system?keyfile=/k"
+passphrase_file = "hoar"
 
 [policy]
 open_uris = ["qemu+ssh://*.example.com/system", "qemu://x/system"]
@@ -99,7 +103,7 @@ keepalive_interval = "0ms"
   CHECK(config.listen[1].target.empty());
   CHECK(config.listen[1].place.line == 7);
 
-  REQUIRE(config.targets.size() == 3);
+  REQUIRE(config.targets.size() == 4);
   CHECK(config.targets[0].name == "hail");
   CHECK(config.targets[1].name == "aaa");
   CHECK(config.targets[2].name == "sleet");
@@ -113,6 +117,11 @@ keepalive_interval = "0ms"
   CHECK(config.targets[2].retry_timeout == Milliseconds(0));
   CHECK(config.targets[2].idle_timeout == Milliseconds(3600000));
   CHECK(config.targets[2].tunnel.timeouts.connect == Milliseconds(120000));
+  CHECK(config.targets[2].tunnel.timeouts.look_up == Milliseconds(120000));
+  CHECK(config.targets[2].tunnel.timeouts.handshake == Milliseconds(180000));
+  CHECK(config.targets[2].tunnel.timeouts.authentication == Milliseconds(180000));
+  CHECK(config.targets[2].tunnel.timeouts.channel == Milliseconds(180000));
+  CHECK(config.targets[3].tunnel.passphrase_file == "hoar");
   CHECK(config.targets[2].place.line == 13);
   CHECK(config.find("aaa") == &config.targets[1]);
   CHECK(config.find("bbb") == nullptr);
@@ -226,6 +235,9 @@ TEST_CASE("mistakes in [targets] are found", "[conf][config]") {
       {"connect_timeout = 1.5",
        "f:3:19: \"connect_timeout\" is a number with a fraction; it must be a time in quotes, such "
        "as \"500ms\", \"30s\", \"5min\" or \"1h\""},
+      {"passphrase_file = \"/f\"",
+       "f:3:19: passphrase_file is for a target with keyfile= in its URI"},
+      {"passphrase_file = \"\"", "f:3:19: passphrase_file names no file"},
       {"open_timeout = 07:32:00",
        "f:3:16: \"open_timeout\" is a date or time; it must be a time in quotes, such as "
        "\"500ms\", "
@@ -388,7 +400,9 @@ targets = ["snow*"]
            "and a colon, as qemu: does, at byte 8",
            "f:15:40: \"upstreams\" is 0; it must be from 1 to 1000",
            "f:15:43: unknown key \"colour\" in target \"sleet\"; known are uri, upstreams, "
-           "call_timeout, open_timeout, retry_timeout, idle_timeout, connect_timeout, insecure",
+           "call_timeout, open_timeout, retry_timeout, idle_timeout, connect_timeout, "
+           "login_timeout, "
+           "passphrase_file, insecure",
            "f:16:1: \"-rain\" cannot be the name of a target; it must be of letters, digits, _ . "
            "and -, and not begin with -",
            "f:16:1: target \"-rain\" has no \"uri\"",

@@ -183,7 +183,8 @@ TEST_CASE("the examples of the reference configuration are right too", "[conf][f
   CHECK(rain->idle_timeout == defaults.idle_timeout);
   CHECK(rain->tunnel.timeouts.connect == defaults.tunnel.timeouts.connect);
   CHECK(rain->tunnel.insecure);
-  CHECK(loaded.config.targets.size() == 4);
+  CHECK(rain->tunnel.timeouts.handshake == defaults.tunnel.timeouts.handshake);
+  CHECK(loaded.config.targets.size() == 5);
   CHECK(loaded.config.rules.rules.size() == 1);
 }
 
@@ -200,6 +201,8 @@ TEST_CASE("the reference configuration has every key", "[conf][files]") {
                           "retry_timeout",
                           "idle_timeout",
                           "connect_timeout",
+                          "login_timeout",
+                          "passphrase_file",
                           "insecure",
                           "open_uris",
                           "users",

@@ -69,8 +69,7 @@ void set_callback(LIBSSH2_SESSION* session, int which, Function* function) {
 std::vector<std::string> supported(LIBSSH2_SESSION* session, int which) {
   const char** names = nullptr;
   const int count = libssh2_session_supported_algs(session, which, &names);
-  std::vector<std::string> out;
-  for (int i = 0; i < count; ++i) out.emplace_back(names[i]);
+  std::vector<std::string> out(names, names + std::max(count, 0));
   if (count > 0) libssh2_free(session, static_cast<void*>(names));
   return out;
 }

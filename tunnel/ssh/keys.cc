@@ -178,7 +178,9 @@ base::Result<PrivateKey, KeyProblem> load_private_key(const std::string& file,
                                                       const std::string& passphrase_file,
                                                       const Environment& environment) {
   const std::string name = base::printable(file, 4096);
-  const auto refuse = [](std::string text) { return base::Failure{KeyProblem{false, text}}; };
+  const auto refuse = [](std::string why) {
+    return base::Failure{KeyProblem{false, std::move(why)}};
+  };
   auto text = read_file(file, kLargestKeyFile);
   if (!text) return base::Failure{KeyProblem{text.error().missing, text.error().text}};
   if (!fit_for_secrets(*text)) return refuse(unfit_text(file, *text));
