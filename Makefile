@@ -76,8 +76,16 @@ $(BUILD)/obj/%.o: %.cc
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-# Catch2 is what takes the time in tests, and its own code needs neither optimising nor checking.
-$(BUILD)/obj/tests/unit/%.o: MODE_FLAGS := $(TEST_FLAGS)
+# Catch2 is what takes the time in tests: its header is compiled once, its own code neither optimised nor checked.
+catch := $(BUILD)/pch/catch.h
+catch_users := $(call objects,$(shell grep -l '"tests/unit/catch.h"' $(UNIT_SOURCES)))
+$(catch).gch: tests/unit/catch.h $(wildcard base/*.h)
+	@mkdir -p $(@D)
+	@echo '#include "tests/unit/catch.h"' >$(catch)
+	$(CXX) $(CXXFLAGS_ALL) -x c++-header -o $@ $(catch)
+$(catch_users): $(catch).gch
+$(catch_users): CPPFLAGS += -include $(catch)
+$(catch).gch $(BUILD)/obj/tests/unit/%.o: MODE_FLAGS := $(TEST_FLAGS)
 $(BUILD)/obj/tests/unit/main.o: MODE_FLAGS := -O0
 
 define archive_rule

@@ -4,6 +4,7 @@
 // These have a CHECK of their own, which must be through before Catch2 takes the name.
 #include "base/check.h"
 #include "base/result.h"
+#include "base/secret.h"
 #undef CHECK
 
 #if __has_include(<catch2/catch_test_macros.hpp>)
