@@ -165,7 +165,7 @@ TEST_CASE("sshd: without streamlocal forwarding the helper is run, then netcat")
     Recorder& stream = world.opened();
     stream.write("hello?");
     world.until([&] { return stream.closed(); });
-    CHECK(stream.reason->kind == Reason::Kind::refused);
+    CHECK(stream.reason->kind == Reason::Kind::system);
     CHECK(stream.reason->stage == Stage::channel);
     CHECK_THAT(stream.reason_text(), Contains("socket " + world.folder / "daemon-ro"));
     CHECK_THAT(stream.reason_text(), Contains("virt-ssh-helper: exit status 127: not here"));
