@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "conf/environment.h"
+#include "conf/forward.h"
 #include "conf/uri.h"
 #include "policy/rules.h"
 #include "tunnel/target.h"
@@ -62,7 +63,8 @@ struct Target {
   Milliseconds retry_timeout{
       10000};  // how long a lost target may stay away before clients get errors
   Milliseconds idle_timeout{
-      600000};  // the last upstream of a target that nobody uses is kept so long
+      600000};                    // the last upstream of a target that nobody uses is kept so long
+  std::vector<Forward> forwards;  // where a bridge may connect through it
   Place place;
 };
 

@@ -170,6 +170,23 @@ void read_passphrase_file(Reader& reader, const Node& node, Target& target) {
   }
 }
 
+constexpr std::string_view kListWanted = "a list of texts";
+
+void read_forwards(Reader& reader, const Node& node, Target& target) {
+  if (target.tunnel.transport != tunnel::Transport::ssh) {
+    reader.mistake(node.key_position, "forward is for targets that are reached through ssh");
+  }
+  for (const Node* text : reader.texts(node, kListWanted)) {
+    auto forward = parse_forward(text->text);
+    if (forward) {
+      target.forwards.push_back(std::move(forward).value());
+    } else {
+      reader.mistake(text->position, "\"forward\" holds " + quoted(text->text) + "; it must be " +
+                                         "HOST:PORT or HOST:FIRST-LAST: " + forward.error());
+    }
+  }
+}
+
 void read_target_keys(Reader& reader, const Node& table, Target& target) {
   read_times(reader, table, kTargetTimes, target);
   tunnel::Timeouts& times = target.tunnel.timeouts;
@@ -189,15 +206,17 @@ void read_target_keys(Reader& reader, const Node& table, Target& target) {
       target.upstreams = static_cast<std::uint32_t>(*value);
     }
   }
+  if (const Node* node = table.find("forward")) read_forwards(reader, *node, target);
   if (const Node* node = table.find("insecure")) {
     target.tunnel.insecure = reader.boolean(*node).value_or(false);
   }
 }
 
 const Node* uri_of(Reader& reader, const Node& node) {
-  static constexpr std::array<std::string_view, 10> kKeys = {
+  static constexpr std::array<std::string_view, 11> kKeys = {
       "uri",          "upstreams",       "call_timeout",  "open_timeout",    "retry_timeout",
-      "idle_timeout", "connect_timeout", "login_timeout", "passphrase_file", "insecure"};
+      "idle_timeout", "connect_timeout", "login_timeout", "passphrase_file", "forward",
+      "insecure"};
   if (node.kind == Kind::text) return &node;
   if (!reader.expect(node, Kind::table, kTargetWanted)) return nullptr;
   reader.expect_keys(node, "target " + quoted(node.key), kKeys);
@@ -238,8 +257,6 @@ void read_target(Reader& reader, const Node& node, const Environment& environmen
   target.place = reader.place(node.key_position);
   draft.targets.push_back(std::move(target));
 }
-
-constexpr std::string_view kListWanted = "a list of texts";
 
 bool is_procedure_pattern(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {

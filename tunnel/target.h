@@ -52,6 +52,9 @@ struct Target {
   RemoteProxy proxy = RemoteProxy::automatic;
   std::string netcat;      // empty: nc
   std::string helper_uri;  // what virt-ssh-helper gets as its argument
+  // When not empty, the far side connects to this host and port in place of a daemon's socket.
+  std::string forward_host;
+  std::uint16_t forward_port = 0;
 
   // ssh: the program to run instead of our own ssh; ext: the program that is the tunnel
   std::string command;

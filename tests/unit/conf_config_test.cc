@@ -72,6 +72,7 @@ login_timeout = "3min"
 [targets.hoar]
 uri = "qemu+ssh://hoar/system?keyfile=/k"
 passphrase_file = "hoar"
+forward = ["gate:22", "*.lan:5900-5999"]
 
 [policy]
 open_uris = ["qemu+ssh://*.example.com/system", "qemu://x/system"]
@@ -122,6 +123,9 @@ keepalive_interval = "0ms"
   CHECK(config.targets[2].tunnel.timeouts.authentication == Milliseconds(180000));
   CHECK(config.targets[2].tunnel.timeouts.channel == Milliseconds(180000));
   CHECK(config.targets[3].tunnel.passphrase_file == "hoar");
+  REQUIRE(config.targets[3].forwards.size() == 2);
+  CHECK(config.targets[3].forwards[1].host == "*.lan");
+  CHECK(config.targets[3].forwards[1].last == 5999);
   CHECK(config.targets[2].place.line == 13);
   CHECK(config.find("aaa") == &config.targets[1]);
   CHECK(config.find("bbb") == nullptr);
@@ -237,6 +241,7 @@ TEST_CASE("mistakes in [targets] are found", "[conf][config]") {
        "as \"500ms\", \"30s\", \"5min\" or \"1h\""},
       {"passphrase_file = \"/f\"",
        "f:3:19: passphrase_file is for a target with keyfile= in its URI"},
+      {"forward = [\"h:22\"]", "f:3:1: forward is for targets that are reached through ssh"},
       {"passphrase_file = \"\"", "f:3:19: passphrase_file names no file"},
       {"open_timeout = 07:32:00",
        "f:3:16: \"open_timeout\" is a date or time; it must be a time in quotes, such as "
@@ -402,7 +407,7 @@ targets = ["snow*"]
            "f:15:43: unknown key \"colour\" in target \"sleet\"; known are uri, upstreams, "
            "call_timeout, open_timeout, retry_timeout, idle_timeout, connect_timeout, "
            "login_timeout, "
-           "passphrase_file, insecure",
+           "passphrase_file, forward, insecure",
            "f:16:1: \"-rain\" cannot be the name of a target; it must be of letters, digits, _ . "
            "and -, and not begin with -",
            "f:16:1: target \"-rain\" has no \"uri\"",

@@ -203,6 +203,7 @@ TEST_CASE("the reference configuration has every key", "[conf][files]") {
                           "connect_timeout",
                           "login_timeout",
                           "passphrase_file",
+                          "forward",
                           "insecure",
                           "open_uris",
                           "users",

@@ -162,6 +162,23 @@ TEST_CASE("ssh remote command: the arguments of an ssh program are libvirt's") {
               "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "--", "hail"});
 }
 
+TEST_CASE("ssh remote command: a host and port are the only way when they are asked for") {
+  tunnel::Target t = target();
+  t.forward_host = "::1";
+  t.forward_port = 5900;
+  const auto ways = tunnel::ssh::ways_to_daemon(t).value();
+  REQUIRE(ways.size() == 1);
+  CHECK(ways[0].kind == Way::Kind::address);
+  CHECK(tunnel::ssh::to_string(ways[0]) == "connection to ::1 port 5900");
+  t.command = "/usr/bin/ssh";
+  CHECK(tunnel::ssh::ssh_program_arguments(t).value() ==
+        std::vector<std::string>{"/usr/bin/ssh", "-T", "-e", "none", "-W", "[::1]:5900", "--",
+                                 "hail"});
+  t.forward_host = "a\nb";
+  CHECK_FALSE(tunnel::ssh::ways_to_daemon(t));
+  CHECK_FALSE(tunnel::ssh::ssh_program_arguments(t));
+}
+
 TEST_CASE("ssh greeting: version and algorithms, at every split") {
   base::Buffer packet{20};
   packet.insert(packet.end(), 16, 0xcc);

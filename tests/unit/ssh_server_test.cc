@@ -185,6 +185,17 @@ TEST_CASE("sshd: a missing socket is passed over, and what worked is tried first
   CHECK(tries == 1);
 }
 
+TEST_CASE("sshd: an address that nobody listens at is an error") {
+  SshWorld world;
+  world.target.forward_host = "127.0.0.1";
+  world.target.forward_port = 1;
+  world.make_tunnel();
+  const Reason reason = world.refused();
+  CHECK(reason.kind == Reason::Kind::system);
+  CHECK(reason.stage == Stage::channel);
+  CHECK(reason.text == "connection to 127.0.0.1 port 1: Channel open failure (connect failed)");
+}
+
 TEST_CASE("sshd: sessions beyond MaxSessions go to another connection") {
   SshWorld world("MaxSessions 2\n");
   REQUIRE(mkdir((world.folder / "bin").c_str(), 0700) == 0);

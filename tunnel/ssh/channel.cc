@@ -52,11 +52,18 @@ void Channel::release() {
   wake_();
 }
 
+Engine::Step Channel::open(Engine& engine) {
+  if (executes()) return engine.open_session(channel_);
+  if (way_.kind == Way::Kind::address) {
+    return engine.open_address(way_.path, way_.port, channel_);
+  }
+  return engine.open_socket(way_.path, channel_);
+}
+
 Engine::Step Channel::step_opening(Engine& engine) {
   if (state_ == State::queued) state_ = State::opening;
   if (state_ == State::opening) {
-    const Engine::Step step =
-        executes() ? engine.open_session(channel_) : engine.open_socket(way_.path, channel_);
+    const Engine::Step step = open(engine);
     if (step != Engine::Step::done) return step;
     state_ = State::starting;
   }

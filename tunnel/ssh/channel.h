@@ -54,6 +54,7 @@ class Channel {
   friend class Connection;
   enum class State : std::uint8_t { queued, opening, starting, open, closing, gone };
 
+  Engine::Step open(Engine& engine);
   // Says pending as long as the opening is not over.
   Engine::Step step_opening(Engine& engine);
   // Does what can be done with an open or closing channel.
@@ -64,7 +65,7 @@ class Channel {
   void check_end(Engine& engine);
   void begin_close(Engine& engine);
   void finish(const io::Reason& reason);
-  [[nodiscard]] bool executes() const { return way_.kind != Way::Kind::socket; }
+  [[nodiscard]] bool executes() const { return is_command(way_.kind); }
   // Of the two, a session is what the server counts.
   [[nodiscard]] bool is_session() const { return executes() && channel_ != nullptr; }
 

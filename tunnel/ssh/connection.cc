@@ -68,7 +68,7 @@ void Connection::start() {
 
 bool Connection::accepts(Way::Kind kind) const {
   if (phase_ == Phase::dead || failure_ || stale_) return false;
-  return kind == Way::Kind::socket || !sessions_full_;
+  return !is_command(kind) || !sessions_full_;
 }
 
 Channel* Connection::open(const Way& way, ChannelOwner& owner) {
@@ -255,7 +255,7 @@ void Connection::open_next() {
 }
 
 void Connection::opened(Channel& channel) {
-  if (channel.way_.kind == Way::Kind::socket) forwards_ = true;
+  if (!is_command(channel.way_.kind)) forwards_ = true;
   if (channel.owner_ == nullptr) {
     channel.released_ = true;
   } else {
@@ -286,8 +286,8 @@ void Connection::refused(Channel& channel) {
 void Connection::run_nothing() {
   if (!forwards_ || ran_nothing_ || sessions() > 0) return;
   ran_nothing_ = true;
-  channels_.push_back(std::make_unique<Channel>(clock_, Way{Way::Kind::helper, {}, "true"}, nullptr,
-                                                [this] { wake(); }));
+  channels_.push_back(std::make_unique<Channel>(clock_, Way{Way::Kind::helper, {}, "true", 0},
+                                                nullptr, [this] { wake(); }));
   openings_.push_back(channels_.back().get());
   channels_.back()->deadline_.start(target_.timeouts.channel);
 }

@@ -308,6 +308,16 @@ Engine::Step Engine::open_socket(const std::string& path, Channel& channel) {
   return open(kStreamLocal, message, channel);
 }
 
+Engine::Step Engine::open_address(const std::string& host, std::uint16_t port, Channel& channel) {
+  // RFC 4254 section 7.2: the address, and who asks for it, which only the server's log will see.
+  base::Buffer message;
+  put_string(message, host);
+  put_number(message, port);
+  put_string(message, "127.0.0.1");
+  put_number(message, 0);
+  return open("direct-tcpip", message, channel);
+}
+
 Engine::Step Engine::open_session(Channel& channel) { return open("session", {}, channel); }
 
 Engine::Step Engine::execute(Channel channel, const std::string& command) {

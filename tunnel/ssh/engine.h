@@ -77,6 +77,7 @@ class Engine {
 
   // A refusal leaves failed() false. The channel lives until free_channel() or the engine's end.
   Step open_socket(const std::string& path, Channel& channel);
+  Step open_address(const std::string& host, std::uint16_t port, Channel& channel);
   Step open_session(Channel& channel);
   Step execute(Channel channel, const std::string& command);
 

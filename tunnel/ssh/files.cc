@@ -47,7 +47,8 @@ base::Result<FileText, FileError> read_file(const std::string& path, std::size_t
     return base::Failure{
         FileError{false, false, name + ": larger than " + std::to_string(limit) + " bytes"}};
   }
-  FileText out{Secret(static_cast<std::size_t>(status.st_size)), status.st_mode, status.st_uid};
+  FileText out{base::Secret(static_cast<std::size_t>(status.st_size)), status.st_mode,
+               status.st_uid};
   std::size_t length = 0;
   while (length < out.text.size()) {
     const ssize_t n = read(file.number(), out.text.data() + length, out.text.size() - length);

@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 #include "base/result.h"
-#include "tunnel/ssh/secret.h"
+#include "base/secret.h"
 
 namespace tunnel::ssh {
 
@@ -18,7 +18,7 @@ struct FileError {
 };
 
 struct FileText {
-  Secret text;
+  base::Secret text;
   mode_t mode = 0;
   uid_t owner = 0;
 };

@@ -44,8 +44,8 @@ std::optional<Armour> find_armour(std::string_view text) {
 }
 
 // The base64 of `body`, decoded. Keys are secrets even while one only looks at their type.
-std::optional<Secret> decode_body(std::string_view body) {
-  Secret packed(body.size());
+std::optional<base::Secret> decode_body(std::string_view body) {
+  base::Secret packed(body.size());
   std::size_t length = 0;
   for (const char c : body) {
     if (c == '\n' || c == '\r' || c == ' ' || c == '\t') continue;
@@ -54,7 +54,7 @@ std::optional<Secret> decode_body(std::string_view body) {
   packed.shrink(length);
   auto decoded = decode_base64(base::text_of(packed.bytes()));
   if (!decoded) return std::nullopt;
-  Secret out(decoded->size());
+  base::Secret out(decoded->size());
   std::ranges::copy(*decoded, out.data());
   explicit_bzero(decoded->data(), decoded->size());
   return out;
@@ -124,8 +124,8 @@ std::string unfit_text(const std::string& file, const FileText& text) {
          ", so that others can read or change it; it should have 0600";
 }
 
-base::Result<Secret, std::string> load_passphrase(const std::string& name,
-                                                  const Environment& environment) {
+base::Result<base::Secret, std::string> load_passphrase(const std::string& name,
+                                                        const Environment& environment) {
   if (!name.starts_with('/') && environment.credentials.empty()) {
     return base::Failure{"the passphrase file " + base::printable(name) +
                          " is relative, and there is no $CREDENTIALS_DIRECTORY"};
@@ -190,7 +190,7 @@ base::Result<PrivateKey, KeyProblem> load_private_key(const std::string& file,
   if (!unusable.empty()) {
     return refuse(name + " is a key of type " + base::printable(info->type, 80) + ": " + unusable);
   }
-  Secret passphrase;
+  base::Secret passphrase;
   if (info->encrypted) {
     if (passphrase_file.empty()) {
       return refuse(name + " is encrypted, and a service cannot ask for its passphrase; name a " +

@@ -8,8 +8,8 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/secret.h"
 #include "tunnel/ssh/environment.h"
-#include "tunnel/ssh/secret.h"
 #include "tunnel/target.h"
 
 namespace tunnel::ssh {
@@ -27,8 +27,8 @@ base::Result<KeyInfo, std::string> inspect_private_key(base::Bytes text);
 struct PrivateKey {
   std::string file;
   KeyInfo info;
-  Secret text;
-  Secret passphrase;
+  base::Secret text;
+  base::Secret passphrase;
 };
 
 struct KeyProblem {

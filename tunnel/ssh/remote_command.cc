@@ -34,6 +34,7 @@ std::string check(const Target& target) {
   }
   if (has_control_characters(target.netcat)) return "netcat= has control characters";
   if (has_control_characters(target.helper_uri)) return "the URI has control characters";
+  if (has_control_characters(target.forward_host)) return "the host has control characters";
   if (!target.netcat.empty() && target.proxy == RemoteProxy::native) {
     return "netcat= and proxy=native exclude each other";
   }
@@ -69,6 +70,11 @@ std::string netcat_command(const std::string& netcat, const std::string& path) {
   return shell_command(netcat_option(netcat) + "exec " + netcat_words(netcat, quote_word(path)));
 }
 
+// As ssh -W wants it.
+std::string bracketed(const std::string& host) {
+  return host.find(':') == std::string::npos ? host : "[" + host + "]";
+}
+
 }  // namespace
 
 std::string to_string(const Way& way) {
@@ -79,6 +85,8 @@ std::string to_string(const Way& way) {
       return "virt-ssh-helper";
     case Way::Kind::netcat:
       return "netcat to " + way.path;
+    case Way::Kind::address:
+      return "connection to " + way.path + " port " + std::to_string(way.port);
   }
   return {};
 }
@@ -98,13 +106,17 @@ std::string quote_word(std::string_view word) {
 base::Result<std::vector<Way>, std::string> ways_to_daemon(const Target& target) {
   if (std::string problem = check(target); !problem.empty()) return Refusal{problem};
   std::vector<Way> ways;
-  if (sockets_allowed(target)) {
-    for (const std::string& path : target.sockets) ways.push_back({Way::Kind::socket, path, {}});
+  if (!target.forward_host.empty()) {
+    ways.push_back({Way::Kind::address, target.forward_host, {}, target.forward_port});
+    return ways;
   }
-  if (helper_allowed(target)) ways.push_back({Way::Kind::helper, {}, helper_words(target)});
+  if (sockets_allowed(target)) {
+    for (const std::string& path : target.sockets) ways.push_back({Way::Kind::socket, path, {}, 0});
+  }
+  if (helper_allowed(target)) ways.push_back({Way::Kind::helper, {}, helper_words(target), 0});
   if (sockets_allowed(target)) {
     for (const std::string& path : target.sockets) {
-      ways.push_back({Way::Kind::netcat, path, netcat_command(netcat_of(target), path)});
+      ways.push_back({Way::Kind::netcat, path, netcat_command(netcat_of(target), path), 0});
     }
   }
   if (ways.empty()) return Refusal{"netcat needs the path of a socket, and there is none"};
@@ -135,7 +147,10 @@ base::Result<std::string, std::string> command_to_daemon(const Target& target) {
 }
 
 base::Result<std::vector<std::string>, std::string> ssh_program_arguments(const Target& target) {
-  auto command = command_to_daemon(target);
+  if (std::string problem = check(target); !problem.empty()) return Refusal{problem};
+  const bool forwards = !target.forward_host.empty();
+  auto command =
+      forwards ? base::Result<std::string, std::string>(std::string()) : command_to_daemon(target);
   if (!command) return Refusal{command.error()};
   if (target.host.empty() || has_control_characters(target.host)) {
     return Refusal{"the host's name is empty or has control characters"};
@@ -151,7 +166,12 @@ base::Result<std::vector<std::string>, std::string> ssh_program_arguments(const 
   add({"-T", "-e", "none"});
   if (target.no_tty) add({"-o", "BatchMode=yes"});
   if (target.no_verify) add({"-o", "StrictHostKeyChecking=no"});
-  add({"--", target.host, *command});
+  if (forwards) {
+    add({"-W", bracketed(target.forward_host) + ":" + std::to_string(target.forward_port)});
+    add({"--", target.host});
+  } else {
+    add({"--", target.host, *command});
+  }
   return arguments;
 }
 

@@ -18,11 +18,18 @@ struct Way {
     socket,  // a direct-streamlocal@openssh.com channel: no shell, no program
     helper,  // virt-ssh-helper, which chooses the socket itself
     netcat,
+    address,  // a direct-tcpip channel
   };
   Kind kind = Kind::socket;
-  std::string path;     // socket, netcat
-  std::string command;  // helper, netcat: for the login shell
+  std::string path;        // socket, netcat; address: the host
+  std::string command;     // helper, netcat: for the login shell
+  std::uint16_t port = 0;  // address
 };
+
+// Whether the way is a command that the far side's shell runs.
+constexpr bool is_command(Way::Kind kind) {
+  return kind == Way::Kind::helper || kind == Way::Kind::netcat;
+}
 
 // "socket /run/...", "virt-ssh-helper", "netcat to /run/...": the words for messages.
 std::string to_string(const Way& way);
@@ -33,7 +40,7 @@ std::string quote_word(std::string_view word);
 // The ways that proxy= and netcat= allow, in the order to try: the sockets, which cost least, then
 // the helper, then netcat. proxy=native means the helper alone. As in libvirt, netcat= without
 // proxy= leaves the helper out. Refused are socket paths that are not absolute or too long for a
-// socket's address, and control characters anywhere.
+// socket's address, and control characters anywhere. With forward_host there is one way, to that.
 base::Result<std::vector<Way>, std::string> ways_to_daemon(const Target& target);
 
 // All of that in one command, for an ssh program that can only run commands.

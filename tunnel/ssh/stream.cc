@@ -42,12 +42,15 @@ void SshStream::next_way(const std::string& why) {
   exit_timer_.stop();
   failures_.push_back(why);
   if (++way_ < ways_.size()) return try_way();
+  if (way_ == 1 && ways_[0].kind == Way::Kind::address) {
+    return close({Kind::system, io::Stage::channel, why});
+  }
   std::string text = "no way to the daemon";
   for (const std::string& failure : failures_) text += "; " + failure;
   close({Kind::system, io::Stage::channel, text});
 }
 
-bool SshStream::on_trial() const { return way().kind != Way::Kind::socket && !heard_ && keeping_; }
+bool SshStream::on_trial() const { return is_command(way().kind) && !heard_ && keeping_; }
 
 void SshStream::write(base::Bytes data) {
   if (closing_ || ending_) return;
@@ -111,7 +114,7 @@ void SshStream::on_channel_open() {
   channel_->pause(paused_ != 0);
   if (!kept_.empty()) channel_->write(kept_);
   if (ending_) channel_->end();
-  if (way().kind == Way::Kind::socket) {
+  if (!is_command(way().kind)) {
     tunnel_.remember(way());
     keeping_ = false;
   }
