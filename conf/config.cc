@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 
+#include "base/pattern.h"
 #include "base/text.h"
 #include "conf/document.h"
 #include "conf/file.h"
@@ -111,7 +112,7 @@ void Builder::add_folder(const std::string& folder) {
 
 bool Builder::target_exists(std::string_view pattern) const {
   return std::any_of(draft_.target_names.begin(), draft_.target_names.end(),
-                     [&](const Placed& name) { return matches(pattern, name.text); });
+                     [&](const Placed& name) { return base::matches(pattern, name.text); });
 }
 
 void Builder::add_socket(const ListenDraft& draft, const std::string& path,
@@ -192,6 +193,7 @@ Loaded Builder::finish() {
   sort_mistakes();
   loaded_.config.targets = std::move(draft_.targets);
   loaded_.config.rules = std::move(draft_.rules);
+  loaded_.procedures = std::move(draft_.procedures);
   loaded_.config.limits = draft_.limits;
   return std::move(loaded_);
 }

@@ -27,6 +27,12 @@ struct Place {
   std::uint32_t column = 0;
 };
 
+// A text and where it stands.
+struct Placed {
+  std::string text;
+  Place place;
+};
+
 // A mistake: where, and what is wrong, in words that name it.
 struct Mistake {
   Place place;
@@ -102,8 +108,9 @@ std::optional<std::string> wrong_socket_path(std::string_view path);
 inline constexpr std::size_t kLargestConfig = 1U << 20;
 
 struct Loaded {
-  Config config;                  // complete only when there are no mistakes
-  std::vector<Mistake> mistakes;  // in the order of files and lines
+  Config config;                   // complete only when there are no mistakes
+  std::vector<Mistake> mistakes;   // in the order of files and lines
+  std::vector<Placed> procedures;  // all patterns of the rules, for who knows the procedures
 };
 
 // One text. `file` is for places only.

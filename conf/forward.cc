@@ -4,6 +4,7 @@
 #include <limits>
 #include <optional>
 
+#include "base/pattern.h"
 #include "conf/text.h"
 
 namespace conf {
@@ -44,7 +45,8 @@ base::Result<Forward, std::string> parse_forward(std::string_view text) {
 
 bool allows(std::span<const Forward> forwards, std::string_view host, std::uint16_t port) {
   return std::ranges::any_of(forwards, [&](const Forward& forward) {
-    return forward.first <= port && port <= forward.last && matches(forward.host, lower(host));
+    return forward.first <= port && port <= forward.last &&
+           base::matches(forward.host, lower(host));
   });
 }
 

@@ -66,8 +66,8 @@ bool is_xen(std::string_view name) { return same_ignoring_case(name, "xen") || n
 
 class LookUp {
  public:
-  LookUp(const Config& config, const Listen& listen, const LibvirtConf& libvirt)
-      : config_(config), listen_(listen), libvirt_(libvirt) {}
+  LookUp(const Config& config, const Listen& listen, const LibvirtConf& libvirt, const Shown& shown)
+      : config_(config), listen_(listen), libvirt_(libvirt), shown_(shown) {}
 
   Answer of(std::optional<std::string_view> name);
 
@@ -85,6 +85,7 @@ class LookUp {
   const Config& config_;
   const Listen& listen_;
   const LibvirtConf& libvirt_;
+  const Shown& shown_;
 };
 
 Answer LookUp::of(std::optional<std::string_view> name) {
@@ -159,22 +160,22 @@ Answer LookUp::first_that(std::string_view text, const Uri& uri, const std::stri
 }
 
 std::string LookUp::understood() const {
-  std::string out = "targets are ";
-  if (config_.targets.empty()) return "there are no targets";
-  for (std::size_t i = 0; i < std::min(config_.targets.size(), kShownTargets); ++i) {
-    out += (i == 0 ? "" : ", ") + config_.targets[i].name;
+  std::string out;
+  std::size_t count = 0;
+  for (const Target& target : config_.targets) {
+    if (!shown_(target) || ++count > kShownTargets) continue;
+    out += (out.empty() ? "targets are " : ", ") + target.name;
   }
-  if (config_.targets.size() > kShownTargets) {
-    out += " and " + std::to_string(config_.targets.size() - kShownTargets) + " more";
-  }
+  if (count == 0) return "there are no targets";
+  if (count > kShownTargets) out += " and " + std::to_string(count - kShownTargets) + " more";
   return out + "; a driver and path that one of them has, or its whole URI, is understood too";
 }
 
 }  // namespace
 
 Answer meaning_of(std::optional<std::string_view> name, const Config& config, const Listen& listen,
-                  const LibvirtConf& libvirt) {
-  return LookUp(config, listen, libvirt).of(name);
+                  const LibvirtConf& libvirt, const Shown& shown) {
+  return LookUp(config, listen, libvirt, shown).of(name);
 }
 
 }  // namespace conf

@@ -19,6 +19,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,9 +42,11 @@ struct Meaning {
 };
 
 // The error is a sentence for the client, safe to show, that says which names would have been
-// understood. `name` without a value: the client sent none.
-base::Result<Meaning, std::string> meaning_of(std::optional<std::string_view> name,
-                                              const Config& config, const Listen& listen,
-                                              const LibvirtConf& libvirt);
+// understood, among the targets that `shown` says the client may see. `name` without a value: the
+// client sent none.
+using Shown = std::function<bool(const Target&)>;
+base::Result<Meaning, std::string> meaning_of(
+    std::optional<std::string_view> name, const Config& config, const Listen& listen,
+    const LibvirtConf& libvirt, const Shown& shown = [](const Target&) { return true; });
 
 }  // namespace conf

@@ -266,19 +266,20 @@ bool is_procedure_pattern(std::string_view text) {
 
 template <typename Find>
 void read_accounts(Reader& reader, const Node& rule, std::string_view key, std::string_view what,
-                   Find find, std::vector<std::string>& to) {
+                   Find find, std::vector<std::uint32_t>& to) {
   const Node* node = rule.find(key);
   if (node == nullptr) return;
   for (const Node* name : reader.texts(*node, kListWanted)) {
-    if (!find(name->text)) {
+    if (const auto found = find(name->text)) {
+      to.push_back(*found);
+    } else {
       reader.mistake(name->position, "there is no " + std::string(what) + " " + quoted(name->text));
     }
-    to.push_back(name->text);
   }
 }
 
 void read_procedures(Reader& reader, const Node& rule, std::string_view key,
-                     std::vector<std::string>& to) {
+                     std::vector<std::string>& to, ConfigDraft& draft) {
   const Node* node = rule.find(key);
   if (node == nullptr) return;
   for (const Node* pattern : reader.texts(*node, kListWanted)) {
@@ -287,20 +288,44 @@ void read_procedures(Reader& reader, const Node& rule, std::string_view key,
                      quoted(pattern->text) +
                          " cannot be the name of a procedure; it must be of capital letters, "
                          "digits, _ and *, such as \"DOMAIN_GET_*\"");
+    } else {
+      draft.procedures.push_back({pattern->text, reader.place(pattern->position)});
     }
     to.push_back(pattern->text);
   }
 }
 
+struct RuleLimitKey {
+  std::string_view key;
+  std::uint32_t policy::RuleLimits::*field;
+  std::uint64_t most;
+};
+
+constexpr std::array<RuleLimitKey, 4> kRuleLimits = {{
+    {"clients", &policy::RuleLimits::clients, 1000000},
+    {"calls_per_second", &policy::RuleLimits::calls_per_second, 1000000},
+    {"calls_in_flight", &policy::RuleLimits::calls_in_flight, 1024},
+    {"queue", &policy::RuleLimits::queue, 1024},
+}};
+
 void read_rule(Reader& reader, const Node& table, ConfigDraft& draft) {
-  static constexpr std::array<std::string_view, 5> kKeys = {"users", "groups", "targets", "allow",
-                                                            "deny"};
+  static constexpr std::array<std::string_view, 9> kKeys = {
+      "users",   "groups",           "targets",         "allow", "deny",
+      "clients", "calls_per_second", "calls_in_flight", "queue"};
   reader.expect_keys(table, "[[policy.rule]]", kKeys);
   policy::AccessRule rule;
   read_accounts(reader, table, "users", "user", find_user, rule.users);
   read_accounts(reader, table, "groups", "group", find_group, rule.groups);
-  read_procedures(reader, table, "allow", rule.allow);
-  read_procedures(reader, table, "deny", rule.deny);
+  read_procedures(reader, table, "allow", rule.allow, draft);
+  read_procedures(reader, table, "deny", rule.deny, draft);
+  for (const auto& [key, field, most] : kRuleLimits) {
+    const Node* node = table.find(key);
+    if (node == nullptr) continue;
+    const auto value = reader.count(*node, 1, most);
+    if (value) rule.limits.*field = static_cast<std::uint32_t>(*value);
+  }
+  const Place place = reader.place(table.position);
+  rule.place = place.file + " line " + std::to_string(place.line);
   if (const Node* node = table.find("targets")) {
     for (const Node* pattern : reader.texts(*node, kListWanted)) {
       draft.rule_targets.push_back({pattern->text, reader.place(pattern->position)});

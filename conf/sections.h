@@ -11,12 +11,6 @@
 
 namespace conf {
 
-// A text and where it stands.
-struct Placed {
-  std::string text;
-  Place place;
-};
-
 struct ListenDraft {
   Listen listen;     // the path not yet expanded
   Place path_place;  // of the values
@@ -29,6 +23,7 @@ struct ConfigDraft {
   std::vector<Target> targets;       // those without mistakes
   std::vector<Placed> target_names;  // all
   std::vector<Placed> rule_targets;  // patterns of the rules
+  std::vector<Placed> procedures;    // the same
   policy::Rules rules;
   Limits limits;
 };

@@ -22,9 +22,6 @@ std::string quoted(std::string_view text);
 // NUL.
 bool has_controls(std::string_view text);
 
-// Whether `pattern`, in which each * stands for any number of characters, is the whole of `text`.
-bool matches(std::string_view pattern, std::string_view text);
-
 // The word of `known` that `word` was most likely meant to be; nothing when none is near.
 std::optional<std::string_view> nearest(std::string_view word,
                                         std::span<const std::string_view> known);

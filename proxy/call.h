@@ -77,7 +77,8 @@ struct Lane {
   Calls waiting;
   std::list<Lane*>::iterator node;
   std::uint32_t in_flight = 0;
-  std::uint32_t subscriptions = 0;  // to events
+  std::uint32_t most_in_flight = 0;  // 0: as many as the pool lets it have
+  std::uint32_t subscriptions = 0;   // to events
   Place place = Place::detached;
 };
 

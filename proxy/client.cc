@@ -136,6 +136,10 @@ void Client::on_frame(const Frame& frame) {
     refuse(frame.header, {ErrorCode::operation_denied, ErrorDomain::rpc, turned_away_});
     return leave_when_done();
   }
+  if (call) pay();
+  if (call && verdict.decision != Decision::refuse) {
+    if (auto fault = forbidden(*verdict.procedure)) return refuse(frame.header, *std::move(fault));
+  }
   switch (verdict.decision) {
     case Decision::forward:
       return forward(frame.header, std::move(encoded));
@@ -175,7 +179,23 @@ void Client::forward(const Header& header, base::Buffer encoded) {
 
 void Client::taken() {
   ++calls_;
-  if (++outstanding_ >= place_.limits.calls_per_client) hold(kCalls);
+  std::uint32_t most = place_.limits.calls_per_client;
+  if (share_ != nullptr && share_->limits().queue != 0) {
+    most = std::min(most, share_->limits().queue);
+  }
+  if (++outstanding_ >= most) hold(kCalls);
+}
+
+// Whoever owes is not read from until that is paid.
+void Client::pay() {
+  if (share_ == nullptr || state_ != State::open) return;
+  const Milliseconds now = place_.clock.now();
+  share_->spend(now);
+  const Milliseconds wait = share_->wait(now);
+  if (wait.count() == 0) return;
+  pays_at_ = now + wait;
+  hold(kRate);
+  arm();
 }
 
 void Client::done() {
@@ -347,6 +367,7 @@ void Client::close(Reason reason) {
 void Client::on_closed(const Reason& closed_for) {
   const Reason reason = closed_for;
   if (pool_ != nullptr) pool_->leave(lane_);
+  leave_share();
   tick_.stop();
   user_.held.erase(this);
   user_.writing.erase(this);
@@ -371,6 +392,7 @@ void Client::arm() {
     consider(last_heard_ + place_.limits.keepalive_interval * (pings_unanswered_ + 1));
   if (counted_ > 0) consider(now + kRecount);
   if (user_.held.contains(this)) consider(now + kRecountWhenHeld);
+  if ((hold_ & kRate) != 0) consider(pays_at_);
   if (!due) return tick_.stop();
   tick_.start(std::max(Milliseconds(0), *due - now));
 }
@@ -393,7 +415,16 @@ void Client::tick() {
     return close({Reason::Kind::timeout, Stage::established, "it does not read its answers"});
   }
   if (keepalive_ && state_ == State::open) keep_alive();
+  if ((hold_ & kRate) != 0 && now >= pays_at_) may_have_paid();
   arm();
+}
+
+// Other clients of the same user may have taken what came in.
+void Client::may_have_paid() {
+  const Milliseconds now = place_.clock.now();
+  const Milliseconds wait = share_ == nullptr ? Milliseconds(0) : share_->wait(now);
+  if (wait.count() == 0) return release(kRate);
+  pays_at_ = now + wait;
 }
 
 void Client::keep_alive() {

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "conf/config.h"
 #include "conf/names.h"
+#include "policy/access.h"
 #include "policy/filter.h"
 #include "policy/message.h"
 #include "proxy/call.h"
@@ -26,16 +27,25 @@ namespace proxy {
 
 class Client;
 
+// A target that a client may see, and what it may do there.
+struct Candidate {
+  std::string target;
+  policy::Grant grant;
+};
+
 // The gate, as a client sees it.
 class ClientOwner {
  public:
   virtual ~ClientOwner() = default;
-  // The targets that `name` may mean on the client's listener, best first; or why there is none, in
-  // words for the client.
-  virtual base::Result<conf::Meaning, std::string> resolve(
-      const conf::Listen& listen, std::optional<std::string_view> name) = 0;
+  // The targets that `name` may mean on the client's listener and that the client may see, best
+  // first and at least one.
+  virtual base::Result<std::vector<Candidate>, policy::Fault> resolve(
+      const conf::Listen& listen, const tunnel::io::Peer& peer,
+      std::optional<std::string_view> name) = 0;
   // Null when there is no such target.
   virtual Pool* pool(const std::string& target) = 0;
+  // The share of a user under a rule.
+  virtual Share& share(const policy::AccessRule& rule, uid_t uid) = 0;
   // The last call; the owner destroys the client.
   virtual void on_client_gone(Client& client) = 0;
 };
@@ -74,7 +84,7 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   enum class State : std::uint8_t { greeting, opening, open, leaving };
 
   // Why input waits.
-  enum Hold : std::uint8_t { kOpening = 1, kCalls = 2, kOutput = 4, kLeaving = 8 };
+  enum Hold : std::uint8_t { kOpening = 1, kCalls = 2, kOutput = 4, kLeaving = 8, kRate = 16 };
 
   void on_open() override {}
   void on_data(base::Bytes data) override;
@@ -103,6 +113,10 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   void answer_close(const policy::Header& header);
   void forward(const policy::Header& header, base::Buffer encoded);
   [[nodiscard]] Call make_call(const policy::Header& header, base::Buffer encoded) const;
+  [[nodiscard]] std::optional<policy::Fault> forbidden(const policy::Procedure& procedure) const;
+  void leave_share();
+  void pay();
+  void may_have_paid();
   void taken();
   void done();
 
@@ -131,6 +145,8 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   base::Buffer backlog_;
   tunnel::io::Timer tick_;
   Pool* pool_ = nullptr;
+  policy::Grant grant_;
+  Share* share_ = nullptr;  // under the rule that grant_ comes from
   Lane lane_;
 
   State state_ = State::greeting;
@@ -149,11 +165,12 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   Milliseconds last_heard_;
   Milliseconds last_progress_{0};
   Milliseconds leave_by_{0};
+  Milliseconds pays_at_{0};  // while kRate holds
 
   // While opening.
   struct Opening {
     policy::Header header;
-    std::vector<std::string> candidates;
+    std::vector<Candidate> candidates;
     std::size_t next = 0;
   };
   std::unique_ptr<Opening> opening_;

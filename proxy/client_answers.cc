@@ -60,14 +60,12 @@ void Client::answer_open(const Header& header, const policy::Arguments& argument
   }
   const policy::Argument& name = arguments[0];
   auto found = place_.owner.resolve(
-      listen_, name.present ? std::optional<std::string_view>(name.text) : std::nullopt);
-  if (!found) {
-    return refuse(header, {ErrorCode::no_connect, ErrorDomain::rpc, found.error(), true});
-  }
+      listen_, peer_, name.present ? std::optional<std::string_view>(name.text) : std::nullopt);
+  if (!found) return refuse(header, found.error());
   state_ = State::opening;
   opening_ = std::make_unique<Opening>();
   opening_->header = header;
-  opening_->candidates = std::move(found->targets);
+  opening_->candidates = std::move(found).value();
   hold(kOpening);
   arm();
   try_next_target();
@@ -75,10 +73,35 @@ void Client::answer_open(const Header& header, const policy::Arguments& argument
 
 void Client::try_next_target() {
   CHECK(opening_->next < opening_->candidates.size());
-  const std::string& name = opening_->candidates[opening_->next++];
-  pool_ = place_.owner.pool(name);
+  const Candidate& candidate = opening_->candidates[opening_->next++];
+  grant_ = candidate.grant;
+  pool_ = place_.owner.pool(candidate.target);
   CHECK(pool_ != nullptr);
+  if (const policy::AccessRule* rule = grant_.rule()) {
+    Share& share = place_.owner.share(*rule, peer_.uid);
+    if (!share.has_room()) {
+      return on_target_failed({ErrorCode::operation_denied, ErrorDomain::rpc,
+                               "user " + std::to_string(peer_.uid) + " has as many clients as " +
+                                   grant_.because() + " lets them have (" +
+                                   std::to_string(share.limits().clients) + ")"});
+    }
+    share_ = &share;
+    ++share_->clients;
+    lane_.most_in_flight = share_->limits().calls_in_flight;
+  }
   if (pool_->attach(lane_)) on_target_ready();
+}
+
+void Client::leave_share() {
+  if (share_ != nullptr) --std::exchange(share_, nullptr)->clients;
+  lane_.most_in_flight = 0;
+}
+
+std::optional<Fault> Client::forbidden(const policy::Procedure& procedure) const {
+  if (state_ != State::open || grant_.may(procedure)) return std::nullopt;
+  return Fault{ErrorCode::operation_denied, ErrorDomain::rpc,
+               grant_.because() + " does not let user " + std::to_string(peer_.uid) + " call " +
+                   std::string(procedure.name) + " of target '" + pool_->target().name + "'"};
 }
 
 void Client::on_target_ready() {
@@ -86,7 +109,11 @@ void Client::on_target_ready() {
   state_ = State::open;
   const Header header = opening_->header;
   opening_.reset();
-  line(Level::info, "open").with("target", pool_->target().name);
+  {
+    Line opened = line(Level::info, "open");
+    opened.with("target", pool_->target().name);
+    if (grant_.rule() != nullptr) opened.with("rule", grant_.because());
+  }
   reply(header, {});
   arm();
   release(kOpening);
@@ -94,6 +121,7 @@ void Client::on_target_ready() {
 
 void Client::on_target_failed(const Fault& fault) {
   if (state_ != State::opening) return;
+  leave_share();
   if (opening_->next < opening_->candidates.size()) return try_next_target();
   state_ = State::greeting;
   began_ = place_.clock.now();

@@ -6,6 +6,9 @@
 
 namespace proxy {
 
+using policy::ErrorCode;
+using policy::ErrorDomain;
+using policy::Fault;
 using tunnel::io::Milliseconds;
 using tunnel::io::Reason;
 using tunnel::io::Stage;
@@ -24,6 +27,7 @@ Gate::Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
       log_(log),
       config_(std::move(config)),
       libvirt_conf_(std::move(libvirt_conf)),
+      access_(config_.rules),
       cut_off_(clock,
                [this] {
                  for (const auto& [number, client] : clients_) {
@@ -71,9 +75,35 @@ void Gate::accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer p
   added.turn_away(*refusal);
 }
 
-base::Result<conf::Meaning, std::string> Gate::resolve(const conf::Listen& listen,
-                                                       std::optional<std::string_view> name) {
-  return conf::meaning_of(name, config_, listen, libvirt_conf_);
+base::Result<std::vector<Candidate>, Fault> Gate::resolve(const conf::Listen& listen,
+                                                          const tunnel::io::Peer& peer,
+                                                          std::optional<std::string_view> name) {
+  const policy::Identity who{peer.uid, peer.gid, peer.groups};
+  const auto sees = [&](const conf::Target& target) {
+    return access_.grant(who, target.name).ok();
+  };
+  auto meaning = conf::meaning_of(name, config_, listen, libvirt_conf_, sees);
+  if (!meaning) {
+    return base::Failure{Fault{ErrorCode::no_connect, ErrorDomain::rpc, meaning.error(), true}};
+  }
+  std::vector<Candidate> candidates;
+  std::string refusal;
+  for (std::string& target : meaning->targets) {
+    auto grant = access_.grant(who, target);
+    if (grant) {
+      candidates.push_back({std::move(target), grant.value()});
+    } else if (refusal.empty()) {
+      refusal = grant.error();
+    }
+  }
+  if (candidates.empty()) {
+    return base::Failure{Fault{ErrorCode::operation_denied, ErrorDomain::rpc, std::move(refusal)}};
+  }
+  return candidates;
+}
+
+Share& Gate::share(const policy::AccessRule& rule, uid_t uid) {
+  return shares_.take(rule, uid, clock_.now());
 }
 
 Pool* Gate::pool(const std::string& target) {

@@ -49,8 +49,10 @@ class Gate final : private ClientOwner {
   [[nodiscard]] std::size_t clients() const { return clients_.size(); }
 
  private:
-  base::Result<conf::Meaning, std::string> resolve(const conf::Listen& listen,
-                                                   std::optional<std::string_view> name) override;
+  base::Result<std::vector<Candidate>, policy::Fault> resolve(
+      const conf::Listen& listen, const tunnel::io::Peer& peer,
+      std::optional<std::string_view> name) override;
+  Share& share(const policy::AccessRule& rule, uid_t uid) override;
   Pool* pool(const std::string& target) override;
   void on_client_gone(Client& client) override;
 
@@ -62,7 +64,9 @@ class Gate final : private ClientOwner {
   const conf::Config config_;
   const conf::LibvirtConf libvirt_conf_;
   std::map<std::string, std::unique_ptr<Pool>, std::less<>> pools_;
+  const policy::Access access_;
   Users users_;
+  Shares shares_;
   std::map<std::int64_t, std::unique_ptr<Client>> clients_;
   std::int64_t next_client_ = 1;
   tunnel::io::Timer cut_off_;

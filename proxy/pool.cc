@@ -59,7 +59,9 @@ void Pool::move(Lane& lane, Place place) {
 void Pool::settle(Lane& lane) {
   if (lane.place == Place::parked || lane.place == Place::opening) return;
   if (lane.waiting.empty()) return move(lane, Place::idle);
-  move(lane, lane.in_flight >= most_in_flight() ? Place::full : Place::queued);
+  const std::uint32_t most =
+      lane.most_in_flight == 0 ? most_in_flight() : std::min(lane.most_in_flight, most_in_flight());
+  move(lane, lane.in_flight >= most ? Place::full : Place::queued);
 }
 
 bool Pool::attach(Lane& lane) {

@@ -15,6 +15,7 @@
 #include "conf/environment.h"
 #include "conf/libvirt_conf.h"
 #include "conf/target.h"
+#include "policy/access.h"
 #include "proxy/gate.h"
 #include "proxy/sasl.h"
 #include "tunnel/io/listener.h"
@@ -212,6 +213,11 @@ conf::Loaded configuration(const ServeOptions& options) {
     conf::Listen listen;
     listen.path = address;
     loaded.config.listen.push_back(std::move(listen));
+  }
+  for (const conf::Placed& pattern : loaded.procedures) {
+    if (policy::names_some_procedure(pattern.text)) continue;
+    loaded.mistakes.push_back(
+        {pattern.place, "no procedure that may pass has a name like \"" + pattern.text + "\""});
   }
   if (loaded.mistakes.empty()) add_defaults(environment, loaded);
   return loaded;

@@ -85,6 +85,10 @@ deny    = ["DOMAIN_GET_XML_DESC"]
 [[policy.rule]]
 targets = ["aaa"]
 allow = []
+clients = 2
+calls_per_second = 30
+calls_in_flight = 4
+queue = 5
 
 [limits]
 clients = 20000
@@ -132,12 +136,18 @@ keepalive_interval = "0ms"
 
   CHECK(config.rules.open_uris == Texts{"qemu+ssh://*.example.com/system", "qemu://x/system"});
   REQUIRE(config.rules.rules.size() == 2);
-  CHECK(config.rules.rules[0].users == Texts{"root", "12345"});
-  CHECK(config.rules.rules[0].groups == Texts{"root"});
+  CHECK(config.rules.rules[0].users == std::vector<std::uint32_t>{0, 12345});
+  CHECK(config.rules.rules[0].groups == std::vector<std::uint32_t>{0});
   CHECK(config.rules.rules[0].targets == Texts{"*", "ha*"});
   CHECK(config.rules.rules[0].allow == Texts{"DOMAIN_GET_*", "CONNECT_LIST_ALL_DOMAINS"});
   CHECK(config.rules.rules[0].deny == Texts{"DOMAIN_GET_XML_DESC"});
+  CHECK(config.rules.rules[0].place == "f line 28");
+  CHECK(config.rules.rules[0].limits.clients == 0);
   CHECK(config.rules.rules[1].allow.empty());
+  CHECK(config.rules.rules[1].limits.clients == 2);
+  CHECK(config.rules.rules[1].limits.calls_per_second == 30);
+  CHECK(config.rules.rules[1].limits.calls_in_flight == 4);
+  CHECK(config.rules.rules[1].limits.queue == 5);
 
   CHECK(config.limits.clients == 20000);
   CHECK(config.limits.clients_per_user == 1000);

@@ -4,37 +4,6 @@
 #include "conf/text.h"
 #include "tests/unit/catch.h"
 
-TEST_CASE("a pattern matches a whole text", "[conf]") {
-  struct Case {
-    const char* pattern;
-    const char* text;
-    bool matches;
-  };
-  const Case c = GENERATE(values<Case>({
-      {"", "", true},
-      {"", "a", false},
-      {"*", "", true},
-      {"**", "abc", true},
-      {"abc", "abc", true},
-      {"abc", "abcd", false},
-      {"abcd", "abc", false},
-      {"a*c", "abbbc", true},
-      {"a*c", "abbcb", false},
-      {"a*b*c", "aXbYbZc", true},
-      {"*.example.com", "hail.example.com", true},
-      {"*.example.com", "example.com", false},
-      {"hail*", "hail", true},
-  }));
-  CAPTURE(c.pattern, c.text);
-  CHECK(conf::matches(c.pattern, c.text) == c.matches);
-}
-
-TEST_CASE("a pattern of many stars ends soon on a text that it nearly matches", "[conf]") {
-  std::string pattern;
-  for (int i = 0; i < 500; ++i) pattern += "*a";
-  CHECK_FALSE(conf::matches(pattern + "b", std::string(4000, 'a')));
-}
-
 TEST_CASE("a mistyped word finds the nearest one, and a strange one none", "[conf]") {
   static constexpr std::array<std::string_view, 3> kWords = {"listen", "targets", "limits"};
   CHECK(conf::nearest("lisen", kWords) == "listen");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/pattern.h"
 #include "base/text.h"
 #include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/wire.h"
@@ -35,28 +36,8 @@ std::string_view word(std::string_view& text) {
   return taken;
 }
 
-// Goes back to the last star only, so that no pattern takes more than the product of both lengths.
 bool matches(std::string_view pattern, std::string_view text) {
-  std::size_t p = 0;
-  std::size_t t = 0;
-  std::size_t star = std::string_view::npos;
-  std::size_t retry = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      retry = t;
-    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
-      ++p;
-      ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++retry;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
+  return base::matches(pattern, text, base::Wildcards::star_and_question);
 }
 
 bool matches_hash(std::string_view hashed, std::string_view host) {

@@ -1,0 +1,71 @@
+// Which users may see which targets, and call what there. Rules only ever take away: what the
+// filter (filter.h) refuses is refused whatever they say.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "policy/procedures.h"
+#include "policy/rules.h"
+
+namespace policy {
+
+// Whoever the kernel does not know in this user namespace, or does not tell apart: its overflow
+// uid. Where there are rules, only one that names the number matches such a user.
+inline constexpr std::uint32_t kNobody = 65534;
+
+// A client, in the kernel's words.
+struct Identity {
+  std::uint32_t uid = kNobody;
+  std::uint32_t gid = kNobody;
+  std::span<const std::uint32_t> groups;  // supplementary ones
+};
+
+// What one user may do on one target. It is good as long as the Access that it comes from.
+class Grant {
+ public:
+  // Everything that reads.
+  Grant() = default;
+
+  // The calls that make up a connection itself are not asked about and always pass.
+  [[nodiscard]] bool may(const Procedure& procedure) const;
+  // The rule that decided; null when there are no rules.
+  [[nodiscard]] const AccessRule* rule() const { return rule_; }
+  // "rule 2 (virtgate.toml line 40)", or that there are no rules.
+  [[nodiscard]] std::string because() const;
+
+ private:
+  friend class Access;
+  const AccessRule* rule_ = nullptr;
+  std::size_t number_ = 0;
+  const std::vector<const Procedure*>* refused_ = nullptr;  // in the order of their addresses
+};
+
+class Access {
+ public:
+  explicit Access(Rules rules);
+  Access(const Access&) = delete;
+  Access& operator=(const Access&) = delete;
+  ~Access() = default;
+
+  // By the first rule that matches both. The error says why there is none, in words for the client.
+  [[nodiscard]] base::Result<Grant, std::string> grant(const Identity& who,
+                                                       std::string_view target) const;
+  [[nodiscard]] bool has_rules() const { return !rules_.rules.empty(); }
+  [[nodiscard]] const Rules& rules() const { return rules_; }
+
+ private:
+  const Rules rules_;
+  std::vector<std::vector<const Procedure*>> refused_;  // by rule
+};
+
+// Whether some procedure that a rule can allow has a name like that.
+bool names_some_procedure(std::string_view pattern);
+
+}  // namespace policy
