@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -11,5 +12,14 @@ namespace conf {
 // Nothing: there is none. A number needs no entry in the database.
 std::optional<uid_t> find_user(const std::string& name_or_number);
 std::optional<gid_t> find_group(const std::string& name_or_number);
+
+// As the kernel would vouch for a process of that user. A number without an entry has no groups,
+// and the overflow gid as its own.
+struct Account {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<gid_t> groups;  // supplementary ones
+};
+std::optional<Account> find_account(const std::string& name_or_number);
 
 }  // namespace conf

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace proxy {
 
@@ -33,5 +34,20 @@ struct AliasesOptions {
   std::optional<std::string> socket;  // nothing: the first that the gate listens on
 };
 int aliases(const AliasesOptions& options);
+
+// `virtgate policy list`: the table of procedures with its verdicts.
+int list_policy(bool json);
+
+// `virtgate policy explain`: what a user's call of a procedure would come to. 0: it passes; 1: it
+// is refused, or there is no configuration to tell by.
+struct ExplainOptions {
+  std::string user;                 // by name or number, as those that follow
+  std::vector<std::string> groups;  // besides those that the user is in
+  std::string target;
+  std::string procedure;
+  std::optional<std::uint32_t> flags;
+  std::optional<std::string> config;
+};
+int explain_policy(const ExplainOptions& options);
 
 }  // namespace proxy

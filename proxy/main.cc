@@ -20,6 +20,8 @@ struct Options {
   proxy::ResolveOptions resolve;
   proxy::PingOptions ping;
   proxy::AliasesOptions aliases;
+  bool policy_json = false;
+  proxy::ExplainOptions explain;
 };
 
 template <typename T>
@@ -82,6 +84,24 @@ CLI::App* add_aliases(CLI::App& app, proxy::AliasesOptions& options) {
   return command;
 }
 
+CLI::App* add_policy(CLI::App& app, Options& options) {
+  CLI::App* command = app.add_subcommand("policy", "Show what may pass, and say why");
+  command->require_subcommand(1);
+  CLI::App* list = command->add_subcommand("list", "Print every procedure and its verdict");
+  list->add_flag("--json", options.policy_json, "One JSON array");
+  CLI::App* explain = command->add_subcommand(
+      "explain", "Say whether a user's call of a procedure would pass, and which rule decides");
+  proxy::ExplainOptions& to = options.explain;
+  explain->add_option("--user", to.user, "By name or number")->required()->type_name("USER");
+  explain->add_option("--group", to.groups, "A group besides those that the user is in")
+      ->type_name("GROUP");
+  explain->add_option("--target", to.target, "The target's name")->required()->type_name("NAME");
+  explain->add_option("PROCEDURE", to.procedure, "As libvirt's protocol has it")->required();
+  explain->add_option("--flags", to.flags, "The flags of the call")->type_name("NUMBER");
+  add_config(*explain, to.config, "The gate's configuration");
+  return command;
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Shows libvirt's machines on remote hypervisors to people who may only look.",
                "virtgate"};
@@ -94,6 +114,7 @@ int run(int argc, char** argv) {
   const CLI::App* resolve = add_resolve(app, options.resolve);
   const CLI::App* ping = add_ping(app, options.ping);
   const CLI::App* aliases = add_aliases(app, options.aliases);
+  const CLI::App* policy = add_policy(app, options);
 
   try {
     app.parse(argc, argv);
@@ -103,6 +124,8 @@ int run(int argc, char** argv) {
   if (resolve->parsed()) return proxy::resolve(options.resolve);
   if (ping->parsed()) return proxy::ping(options.ping);
   if (aliases->parsed()) return proxy::aliases(options.aliases);
+  if (policy->got_subcommand("list")) return proxy::list_policy(options.policy_json);
+  if (policy->parsed()) return proxy::explain_policy(options.explain);
   CHECK(serve->parsed());
   const auto log =
       proxy::make_stderr_log(options.verbose ? proxy::Level::debug : proxy::Level::info);
