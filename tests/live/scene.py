@@ -34,20 +34,41 @@ class Scene:
         return self.daemon.uri(kind, path)
 
     def direct(self, kind: str, path: str | None = None) -> str:
-        """What virsh is given; libvirt's own ssh transport runs a program that trusts the server."""
+        """What virsh is given; for ssh, libvirt runs a program that has to know the server."""
         uri = self.uri(kind, path)
-        return f"{uri}&command={self.server.program_of_clients()}&no_tty=1" if kind == "ssh" else uri
+        if kind == "ssh":
+            uri += f"&command={self.server.program_of_clients()}&no_tty=1"
+        return uri
 
 
-def _end(*_: object) -> None:
-    sys.exit(1)
+class Signals:
+    """Those that would end the script wait, so that nothing it has started is left behind."""
+
+    def __init__(self) -> None:
+        self._came = False
+        self._may_end = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._hear)
+
+    def _hear(self, *_: object) -> None:
+        self._came = True
+        if self._may_end:
+            sys.exit(1)
+
+    @contextlib.contextmanager
+    def let_through(self) -> Iterator[None]:
+        """They end the block, which must end by itself what it starts."""
+        self._may_end = True
+        try:
+            if self._came:
+                sys.exit(1)
+            yield
+        finally:
+            self._may_end = False
 
 
 @contextlib.contextmanager
 def playing(folder: pathlib.Path) -> Iterator[Scene]:
-    """Until the end of the block, also when that comes by a signal."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
     scene = Scene(folder)
     with contextlib.ExitStack() as stack:
         for one in (scene.daemon, scene.server):

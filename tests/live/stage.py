@@ -11,6 +11,7 @@ import scene
 
 
 def main() -> int:
+    signals = scene.Signals()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(harness.scratch_folder())
         one = stack.enter_context(scene.playing(folder))
@@ -26,7 +27,8 @@ def main() -> int:
         print(f"config={gate.config}")
         print(f"log={folder / 'gate' / 'gate.log'}")
         print("ready", flush=True)
-        sys.stdin.read()
+        with signals.let_through():
+            sys.stdin.read()
     return 0
 
 
