@@ -97,8 +97,9 @@ def show(groups: list[list[Way]], results: Results, commands: Commands, memory: 
         tables.show(lines(group, results, base))
     tables.show(commands.lines())
     print(f"memory of the gate for an idle client: {memory / 1024:.1f} KiB (of {IDLE:,} clients)")
-    print(f"Medians of {ROUNDS} rounds, each of {MILLISECONDS} ms or {TIMES} commands; ± half of what")
-    print(f"they spread. x: the ratio to {base.title}; of commands, to the same one directly.")
+    print(f"Medians of {ROUNDS} rounds, each of {MILLISECONDS} ms or {TIMES} commands;")
+    print("± half of what they spread.")
+    print(f"x: the ratio to {base.title} directly; of commands, to the same one directly.")
 
 
 def start_gate(one: scene.Scene, folder: pathlib.Path, stack: contextlib.ExitStack) -> harness.Gate:
