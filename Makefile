@@ -61,9 +61,9 @@ all: $(BUILD)/virtgate
 help:
 	@echo 'all       build $(BUILD)/virtgate'
 	@echo 'deps      install the Debian packages that building and testing need'
-	@echo 'demo      a private libvirtd on loopback, and virsh through the gate'
+	@echo 'demo      a private libvirtd and sshd on loopback, and virsh through the gate'
 	@echo 'test      all tests; SANITIZE=1 for ASan and UBSan'
-	@echo 'bench     figures beside those of direct connections, from one run'
+	@echo 'bench     figures beside direct connections and other tunnels, from one run'
 	@echo 'lint      formatting, clang-tidy, shellcheck, directions of includes'
 	@echo 'format    format the sources'
 	@echo 'fuzz      each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'

@@ -177,9 +177,17 @@ host_uuid = "8a4d7a8e-5a4c-4c0e-9f5e-2b6f0d1c7e55"
 log_outputs = "3:stderr"
 """
 
-# A daemon of root's writes to /run/libvirt, whatever it is told: it gets a /run of its own where
-# that is possible.
-PRIVATE_RUN = 'mount -t tmpfs -o mode=755 none /run && exec "$@"'
+# A daemon of root's writes to /run/libvirt, and sshd wants a folder there, whatever they are told:
+# they get a /run of their own where that is possible.
+OWN_RUN = 'mount -t tmpfs -o mode=755 none /run && mkdir -m 755 /run/sshd && exec "$@"'
+PRIVATE_RUN = ["unshare", "-m", "sh", "-c", OWN_RUN, "sh"]
+
+
+def may_unshare() -> bool:
+    """Whether a command may begin with PRIVATE_RUN."""
+    if os.geteuid() != 0:
+        return False
+    return subprocess.run([*PRIVATE_RUN, "true"], capture_output=True, check=False).returncode == 0
 
 
 class Daemon:
@@ -217,19 +225,14 @@ class Daemon:
     def start(self) -> None:
         command = ["/usr/sbin/libvirtd", "--listen", "--config", str(self.config)]
         command += ["--pid-file", str(self.folder / "libvirtd.pid")]
-        if os.geteuid() == 0 and self._may_unshare():
-            command = ["unshare", "-m", "sh", "-c", PRIVATE_RUN, "sh", *command]
+        if may_unshare():
+            command = PRIVATE_RUN + command
         env = environment(self.folder) | {"LIBVIRT_DRIVER_DIR": str(self.folder / "drivers")}
         env |= self.environment
         self.process = Process(command, self.folder / "libvirtd.log", env)
         wait_for("libvirtd", lambda: not self.running() or self._serves())
         if not self.running():
             raise Failure(f"libvirtd ended:\n{self.process.output()}")
-
-    @staticmethod
-    def _may_unshare() -> bool:
-        probe = ["unshare", "-m", "sh", "-c", PRIVATE_RUN, "sh", "true"]
-        return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
     def _serves(self) -> bool:
         return answers(self.unix) and answers(self.tcp)

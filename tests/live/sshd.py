@@ -1,12 +1,14 @@
 """A private sshd on loopback, and keys that are let in and others."""
 
-import getpass
 import os
 import pathlib
+import pwd
 import signal
 import subprocess
 
 import harness
+
+USER = pwd.getpwuid(os.geteuid()).pw_name
 
 CONFIG = """\
 Port {port}
@@ -14,7 +16,7 @@ ListenAddress 127.0.0.1
 HostKey {host_key}
 AuthorizedKeysFile {authorized}
 StrictModes no
-UsePAM no
+UsePAM {pam}
 PidFile none
 UseDNS no
 PermitRootLogin yes
@@ -35,6 +37,14 @@ def public(key: pathlib.Path) -> str:
     return key.with_name(key.name + ".pub").read_text()
 
 
+def locked() -> bool:
+    """Whether sshd would turn us away without PAM: root has no password on many a desktop."""
+    if os.geteuid() != 0:
+        return False
+    lines = pathlib.Path("/etc/shadow").read_text().splitlines()
+    return any(line.startswith(f"{USER}:!") for line in lines)
+
+
 class Server:
     def __init__(self, folder: pathlib.Path, options: str = "", host_key: str = "ed25519") -> None:
         self.folder = folder
@@ -48,7 +58,8 @@ class Server:
         self.known_hosts = folder / "known_hosts"
         self.knows(self.host_key)
         values = {"port": self.port, "host_key": self.host_key, "authorized": self.authorized}
-        config = CONFIG.format(**values, programs=self.programs, folder=folder) + options
+        values |= {"programs": self.programs, "folder": folder, "pam": "yes" if locked() else "no"}
+        config = CONFIG.format(**values) + options
         (folder / "sshd_config").write_text(config)
         self.process: harness.Process | None = None
 
@@ -61,21 +72,32 @@ class Server:
         path.write_text("#!/bin/sh\n" + script)
         path.chmod(0o755)
 
+    def program_of_clients(self) -> pathlib.Path:
+        """An ssh that knows this server, and nothing of the user's configuration."""
+        path = self.folder / "ssh"
+        known = f"-o UserKnownHostsFile={self.known_hosts} -o IdentityAgent=none"
+        path.write_text(f'#!/bin/sh\nexec ssh -F none {known} "$@"\n')
+        path.chmod(0o755)
+        return path
+
     def uri(
         self,
         daemon: harness.Daemon,
         more: str = "",
         user: str | None = None,
         key: pathlib.Path | None = None,
+        path: str | None = None,
     ) -> str:
-        where = f"{user or getpass.getuser()}@127.0.0.1:{self.port}{daemon.file}"
+        where = f"{user or USER}@127.0.0.1:{self.port}{path or daemon.file}"
         files = f"keyfile={key or self.key}&known_hosts={self.known_hosts}"
         return f"test+ssh://{where}?socket={daemon.unix}&{files}{more}"
 
     def start(self) -> "Server":
-        if os.geteuid() == 0:
-            pathlib.Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         command = ["/usr/sbin/sshd", "-D", "-e", "-f", str(self.folder / "sshd_config")]
+        if harness.may_unshare():
+            command = harness.PRIVATE_RUN + command
+        elif os.geteuid() == 0:
+            pathlib.Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         environment = harness.environment(self.folder)
         self.process = harness.Process(command, self.folder / "sshd.log", environment)
         address = ("127.0.0.1", self.port)

@@ -7,30 +7,28 @@ import contextlib
 import sys
 
 import harness
-
-KINDS = ("unix", "tcp")
+import scene
 
 
 def main() -> int:
+    signals = scene.Signals()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(harness.scratch_folder())
-        for name in ("daemon", "gate"):
-            (folder / name).mkdir()
-        daemon = harness.Daemon(folder / "daemon")
-        stack.callback(daemon.stop)
-        daemon.start()
-        listen = tuple(harness.Listen(f"{kind}.sock", kind) for kind in KINDS)
-        targets = {kind: daemon.uri(kind) for kind in KINDS}
+        one = stack.enter_context(scene.playing(folder))
+        (folder / "gate").mkdir()
+        listen = tuple(harness.Listen(f"{kind}.sock", kind) for kind in scene.KINDS)
+        targets = {kind: one.uri(kind) for kind in scene.KINDS}
         gate = harness.Gate(folder / "gate", targets, listen)
         stack.callback(gate.stop)
         gate.start()
-        for kind, one in zip(KINDS, listen):
-            print(f"direct_{kind}={daemon.uri(kind)}")
-            print(f"gate_{kind}={gate.uri(daemon.file, one.name)}")
+        for kind in scene.KINDS:
+            print(f"direct_{kind}={one.direct(kind)}")
+            print(f"gate_{kind}={gate.uri(one.daemon.file, f'{kind}.sock')}")
         print(f"config={gate.config}")
         print(f"log={folder / 'gate' / 'gate.log'}")
         print("ready", flush=True)
-        sys.stdin.read()
+        with signals.let_through():
+            sys.stdin.read()
     return 0
 
 

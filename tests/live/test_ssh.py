@@ -1,7 +1,6 @@
 """Through ssh to a libvirtd: what gets there, and what is said when nothing does."""
 
 import contextlib
-import getpass
 import pathlib
 import socket
 import time
@@ -224,7 +223,7 @@ def test_a_user_that_the_uri_does_not_name_is_ours(
     daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
 ) -> None:
     server = make_server()
-    uri = server.uri(daemon).replace(f"{getpass.getuser()}@", "")
+    uri = server.uri(daemon).replace(f"{sshd.USER}@", "")
     assert opens(make_gate({"machines": uri}))
 
 

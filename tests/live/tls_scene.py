@@ -37,6 +37,12 @@ class TlsDaemon(harness.Daemon):
         self.config.write_text(text + "tls_no_sanity_certificate = 1\n" + more)
 
     def tls_uri(
-        self, pkipath: pathlib.Path, host: str = "localhost", port: int = 0, more: str = ""
+        self,
+        pkipath: pathlib.Path,
+        host: str = "localhost",
+        port: int = 0,
+        more: str = "",
+        path: str | None = None,
     ) -> str:
-        return f"test+tls://{host}:{port or self.tls_port}{self.file}?pkipath={pkipath}{more}"
+        where = f"{host}:{port or self.tls_port}{path or self.file}"
+        return f"test+tls://{where}?pkipath={pkipath}{more}"
