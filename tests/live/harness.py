@@ -274,6 +274,7 @@ class Gate:
         folder: pathlib.Path,
         targets: dict[str, Any],
         listen: tuple[Listen, ...] = (Listen(),),
+        rules: tuple[dict[str, Any], ...] = (),
         **limits: Any,
     ) -> None:
         self.folder = folder
@@ -283,6 +284,8 @@ class Gate:
             lines += ["[[listen]]", f"path = {toml(str(folder / one.name))}", 'mode = "0666"']
             lines += [f"target = {toml(one.target)}"] if one.target else []
         lines += ["[targets]", *(f"{name} = {toml(what)}" for name, what in targets.items())]
+        for rule in rules:
+            lines += ["[[policy.rule]]", *(f"{name} = {toml(what)}" for name, what in rule.items())]
         lines += ["[limits]", *(f"{name} = {toml(value)}" for name, value in limits.items())]
         self.config = folder / "virtgate.toml"
         self.config.write_text("\n".join(lines) + "\n")

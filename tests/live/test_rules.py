@@ -1,0 +1,170 @@
+"""Rules of the policy, met by users of their own."""
+
+import os
+import pathlib
+import subprocess
+import time
+from typing import Any, Callable
+
+import pytest
+
+import busy
+import harness
+import raw
+
+MakeGate = Callable[..., harness.Gate]
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other users")
+
+# Numbers that no account of a system has.
+ANNA, BERT, CARL = 61001, 61002, 61003
+OWN, EXTRA = 61101, 61102
+
+
+def virsh(
+    gate: harness.Gate,
+    daemon: harness.Daemon,
+    uid: int,
+    *command: str,
+    gid: int = 61199,
+    groups: tuple[int, ...] = (),
+) -> subprocess.CompletedProcess:
+    home = gate.folder / f"home-{uid}"
+    if not home.exists():
+        home.mkdir()
+        os.chown(home, uid, gid)
+    env = harness.environment(home) | {name: str(home) for name in ("HOME", "XDG_CACHE_HOME")}
+    return subprocess.run(
+        ["virsh", "-c", gate.uri(daemon.file), *command],
+        user=uid,
+        group=gid,
+        extra_groups=list(groups),
+        env=env,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=harness.PATIENCE,
+    )
+
+
+def everything(**who: Any) -> dict[str, Any]:
+    return {"targets": ["*"], "allow": ["*"], **who}
+
+
+@pytest.mark.parametrize(
+    ("who", "gid", "groups"),
+    [
+        ({"users": [str(ANNA)]}, 61199, ()),
+        ({"groups": [str(OWN)]}, OWN, ()),
+        ({"groups": [str(EXTRA)]}, 61199, (61103, EXTRA)),
+    ],
+)
+def test_a_rule_by_user_or_group(
+    daemon: harness.Daemon,
+    make_gate: MakeGate,
+    who: dict[str, Any],
+    gid: int,
+    groups: tuple[int, ...],
+) -> None:
+    gate = make_gate({"hail": daemon.uri("unix")}, rules=(everything(**who),))
+    done = virsh(gate, daemon, ANNA, "list", "--name", gid=gid, groups=groups)
+    assert done.returncode == 0, done.stderr
+    assert "machine1\n" in done.stdout
+    other = virsh(gate, daemon, BERT, "list")
+    assert other.returncode == 1
+    assert f"user {BERT} may not see target 'hail': no rule of the policy lets them" in other.stderr
+    assert "operation forbidden" in other.stderr
+    assert f"uid={BERT}" in gate.log()
+
+
+def test_a_rule_for_some_calls(daemon: harness.Daemon, make_gate: MakeGate) -> None:
+    rule = everything(users=[str(ANNA)], deny=["DOMAIN_GET_XML_DESC"])
+    gate = make_gate({"hail": daemon.uri("unix")}, rules=(rule,))
+    assert virsh(gate, daemon, ANNA, "list").returncode == 0
+    done = virsh(gate, daemon, ANNA, "dumpxml", "machine1")
+    assert done.returncode == 1
+    assert f"does not let user {ANNA} call DOMAIN_GET_XML_DESC of target 'hail'" in done.stderr
+    assert f"{gate.config} line " in done.stderr
+    assert virsh(gate, daemon, ANNA, "destroy", "machine1").returncode == 1
+
+
+def test_the_gate_and_explain_say_the_same(daemon: harness.Daemon, make_gate: MakeGate) -> None:
+    rule = everything(users=[str(ANNA)], deny=["DOMAIN_GET_XML_DESC"])
+    gate = make_gate({"hail": daemon.uri("unix")}, rules=(rule,))
+
+    def explain(uid: int, *what: str) -> tuple[int, str]:
+        command = [harness.GATE, "policy", "explain", "--config", str(gate.config)]
+        command += ["--target", "hail", "--user", str(uid), *what]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    assert explain(ANNA, "CONNECT_LIST_ALL_DOMAINS")[0] == 0
+    code, text = explain(ANNA, "DOMAIN_GET_XML_DESC")
+    assert code == 1 and "does not allow DOMAIN_GET_XML_DESC" in text
+    code, text = explain(BERT, "CONNECT_LIST_ALL_DOMAINS")
+    assert code == 1 and f"user {BERT} may not see target 'hail'" in text
+    code, text = explain(ANNA, "NODE_GET_MEMORY_STATS", "--flags", "1")
+    assert code == 1 and "bits 0x1 of flags are not known to read" in text
+    assert explain(ANNA, "DOMAIN_FLY")[0] == 2
+
+
+def test_one_users_rate_is_nobody_elses(daemon: harness.Daemon, make_gate: MakeGate) -> None:
+    slow = everything(users=[str(ANNA)], calls_per_second=20, clients=1)
+    gate = make_gate(
+        {"hail": daemon.uri("unix")}, rules=(slow, everything(users=["0", str(CARL)]))
+    )
+    script = f"import raw; c = raw.connect({gate.socket!r}, 'hail')\nwhile True: c.version()"
+    with subprocess.Popen(
+        ["/usr/bin/python3", "-c", script],
+        user=ANNA,
+        group=61199,
+        extra_groups=[],
+        cwd=pathlib.Path(__file__).parent,
+        stderr=subprocess.DEVNULL,
+    ) as greedy:
+        try:
+            harness.wait_for("the slow one to open", lambda: f"uid={ANNA}" in gate.log())
+            begin = time.monotonic()
+            with busy.Crew(gate.socket, "hail", 4) as crew:
+                crew.progress(500)
+                time.sleep(max(0.0, begin + 3.0 - time.monotonic()))
+            second = virsh(gate, daemon, ANNA, "list")
+            assert "has as many clients as rule 1" in second.stderr
+            seconds = time.monotonic() - begin
+            assert greedy.poll() is None
+        finally:
+            greedy.kill()
+    harness.wait_for("its last line", lambda: _calls(gate) > 0)
+    assert 20 <= _calls(gate) <= 20 * (seconds + 5)
+
+
+def _calls(gate: harness.Gate) -> int:
+    for line in gate.log().splitlines():
+        if f"uid={ANNA}" in line and "calls=" in line and "calls=0" not in line:
+            return int(line.split("calls=")[1].split()[0])
+    return 0
+
+
+def test_mistakes_in_rules_are_found(daemon: harness.Daemon, folders: Any) -> None:
+    config = next(folders) / "virtgate.toml"
+    config.write_text(
+        '[[listen]]\npath = "/s"\n[targets]\nhail = "test:///default"\n'
+        '[[policy.rule]]\nusers = ["no such user"]\ntargets = ["hial"]\n'
+        'allow = ["DOMAIN_DESTROY", "DOMAIN_GET_*"]\ndeny = ["DOMAIN_GET_XLM"]\nqueue = 0\n'
+    )
+    done = subprocess.run(
+        [harness.GATE, "serve", "--check", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    for words in (
+        ':6:10: there is no user "no such user"',
+        ':7:12: there is no target "hial"',
+        ':8:10: no procedure that may pass has a name like "DOMAIN_DESTROY"',
+        ':9:9: no procedure that may pass has a name like "DOMAIN_GET_XLM"',
+        ":10:9: \"queue\" is 0; it must be from 1 to 1024",
+    ):
+        assert words in done.stderr
