@@ -53,8 +53,8 @@ class Builder {
 };
 
 void Builder::add_text(std::string_view text, const std::string& file) {
-  static constexpr std::array<std::string_view, 4> kSections = {"listen", "targets", "policy",
-                                                                "limits"};
+  static constexpr std::array<std::string_view, 5> kSections = {"listen", "targets", "policy",
+                                                                "audit", "limits"};
   files_.push_back(file);
   Reader reader(file, loaded_.mistakes);
   const auto document = parse_document(text);
@@ -72,6 +72,7 @@ void Builder::add_text(std::string_view text, const std::string& file) {
     read_targets(reader, *node, environment_, draft_);
   }
   if (const Node* node = document->find("policy")) read_policy(reader, *node, draft_);
+  if (const Node* node = document->find("audit")) read_audit(reader, *node, draft_);
   if (const Node* node = document->find("limits")) read_limits(reader, *node, draft_);
 }
 
@@ -194,6 +195,7 @@ Loaded Builder::finish() {
   loaded_.config.targets = std::move(draft_.targets);
   loaded_.config.rules = std::move(draft_.rules);
   loaded_.procedures = std::move(draft_.procedures);
+  loaded_.config.audit = std::move(draft_.audit);
   loaded_.config.limits = draft_.limits;
   return std::move(loaded_);
 }

@@ -91,10 +91,17 @@ struct Limits {
   std::uint32_t keepalive_count = 5;
 };
 
+// The record of what clients did.
+struct Audit {
+  std::string file;    // of JSON lines; empty: none
+  bool calls = false;  // each call is recorded too
+};
+
 struct Config {
   std::vector<Listen> listen;
   std::vector<Target> targets;
   policy::Rules rules;
+  Audit audit;
   Limits limits;
 
   [[nodiscard]] const Target* find(std::string_view name) const;

@@ -148,15 +148,35 @@ std::optional<std::uint64_t> Reader::size(const Node& node, std::uint64_t least,
   return in_range(node, *value, least, most, shown_size);
 }
 
-std::vector<const Node*> Reader::texts(const Node& node, std::string_view wanted) {
+std::vector<const Node*> Reader::texts(const Node& node) {
+  constexpr std::string_view kWanted = "a list of texts";
   std::vector<const Node*> found;
-  if (!expect(node, Kind::array, wanted)) return found;
+  if (!expect(node, Kind::array, kWanted)) return found;
   for (const Node& child : node.children) {
     if (child.kind == Kind::text) {
       found.push_back(&child);
     } else {
       mistake(child.position, quoted(node.key) + " holds " + std::string(to_string(child.kind)) +
-                                  "; it must be " + std::string(wanted));
+                                  "; it must be " + std::string(kWanted));
+    }
+  }
+  return found;
+}
+
+std::vector<const Node*> Reader::tables(const Node& node, std::string_view written) {
+  std::vector<const Node*> found;
+  const std::string wanted = "tables, each of them begun by " + std::string(written);
+  if (node.kind != Kind::array) {
+    mistake(node.key_position, quoted(node.key) + " is " + std::string(to_string(node.kind)) +
+                                   "; it must be " + wanted);
+    return found;
+  }
+  for (const Node& child : node.children) {
+    if (child.kind == Kind::table) {
+      found.push_back(&child);
+    } else {
+      mistake(child.position, quoted(node.key) + " holds " + std::string(to_string(child.kind)) +
+                                  "; it must be " + wanted);
     }
   }
   return found;

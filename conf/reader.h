@@ -36,7 +36,9 @@ class Reader {
   // Bytes: an integer, or "64KiB", "16MiB", "1GiB".
   std::optional<std::uint64_t> size(const Node& node, std::uint64_t least, std::uint64_t most);
   // The elements of a list of texts that are texts.
-  std::vector<const Node*> texts(const Node& node, std::string_view wanted);
+  std::vector<const Node*> texts(const Node& node);
+  // The elements of an array of tables, each begun by `written`.
+  std::vector<const Node*> tables(const Node& node, std::string_view written);
 
  private:
   template <typename T>

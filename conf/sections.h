@@ -25,6 +25,7 @@ struct ConfigDraft {
   std::vector<Placed> rule_targets;  // patterns of the rules
   std::vector<Placed> procedures;    // the same
   policy::Rules rules;
+  Audit audit;
   Limits limits;
 };
 
@@ -32,6 +33,7 @@ void read_listen(Reader& reader, const Node& section, ConfigDraft& draft);
 void read_targets(Reader& reader, const Node& section, const Environment& environment,
                   ConfigDraft& draft);
 void read_policy(Reader& reader, const Node& section, ConfigDraft& draft);
+void read_audit(Reader& reader, const Node& section, ConfigDraft& draft);
 void read_limits(Reader& reader, const Node& section, ConfigDraft& draft);
 
 }  // namespace conf

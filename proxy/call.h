@@ -51,6 +51,7 @@ struct Call {
   std::uint32_t serial = 0;           // the client's
   std::uint32_t upstream_serial = 0;  // of the latest attempt
   std::uint8_t losses = 0;            // attempts that ended with the upstream
+  Milliseconds began{0};              // when it came
   Milliseconds deadline{0};
   Lane* lane = nullptr;  // null: nobody waits for it any more
   base::Buffer body;     // as the filter encoded it

@@ -51,6 +51,7 @@ Client::Client(const Place& place, std::int64_t number, std::unique_ptr<Stream> 
       reader_(place.limits.max_call),
       tick_(place.clock, [this] { tick(); }),
       lane_(*this),
+      came_(place.clock.now()),
       began_(place.clock.now()),
       last_heard_(place.clock.now()) {}
 
@@ -60,7 +61,7 @@ void Client::start() {
 }
 
 Line Client::line(Level level, std::string_view event) {
-  Line line = place_.log.line(level, event);
+  Line line = place_.log.audit(level, event);
   line.with("client", number_)
       .with("uid", static_cast<std::int64_t>(peer_.uid))
       .with("pid", static_cast<std::int64_t>(peer_.pid));
@@ -75,6 +76,7 @@ void Client::turn_away(std::string why) {
 
 void Client::on_data(base::Bytes data) {
   last_heard_ = place_.clock.now();
+  bytes_in_ += data.size();
   pings_unanswered_ = 0;
   if (state_ == State::leaving) return;
   if (hold_ != 0) return base::append(backlog_, data);
@@ -164,6 +166,7 @@ Call Client::make_call(const Header& header, base::Buffer encoded) const {
   call.program = header.program;
   call.procedure = header.procedure;
   call.serial = header.serial;
+  call.began = place_.clock.now();
   call.body = std::move(encoded);
   return call;
 }
@@ -213,9 +216,8 @@ void Client::on_reply(const Call& call, policy::Status status, base::Bytes body)
   header.serial = call.serial;
   header.status = static_cast<std::uint32_t>(status);
   header.length = policy::kHeaderSize + static_cast<std::uint32_t>(body.size());
-  stream_->write(policy::encode_header(header));
-  if (!body.empty()) stream_->write(body);
-  wrote();
+  send(header, body);
+  record_call(header, status == policy::Status::ok ? "ok" : "error", call.began);
   done();
 }
 
@@ -225,7 +227,16 @@ void Client::on_call_failed(const Call& call, const Fault& fault) {
   header.procedure = call.procedure;
   header.serial = call.serial;
   refuse(header, fault);
+  record_call(header, "failed", call.began);
   done();
+}
+
+void Client::send(const Header& header, base::Bytes body, base::Bytes rest) {
+  stream_->write(policy::encode_header(header));
+  if (!body.empty()) stream_->write(body);
+  if (!rest.empty()) stream_->write(rest);
+  bytes_out_ += header.length;
+  wrote();
 }
 
 void Client::on_event(std::int32_t procedure, base::Bytes first, base::Bytes rest) {
@@ -235,10 +246,7 @@ void Client::on_event(std::int32_t procedure, base::Bytes first, base::Bytes res
   header.type = static_cast<std::uint32_t>(policy::Type::message);
   header.serial = kEventSerial;
   header.length = policy::kHeaderSize + static_cast<std::uint32_t>(first.size() + rest.size());
-  stream_->write(policy::encode_header(header));
-  if (!first.empty()) stream_->write(first);
-  if (!rest.empty()) stream_->write(rest);
-  wrote();
+  send(header, first, rest);
   if (stream_->queued() > place_.limits.client_buffer) {
     close({Reason::Kind::timeout, Stage::established, "it does not read its events"});
   }
@@ -263,9 +271,7 @@ void Client::reply(const Header& call, base::Bytes body) {
   header.type = static_cast<std::uint32_t>(policy::Type::reply);
   header.status = static_cast<std::uint32_t>(policy::Status::ok);
   header.length = policy::kHeaderSize + static_cast<std::uint32_t>(body.size());
-  stream_->write(policy::encode_header(header));
-  if (!body.empty()) stream_->write(body);
-  wrote();
+  send(header, body);
 }
 
 void Client::refuse(const Header& call, Fault fault) {
@@ -274,6 +280,7 @@ void Client::refuse(const Header& call, Fault fault) {
   base::Buffer frame;
   policy::append_error_reply(frame, call, fault);
   stream_->write(frame);
+  bytes_out_ += frame.size();
   wrote();
 }
 
@@ -286,6 +293,18 @@ void Client::log_refusal(const Header& call, const Fault& fault) {
   refusal.with("procedure", row == nullptr ? std::string_view("unknown") : row->name);
   refusal.with("number", call.procedure).with("reason", fault.text);
   if (pool_ != nullptr) refusal.with("target", pool_->target().name);
+  if (grant_.rule() != nullptr) refusal.with("rule", grant_.because());
+}
+
+void Client::record_call(const Header& call, std::string_view status, Milliseconds since) {
+  if (!place_.log.wants_calls()) return;
+  const policy::Procedure* row = policy::find_procedure(call.program, call.procedure);
+  line(Level::debug, "call")
+      .with("target", pool_ == nullptr ? std::string_view("-") : pool_->target().name)
+      .with("procedure", row == nullptr ? std::string_view("unknown") : row->name)
+      .with("number", call.procedure)
+      .with("status", status)
+      .with("ms", (place_.clock.now() - since).count());
 }
 
 bool Client::can_take_reply() {
@@ -376,7 +395,9 @@ void Client::on_closed(const Reason& closed_for) {
       .with("target", pool_ == nullptr ? std::string_view("-") : pool_->target().name)
       .with("calls", static_cast<std::int64_t>(calls_))
       .with("refused", static_cast<std::int64_t>(refusals_))
-      .with("seconds", (place_.clock.now() - began_).count() / 1000)
+      .with("bytes_in", static_cast<std::int64_t>(bytes_in_))
+      .with("bytes_out", static_cast<std::int64_t>(bytes_out_))
+      .with("ms", (place_.clock.now() - came_).count())
       .with("reason", reason.text);
   place_.owner.on_client_gone(*this);
 }

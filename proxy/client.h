@@ -120,6 +120,7 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   void taken();
   void done();
 
+  void send(const policy::Header& header, base::Bytes body, base::Bytes rest = {});
   void reply(const policy::Header& call, base::Bytes body);
   void refuse(const policy::Header& call, policy::Fault fault);
   void log_refusal(const policy::Header& call, const policy::Fault& fault);
@@ -133,6 +134,7 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   void keep_alive();
 
   Line line(Level level, std::string_view event);
+  void record_call(const policy::Header& call, std::string_view status, Milliseconds since);
 
   const Place place_;
   const std::int64_t number_;
@@ -160,8 +162,11 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   std::uint32_t pings_unanswered_ = 0;
   std::uint64_t calls_ = 0;
   std::uint64_t refusals_ = 0;
+  std::uint64_t bytes_in_ = 0;
+  std::uint64_t bytes_out_ = 0;
   std::uint64_t counted_ = 0;  // what user_.buffered holds of ours
-  Milliseconds began_;
+  const Milliseconds came_;
+  Milliseconds began_;  // came, or last failed to open
   Milliseconds last_heard_;
   Milliseconds last_progress_{0};
   Milliseconds leave_by_{0};

@@ -1,33 +1,56 @@
-// What the operator reads: one line an occurrence, in key=value pairs. Foreign text in it is made
-// printable here, so that no caller can forget it.
+// What the operator reads: one record an occurrence, made of an event's name and fields. Foreign
+// text in it is made printable by whoever writes it, so that no caller can forget it.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace proxy {
 
 enum class Level : std::uint8_t { debug, info, warning, error };
+
+// "debug", "info", "warning", "error".
+std::string_view level_name(Level level);
+
+struct Field {
+  std::string_view key;  // a literal
+  std::string text;      // may be foreign
+  bool number = false;
+};
+
+struct Record {
+  Level level = Level::info;
+  std::string_view event;  // a literal
+  bool audit = false;      // says what a client did or was refused; uid is among the fields
+  std::vector<Field> fields;
+
+  // Null when there is no such field.
+  [[nodiscard]] const Field* find(std::string_view key) const;
+};
+
+// "event key=value key="another value"": one line, printable.
+std::string to_text(const Record& record);
 
 class Line;
 
 class Log {
  public:
   virtual ~Log() = default;
-  // `text` is printable and has no end of line.
-  virtual void write(Level level, std::string_view text) = 0;
+  virtual void write(const Record& record) = 0;
+  // Whether each call of each client is worth a record.
+  [[nodiscard]] virtual bool wants_calls() const { return false; }
 
-  // Begins a line about `event`; it is written when the Line goes.
+  // Begins a record about `event`; it is written when the Line goes.
   Line line(Level level, std::string_view event);
+  Line audit(Level level, std::string_view event);
 };
 
-// Keys are ours; values may be foreign. Values with blanks, quotes or nothing in them are put in
-// double quotes.
 class Line {
  public:
-  Line(Log& log, Level level, std::string_view event);
+  Line(Log& log, Record record) : log_(&log), record_(std::move(record)) {}
   Line(Line&& other) noexcept;
   Line(const Line&) = delete;
   Line& operator=(const Line&) = delete;
@@ -38,11 +61,11 @@ class Line {
 
  private:
   Log* log_;  // null: moved away
-  Level level_;
-  std::string text_;
+  Record record_;
 };
 
-// Plain lines on standard error, with the time unless the journal adds it.
-std::unique_ptr<Log> make_stderr_log(Level least);
+// To the journal, with the fields as fields, where standard error leads there; else plain lines on
+// standard error, with the time.
+std::unique_ptr<Log> make_log(Level least);
 
 }  // namespace proxy

@@ -127,8 +127,7 @@ int run(int argc, char** argv) {
   if (policy->got_subcommand("list")) return proxy::list_policy(options.policy_json);
   if (policy->parsed()) return proxy::explain_policy(options.explain);
   CHECK(serve->parsed());
-  const auto log =
-      proxy::make_stderr_log(options.verbose ? proxy::Level::debug : proxy::Level::info);
+  const auto log = proxy::make_log(options.verbose ? proxy::Level::debug : proxy::Level::info);
   return proxy::serve(options.serve, *log);
 }
 

@@ -16,6 +16,7 @@
 #include "conf/libvirt_conf.h"
 #include "conf/target.h"
 #include "policy/access.h"
+#include "proxy/audit.h"
 #include "proxy/gate.h"
 #include "proxy/sasl.h"
 #include "tunnel/io/listener.h"
@@ -145,9 +146,10 @@ class Door final : private tunnel::io::ListenerOwner {
 
 class Service {
  public:
-  Service(Log& log, conf::Config config, conf::LibvirtConf libvirt_conf)
+  Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtConf libvirt_conf)
       : log_(log),
-        gate_(loop_.clock(), log, sasl_, std::move(config), std::move(libvirt_conf),
+        audit_(loop_.clock(), log, local_user_names(), std::move(sink), config.audit.calls),
+        gate_(loop_.clock(), audit_, sasl_, std::move(config), std::move(libvirt_conf),
               [this](const tunnel::Target& target) {
                 return tunnel::make_tunnel(loop_, target, [this](const std::string& note) {
                   log_.line(Level::warning, "tunnel").with("note", note);
@@ -188,6 +190,7 @@ class Service {
 
   Log& log_;
   tunnel::io::Loop loop_;
+  Audit audit_;
   Sasl sasl_{read_auth_conf};
   Gate gate_;
   std::vector<std::unique_ptr<Door>> doors_;
@@ -238,7 +241,16 @@ int serve(const ServeOptions& options, Log& log) {
   std::signal(SIGPIPE, SIG_IGN);
   tunnel::io::raise_file_limit();
   if (!make_default_folder(loaded.config, environment, log)) return 1;
-  Service service(log, std::move(loaded.config), std::move(libvirt_conf).value());
+  AuditSink sink;
+  if (const std::string& file = loaded.config.audit.file; !file.empty()) {
+    auto opened = open_audit_file(file);
+    if (!opened) {
+      log.line(Level::error, "start-failed").with("reason", opened.error());
+      return 1;
+    }
+    sink = std::move(opened).value();
+  }
+  Service service(log, std::move(sink), std::move(loaded.config), std::move(libvirt_conf).value());
   if (!service.open_doors()) return 1;
   service.run();
   log.line(Level::info, "stopped");

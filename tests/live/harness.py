@@ -275,6 +275,7 @@ class Gate:
         targets: dict[str, Any],
         listen: tuple[Listen, ...] = (Listen(),),
         rules: tuple[dict[str, Any], ...] = (),
+        audit_calls: bool | None = None,
         **limits: Any,
     ) -> None:
         self.folder = folder
@@ -287,6 +288,9 @@ class Gate:
         for rule in rules:
             lines += ["[[policy.rule]]", *(f"{name} = {toml(what)}" for name, what in rule.items())]
         lines += ["[limits]", *(f"{name} = {toml(value)}" for name, value in limits.items())]
+        self.audit = folder / "audit.json"
+        if audit_calls is not None:
+            lines += ["[audit]", f"file = {toml(str(self.audit))}", f"calls = {toml(audit_calls)}"]
         self.config = folder / "virtgate.toml"
         self.config.write_text("\n".join(lines) + "\n")
         self.process: Process | None = None

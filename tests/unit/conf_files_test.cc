@@ -214,6 +214,8 @@ TEST_CASE("the reference configuration has every key", "[conf][files]") {
                           "calls_per_second",
                           "calls_in_flight",
                           "queue",
+                          "file",
+                          "calls",
                           "clients",
                           "clients_per_user",
                           "calls_per_client",

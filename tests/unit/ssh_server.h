@@ -19,7 +19,6 @@
 namespace test {
 
 void write_file(const std::string& path, const std::string& text);
-std::string read_file(const std::string& path);
 // Runs a program to its end, which must be a success.
 void run_program(const std::vector<std::string>& arguments);
 // A child with these descriptors as standard input and output.

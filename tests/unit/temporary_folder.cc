@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <system_error>
 
 #include <sys/stat.h>
@@ -44,6 +45,12 @@ void TemporaryFolder::make_folder(const std::string& name) const {
   std::error_code error;
   std::filesystem::create_directories(path_ + '/' + name, error);
   CHECK(!error);
+}
+
+std::string read_file(const std::string& path) {
+  std::ostringstream out;
+  out << std::ifstream(path, std::ios::binary).rdbuf();
+  return out.str();
 }
 
 }  // namespace test

@@ -28,4 +28,7 @@ class TemporaryFolder {
   std::string path_;
 };
 
+// All of a file; empty when it cannot be read.
+std::string read_file(const std::string& path);
+
 }  // namespace test

@@ -15,10 +15,7 @@ namespace test {
 
 class MemoryLog : public proxy::Log {
  public:
-  void write(proxy::Level level, std::string_view text) override {
-    static_cast<void>(level);
-    lines.emplace_back(text);
-  }
+  void write(const proxy::Record& record) override { lines.push_back(to_text(record)); }
   [[nodiscard]] std::size_t count(std::string_view part) const;
   std::vector<std::string> lines;
 };

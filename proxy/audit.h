@@ -1,0 +1,75 @@
+// The record of what clients did and were refused: on its way to the log, and as lines of JSON in a
+// file. Contents of calls and answers are never in it.
+//
+// One user's records are bounded: whoever makes too many has those that follow counted, and the
+// count said with their next one, or after a while.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "base/result.h"
+#include "proxy/log.h"
+#include "tunnel/io/clock.h"
+
+namespace proxy {
+
+// Where lines go; each ends with its end of line. False: this one is lost.
+using AuditSink = std::function<bool(const std::string& line)>;
+
+// Names of users, to stand beside their numbers.
+using UserNames = std::map<uid_t, std::string>;
+
+class Audit final : public Log {
+ public:
+  static constexpr std::int64_t kBurst = 500;  // records of one user at once
+  static constexpr std::int64_t kRate = 50;    // and each second after that
+  static constexpr tunnel::io::Milliseconds kSay{10000};
+
+  // Clock and `next` outlive this. All records go to `next`; those of clients to `sink` too, if it
+  // is there. With `calls` each call is a record, for the sink alone.
+  Audit(tunnel::io::Clock& clock, Log& next, UserNames names, AuditSink sink, bool calls);
+  Audit(const Audit&) = delete;
+  Audit& operator=(const Audit&) = delete;
+  ~Audit() override = default;
+
+  void write(const Record& record) override;
+  [[nodiscard]] bool wants_calls() const override { return calls_ && sink_ != nullptr; }
+
+ private:
+  // A bucket of records, in thousandths, that fills by itself.
+  struct Bucket {
+    std::int64_t credit = 1000 * kBurst;
+    tunnel::io::Milliseconds at{0};
+    std::int64_t suppressed = 0;
+  };
+
+  bool may_write(uid_t uid, std::int64_t& suppressed);
+  void emit(const Record& record);
+  void say_suppressed();
+
+  tunnel::io::Clock& clock_;
+  Log& next_;
+  const UserNames names_;
+  const AuditSink sink_;
+  const bool calls_;
+  bool lost_ = false;
+  std::map<uid_t, Bucket> buckets_;
+  tunnel::io::Timer timer_;
+};
+
+// A record as one JSON object with its end of line; `time` in milliseconds since 1970.
+std::string to_json(const Record& record, std::int64_t time);
+
+// Appends to a regular file, which is made if need be; the error says why it cannot be.
+base::Result<AuditSink, std::string> open_audit_file(const std::string& path);
+
+// From /etc/passwd alone: other databases can take long to answer.
+UserNames local_user_names();
+
+}  // namespace proxy

@@ -1,0 +1,137 @@
+"""The record of what clients did: in a file, and in the journal."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any, Callable, Iterator
+
+import pytest
+
+import harness
+import raw
+
+MakeGate = Callable[..., harness.Gate]
+
+JOURNAL = """
+set -e
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/journal
+exec "$@"
+"""
+
+
+def virsh(uri: str, *command: str) -> int:
+    """One that does not ask for read-only itself."""
+    done = subprocess.run(
+        ["virsh", "-c", uri, *command], capture_output=True, check=False, timeout=harness.PATIENCE
+    )
+    return done.returncode
+
+
+def records(gate: harness.Gate, event: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in gate.audit.read_text().splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+def test_opens_refusals_and_closes(daemon: harness.Daemon, make_gate: MakeGate) -> None:
+    rule = {"targets": ["*"], "allow": ["*"], "deny": ["NODE_GET_INFO"]}
+    gate = make_gate({"hail": daemon.uri("unix")}, rules=(rule,), audit_calls=False)
+    assert virsh(gate.uri(daemon.file), "dumpxml", "machine1") == 0
+    for command in (["nodeinfo"], ["destroy", "machine1"]):
+        assert virsh(gate.uri(daemon.file), *command) == 1
+    closes = harness.wait_for("all to have left", lambda: _all_gone(gate))
+    assert gate.audit.stat().st_mode & 0o777 == 0o640
+    for one in records(gate, "open"):
+        assert one["target"] == "hail"
+        assert (one["uid"], one["user"]) == (os.geteuid(), "root")
+        assert one["rule"].startswith("rule 1 (")
+        assert one["pid"] > 0
+    first, second = records(gate, "refused")
+    assert (first["procedure"], first["number"]) == ("NODE_GET_INFO", 6)
+    assert "does not let user" in first["reason"]
+    assert (second["procedure"], second["number"]) == ("DOMAIN_DESTROY", 12)
+    assert "read-only" in second["reason"]
+    assert closes[0]["calls"] > 1 and closes[0]["refused"] == 0 and closes[2]["refused"] == 1
+    assert closes[0]["bytes_out"] > 500 and closes[0]["bytes_in"] > 100 and closes[0]["ms"] >= 0
+    assert "<domain" not in gate.audit.read_text()
+    assert not records(gate, "call")
+
+
+def _all_gone(gate: harness.Gate) -> list[dict[str, Any]] | None:
+    closes = [one for one in records(gate, "close") if one["target"] == "hail"]
+    return closes if len(closes) == 3 else None
+
+
+def test_each_call(daemon: harness.Daemon, make_gate: MakeGate) -> None:
+    gate = make_gate({"hail": daemon.uri("unix")}, audit_calls=True)
+    with raw.connect(gate.socket, "hail") as one:
+        assert one.version() > 0
+        with pytest.raises(raw.LibvirtError):
+            one.domain("no such machine")
+    harness.wait_for("the calls", lambda: len(records(gate, "call")) >= 2)
+    calls = {call["procedure"]: call for call in records(gate, "call")}
+    assert calls["CONNECT_GET_LIB_VERSION"]["status"] == "ok"
+    assert calls["DOMAIN_LOOKUP_BY_NAME"]["status"] == "error"
+    assert calls["DOMAIN_LOOKUP_BY_NAME"]["ms"] >= 0
+    assert "no such machine" not in gate.audit.read_text()
+    assert "procedure=CONNECT_GET_LIB_VERSION" not in gate.log()
+
+
+def test_a_file_that_cannot_be_is_an_error(daemon: harness.Daemon, folders: Any) -> None:
+    folder = next(folders)
+    gate = harness.Gate(folder, {"hail": daemon.uri("unix")}, audit_calls=False)
+    gate.audit.mkdir()
+    done = subprocess.run(
+        [harness.GATE, "serve", "--config", str(gate.config)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=harness.PATIENCE,
+    )
+    assert done.returncode == 1
+    assert f"the audit file {gate.audit} cannot be opened: Is a directory" in done.stderr
+
+
+JOURNALD = """
+import json, os, socket, subprocess, sys
+gate, config, place = sys.argv[1:]
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.bind("/run/systemd/journal/socket")
+journal.settimeout(20)
+with open(place + "/stderr", "w+") as errors:
+    status = os.fstat(errors.fileno())
+    env = os.environ | {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+    with subprocess.Popen([gate, "serve", "--config", config], stderr=errors, env=env) as process:
+        entries = []
+        while not any("VIRTGATE_EVENT=listen" in entry for entry in entries):
+            entries.append(journal.recv(65536).decode())
+        process.terminate()
+        while not any("VIRTGATE_EVENT=stopped" in entry for entry in entries):
+            entries.append(journal.recv(65536).decode())
+        print(json.dumps([process.wait(20), entries, os.path.getsize(place + "/stderr")]))
+"""
+
+
+@pytest.mark.skipif(not harness.may_unshare(), reason="needs a /run of its own")
+def test_the_journal_gets_fields(daemon: harness.Daemon, folders: Iterator[pathlib.Path]) -> None:
+    folder = next(folders)
+    gate = harness.Gate(folder, {"hail": daemon.uri("unix")})
+    command = ["unshare", "-m", "sh", "-c", JOURNAL, "sh", sys.executable, "-c", JOURNALD]
+    done = subprocess.run(
+        [*command, harness.GATE, str(gate.config), str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=harness.PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    code, entries, written = json.loads(done.stdout)
+    assert code == 0
+    assert written == 0
+    listen = next(entry for entry in entries if "VIRTGATE_EVENT=listen" in entry).splitlines()
+    assert f"VIRTGATE_SOCKET={gate.socket}" in listen
+    assert "PRIORITY=6" in listen
+    assert "SYSLOG_IDENTIFIER=virtgate" in listen
+    assert f"MESSAGE=listen socket={gate.socket} target=-" in listen
