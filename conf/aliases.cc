@@ -55,6 +55,11 @@ std::string alias_lines(const Config& config, const std::string& socket) {
   std::string comments;
   std::string aliases;
   for (const Target& target : config.targets) {
+    if (target.protocol == Protocol::xend) {
+      comments += "# " + quoted(target.name) +
+                  " is left out: it is a legacy xend, which no libvirt of today can ask.\n";
+      continue;
+    }
     if (const auto why = why_no_alias(target.name)) {
       comments += "# " + quoted(target.name) + " is left out: " + *why + ".\n";
     } else {

@@ -218,6 +218,11 @@ const Target* Config::find(std::string_view name) const {
   return nullptr;
 }
 
+const Target* Config::xend_of(const Listen& socket) const {
+  const Target* target = find(socket.target);
+  return target != nullptr && target->protocol == Protocol::xend ? target : nullptr;
+}
+
 Loaded parse_config(std::string_view text, const std::string& file,
                     const Environment& environment) {
   Builder builder(environment);

@@ -56,10 +56,16 @@ struct AuthSettings {
   std::string authfile;  // authfile= of the URI; empty: see auth_conf.h
 };
 
+enum class Protocol : std::uint8_t {
+  rpc,   // libvirt's, to one of its daemons
+  xend,  // HTTP, to a legacy xend; see xend_target.h
+};
+
 struct Target {
   std::string name;
   std::string uri;  // as written
-  Uri parsed;
+  Protocol protocol = Protocol::rpc;
+  Uri parsed;                // of rpc
   std::string connect_name;  // what an upstream opens
   tunnel::Target tunnel;
   AuthSettings auth;
@@ -105,6 +111,8 @@ struct Config {
   Limits limits;
 
   [[nodiscard]] const Target* find(std::string_view name) const;
+  // The target that a socket is for, where that is a xend: then the socket's clients speak HTTP.
+  [[nodiscard]] const Target* xend_of(const Listen& socket) const;
 };
 
 // What is wrong with the path of a socket, as [[listen]] takes it; nothing: it is one. Its length

@@ -92,7 +92,11 @@ Json parameters_json(const Resolution& resolution) {
 
 std::string explained(const Resolution& resolution) {
   std::string out = "Steps:\n" + numbered(resolution.steps);
-  if (resolution.error) return out + "It fails: " + *resolution.error + '\n';
+  if (resolution.error) {
+    out += "It fails: " + *resolution.error + '\n';
+    if (!resolution.notes.empty()) out += "Notes:\n" + numbered(resolution.notes);
+    return out;
+  }
   Table table;
   if (!resolution.uri.empty()) table.row("URI", resolution.uri);
   if (!resolution.driver.empty()) table.row("driver", resolution.driver);

@@ -62,6 +62,8 @@ std::optional<std::string> other_way(const Uri& asked, const Uri& own) {
   return std::nullopt;
 }
 
+bool speaks_rpc(const Target& target) { return target.protocol == Protocol::rpc; }
+
 bool is_xen(std::string_view name) { return same_ignoring_case(name, "xen") || name == "xen://"; }
 
 class LookUp {
@@ -74,6 +76,7 @@ class LookUp {
  private:
   Answer of_nothing();
   Answer of_text(std::string_view name);
+  Answer of_target(const Target& target, std::string reason) const;
   Answer of_uri(std::string_view text, const std::string& how);
   template <typename Means>
   Answer first_that(std::string_view text, const Uri& uri, const std::string& how, Means means);
@@ -98,8 +101,8 @@ Answer LookUp::of(std::optional<std::string_view> name) {
 }
 
 Answer LookUp::of_nothing() {
-  if (!listen_.target.empty()) {
-    return Meaning{{listen_.target}, "the target of this socket"};
+  if (const Target* own = config_.find(listen_.target)) {
+    return of_target(*own, "the target of this socket");
   }
   if (libvirt_.uri_default && !libvirt_.uri_default->empty()) {
     Answer answer = of_text(*libvirt_.uri_default);
@@ -107,21 +110,32 @@ Answer LookUp::of_nothing() {
     answer->reason = "uri_default of libvirt.conf, " + answer->reason;
     return answer;
   }
-  if (config_.targets.empty()) return base::Failure{std::string("there is no target")};
   Meaning meaning{{}, "each target in turn"};
-  for (const Target& target : config_.targets) meaning.targets.push_back(target.name);
+  for (const Target& target : config_.targets) {
+    if (speaks_rpc(target)) meaning.targets.push_back(target.name);
+  }
+  if (meaning.targets.empty()) return base::Failure{std::string("there is no target")};
   return meaning;
 }
 
+Answer LookUp::of_target(const Target& target, std::string reason) const {
+  if (speaks_rpc(target)) return Meaning{{target.name}, std::move(reason)};
+  return refuse(target.name,
+                "is a legacy xend, which speaks HTTP, and only on sockets of the gate that are "
+                "for it alone");
+}
+
 Answer LookUp::of_text(std::string_view name) {
-  if (config_.find(name) != nullptr) return Meaning{{std::string(name)}, "the name of a target"};
+  if (const Target* target = config_.find(name)) return of_target(*target, "the name of a target");
   if (is_xen(name)) return of_uri("xen:///system", "");
   const auto alias = find_alias(libvirt_, name);
   if (!alias) return base::Failure{alias.error()};
   if (!alias->has_value()) return of_uri(name, "");
   const std::string& value = **alias;
   const std::string how = "alias " + quoted(name) + " of libvirt.conf for " + quoted(value) + ", ";
-  if (config_.find(value) != nullptr) return Meaning{{value}, how + "the name of a target"};
+  if (const Target* target = config_.find(value)) {
+    return of_target(*target, how + "the name of a target");
+  }
   return of_uri(value, how);
 }
 
@@ -143,7 +157,7 @@ Answer LookUp::first_that(std::string_view text, const Uri& uri, const std::stri
                           Means means) {
   std::optional<std::string> refused;
   const auto take = [&](const Target& target) {
-    if (!means(target)) return false;
+    if (!speaks_rpc(target) || !means(target)) return false;
     const auto other = other_way(uri, target.parsed);
     if (other && !refused) refused = other;
     return !other;
@@ -163,7 +177,7 @@ std::string LookUp::understood() const {
   std::string out;
   std::size_t count = 0;
   for (const Target& target : config_.targets) {
-    if (!shown_(target) || ++count > kShownTargets) continue;
+    if (!speaks_rpc(target) || !shown_(target) || ++count > kShownTargets) continue;
     out += (out.empty() ? "targets are " : ", ") + target.name;
   }
   if (count == 0) return "there are no targets";

@@ -9,6 +9,8 @@
 //     socket's own target before all others. xen:/// and xen:///system are the same;
 //  5. a URI with a host: the first target whose URI has the same driver, transport, user, host,
 //     port and path.
+// A target of protocol xend is none here: it is reached by a socket of its own.
+//
 // No name, or an empty one: the socket's own target; else uri_default of libvirt.conf, looked up as
 // above; else every target in turn.
 //

@@ -69,6 +69,7 @@ class Resolver {
 Resolution Resolver::run() {
   out_.error = work();
   if (!out_.error) add_notes(out_, environment_, libvirt_);
+  if (out_.error && text_ && text_->starts_with('/')) add_xend_notes(out_, *text_);
   return std::move(out_);
 }
 

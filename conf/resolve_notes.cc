@@ -5,6 +5,7 @@
 #include "conf/resolve_remote.h"
 #include "conf/target.h"
 #include "conf/text.h"
+#include "conf/xend_target.h"
 
 namespace conf {
 namespace {
@@ -25,6 +26,13 @@ std::string list_of(const std::vector<std::string>& words) {
   std::string out;
   for (const std::string& word : words) out += (out.empty() ? "" : ", then ") + quoted(word);
   return out;
+}
+
+void add_xend(Resolution& to, const Target& target) {
+  to.notes.push_back("a gate that has this as a target asks a legacy xend at " +
+                     xend_place(target) + " over HTTP, for clients that speak it");
+  to.notes.push_back(
+      "of xend's HTTP a gate lets only what reads pass, and takes the passwords of VNC out");
 }
 
 class Notes {
@@ -115,6 +123,7 @@ void Notes::gate_target(const Target& target) {
   if (const auto why = why_unprotected(target)) {
     note("a gate does not take this as a target unless told: " + *why);
   }
+  if (target.protocol == Protocol::xend) return add_xend(to_, target);
   const tunnel::Target& way = target.tunnel;
   const std::vector<std::string> own =
       to_.socket ? std::vector<std::string>{*to_.socket} : std::vector<std::string>{};
@@ -133,6 +142,12 @@ void Notes::gate_target(const Target& target) {
 }
 
 }  // namespace
+
+void add_xend_notes(Resolution& to, std::string_view text) {
+  const auto target = xend_target_of("target", text);
+  if (target) return add_xend(to, *target);
+  to.notes.push_back("a gate does not take this as a target: " + target.error());
+}
 
 void add_notes(Resolution& to, const ClientEnvironment& environment, const LibvirtConf& libvirt) {
   Notes(to, environment, libvirt).run();

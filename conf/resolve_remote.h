@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "conf/resolve.h"
 
@@ -16,5 +17,9 @@ std::optional<std::string> resolve_remote(Resolution& to, const ClientEnvironmen
 
 // What a gate that gets this URI as a target's does otherwise, and what surprises people.
 void add_notes(Resolution& to, const ClientEnvironment& environment, const LibvirtConf& libvirt);
+
+// What a gate makes of a text that is no URI to a client, and as a target the path of a xend's
+// socket.
+void add_xend_notes(Resolution& to, std::string_view text);
 
 }  // namespace conf

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 
 #include "conf/text.h"
+#include "conf/xend_target.h"
 
 namespace conf {
 namespace {
@@ -426,6 +427,7 @@ std::optional<std::string> wrong_target_name(std::string_view name) {
 
 base::Result<Target, std::string> target_of(std::string_view name, std::string_view uri,
                                             const Environment& environment) {
+  if (is_xend_form(uri)) return xend_target_of(name, uri);
   auto parsed = parse_uri(uri);
   if (!parsed) {
     return base::Failure{"the URI " + quoted(uri) + " cannot be parsed: " + parsed.error().text +

@@ -35,8 +35,8 @@ bool means_user_daemon(const Uri& uri, const Environment& environment);
 // What is wrong with the name of a target; nothing: it is one.
 std::optional<std::string> wrong_target_name(std::string_view name);
 
-// All of a target that its URI says; the rest has its defaults. The error is a sentence about the
-// URI. Whether the connection is protected is not judged here.
+// All of a target that its URI says, or the text of a xend's; the rest has its defaults. The error
+// is a sentence about the URI. Whether the connection is protected is not judged here.
 base::Result<Target, std::string> target_of(std::string_view name, std::string_view uri,
                                             const Environment& environment);
 

@@ -336,6 +336,10 @@ void Client::recount() {
   } else {
     user_.writing.erase(this);
   }
+  relieve_user();
+}
+
+void Client::relieve_user() {
   if (user_.held.empty() || user_.buffered > place_.limits.user_buffer / 2) return;
   const std::set<Client*> held = std::exchange(user_.held, {});
   for (Client* client : held) client->on_user_relieved();
@@ -424,6 +428,7 @@ void Client::tick() {
   if (user_.held.contains(this)) {
     const std::set<Client*> writing = user_.writing;
     for (Client* client : writing) client->recount();
+    relieve_user();
   }
   if (leave_by_.count() > 0 && now >= leave_by_) {
     return close({Reason::Kind::requested, Stage::established, "closed"});

@@ -127,6 +127,7 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   void send_closed_event(std::int32_t why);
   void wrote();
   void recount();
+  void relieve_user();
   void leave_when_done();
 
   void tick();

@@ -7,11 +7,13 @@
 
 #include "conf/resolve.h"
 #include "conf/target.h"
+#include "conf/xend_target.h"
 #include "proxy/command_text.h"
 #include "proxy/commands.h"
 #include "proxy/ping.h"
 #include "proxy/ping_text.h"
 #include "proxy/serve.h"
+#include "proxy/xend_ping.h"
 #include "tunnel/io/loop.h"
 #include "tunnel/tunnel.h"
 
@@ -25,8 +27,20 @@ constexpr const char* kNobodyChoseUser = "remote+unix:///session";
 
 bool there(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
-// What libvirt's client would open, with the credentials of whoever runs this.
+Chosen protected_or_not(base::Result<conf::Target, std::string> target, bool insecure) {
+  if (!target) return target;
+  target->tunnel.insecure = insecure;
+  const auto why = conf::why_unprotected(*target);
+  if (why) return base::Failure{*why + " (here: --insecure)"};
+  return target;
+}
+
+// What libvirt's client would open, with the credentials of whoever runs this; or a xend, which no
+// client of today would.
 Chosen by_uri(const PingOptions& options) {
+  if (options.what && conf::is_xend_form(*options.what)) {
+    return protected_or_not(conf::xend_target_of(*options.what, *options.what), options.insecure);
+  }
   conf::ClientEnvironment environment = conf::client_environment();
   const auto libvirt = conf::load_libvirt_conf(environment.process);
   if (!libvirt) return base::Failure{conf::to_string(libvirt.error())};
@@ -40,13 +54,7 @@ Chosen by_uri(const PingOptions& options) {
   environment.process.remote_proxy = libvirt->remote_proxy;
   std::string uri = resolution.uri;
   if (uri.empty()) uri = environment.process.uid == 0 ? kNobodyChose : kNobodyChoseUser;
-  auto target = conf::target_of(uri, uri, environment.process);
-  if (!target) return base::Failure{target.error()};
-  target->tunnel.insecure = options.insecure;
-  if (const auto why = conf::why_unprotected(*target)) {
-    return base::Failure{*why + " (here: --insecure)"};
-  }
-  return std::move(target).value();
+  return protected_or_not(conf::target_of(uri, uri, environment.process), options.insecure);
 }
 
 bool is_name(const PingOptions& options) {
@@ -93,7 +101,12 @@ PingReport measure(const conf::Target& target, std::uint32_t count) {
   });
   Sasl sasl(read_auth_conf);
   PingReport report;
-  {
+  if (target.protocol == conf::Protocol::xend) {
+    XendPing ping(loop.clock(), *tunnel, target, count, now, [&loop] { loop.stop(); });
+    ping.start();
+    loop.run();
+    report = ping.report();
+  } else {
     Ping ping(loop.clock(), sasl, tunnel->stream(), settings_of(target, count), now,
               [&loop] { loop.stop(); });
     ping.start();

@@ -7,6 +7,7 @@
 #include "conf/names.h"
 #include "conf/resolve.h"
 #include "conf/text.h"
+#include "conf/xend_target.h"
 #include "proxy/command_text.h"
 #include "proxy/commands.h"
 #include "proxy/serve.h"
@@ -30,11 +31,43 @@ conf::Resolution of_target(const conf::Target& target, const ResolveOptions& opt
   return out;
 }
 
+// No client of libvirt's is meant by it, so there is nothing to resolve for one.
+conf::Resolution of_xend(const conf::Target& target, const ResolveOptions& options,
+                         const conf::Config& config) {
+  conf::Resolution out;
+  out.input = options.uri;
+  out.source = "target";
+  out.uri = target.uri;
+  out.steps.push_back(conf::quoted(target.name) + " is the name of a target in " +
+                      conf::quoted(target.place.file));
+  out.steps.push_back(conf::quoted(target.uri) + " means a legacy xend, at " +
+                      conf::xend_place(target));
+  const bool local = target.tunnel.transport == tunnel::Transport::unix;
+  out.transport = local ? "unix" : "tcp";
+  out.secure = local;
+  out.host = target.tunnel.host;
+  out.port = target.tunnel.port;
+  for (const std::string& path : target.tunnel.sockets) {
+    out.socket = path;
+    out.candidates.push_back({path, there(path)});
+  }
+  bool served = false;
+  for (const conf::Listen& listen : config.listen) {
+    if (listen.target != target.name) continue;
+    served = true;
+    out.notes.push_back("the gate speaks HTTP to its clients on " + conf::quoted(listen.path));
+  }
+  if (!served) out.notes.emplace_back("no [[listen]] has this target, so nobody can reach it");
+  out.notes.emplace_back("clients of libvirt speak RPC, and cannot name this target");
+  return out;
+}
+
 // What the gate understands when a client sends it what this one would.
 void add_meanings(conf::Resolution& to, const conf::Config& config,
                   const conf::LibvirtConf& libvirt) {
   const std::string sent = to.transport == "unix" ? to.name.value_or("") : to.uri;
   for (const conf::Listen& listen : config.listen) {
+    if (config.xend_of(listen) != nullptr) continue;
     const auto meaning = conf::meaning_of(sent, config, listen, libvirt);
     std::string text =
         "the gate that is asked for " + conf::quoted(sent) + " on " + conf::quoted(listen.path);
@@ -53,6 +86,9 @@ void add_meanings(conf::Resolution& to, const conf::Config& config,
 conf::Resolution with_config(const ResolveOptions& options, const conf::Question& question,
                              const conf::LibvirtConf& libvirt, const conf::Config& config) {
   const conf::Target* target = question.text ? config.find(*question.text) : nullptr;
+  if (target != nullptr && target->protocol == conf::Protocol::xend) {
+    return of_xend(*target, options, config);
+  }
   if (target != nullptr) return of_target(*target, options, question, libvirt);
   auto out = conf::resolve(question, conf::client_environment(), libvirt, there);
   if (!out.error) add_meanings(out, config, libvirt);

@@ -18,6 +18,7 @@ namespace {
 // Newcomers beyond the limit that are told so at a time; with more, somebody is at it with a loop,
 // and they are closed without a word.
 constexpr std::uint32_t kTurnedAwayAtOnce = 64;
+constexpr const char* kStops = "the gate stops";
 
 }  // namespace
 
@@ -30,22 +31,27 @@ Gate::Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
       access_(config_.rules),
       cut_off_(clock,
                [this] {
-                 for (const auto& [number, client] : clients_) {
-                   client->close({Reason::Kind::timeout, Stage::established,
-                                  "its calls were not answered before the gate had to stop"});
-                 }
+                 const Reason reason{Reason::Kind::timeout, Stage::established,
+                                     "its calls were not answered before the gate had to stop"};
+                 for (const auto& [number, client] : clients_) client->close(reason);
+                 for (const auto& [number, session] : sessions_) session->close(reason);
                }),
       finish_(clock, [this] { close_pools(); }) {
   for (const conf::Target& target : config_.targets) {
+    if (target.protocol == conf::Protocol::xend) {
+      xends_.emplace(target.name,
+                     std::make_unique<XendPool>(clock_, target, tunnels(target.tunnel)));
+      continue;
+    }
     pools_.emplace(target.name, std::make_unique<Pool>(clock_, log_, sasl, target, config_.limits,
                                                        tunnels(target.tunnel)));
   }
 }
 
-Gate::~Gate() { CHECK(clients_.empty()); }
+Gate::~Gate() { CHECK(clients() == 0); }
 
 std::optional<std::string> Gate::too_many(const User& user) const {
-  if (clients_.size() >= config_.limits.clients) {
+  if (clients() >= config_.limits.clients) {
     return "virtgate serves as many clients as it may (" + std::to_string(config_.limits.clients) +
            ")";
   }
@@ -59,20 +65,36 @@ std::optional<std::string> Gate::too_many(const User& user) const {
 void Gate::accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer peer,
                   std::size_t listener) {
   CHECK(listener < config_.listen.size() && !draining_);
+  const conf::Listen& listen = config_.listen[listener];
   User& user = users_.arrive(peer.uid);
   const std::optional<std::string> refusal = too_many(user);
   const std::int64_t number = next_client_++;
-  auto client =
-      std::make_unique<Client>(Client::Place{clock_, log_, config_.limits, *this}, number,
-                               std::move(stream), std::move(peer), config_.listen[listener], user);
-  Client& added = *clients_.emplace(number, std::move(client)).first->second;
-  added.start();
-  if (!refusal) return;
-  if (clients_.size() > config_.limits.clients + kTurnedAwayAtOnce ||
-      user.clients > config_.limits.clients_per_user + kTurnedAwayAtOnce) {
-    return added.close({Reason::Kind::refused, Stage::connect, *refusal});
+  const auto xend = xends_.find(listen.target);
+  if (xend != xends_.end()) {
+    auto session = std::make_unique<XendSession>(
+        XendSession::Place{clock_, log_, config_.limits, *xend->second, *this}, number,
+        std::move(stream), peer, user);
+    XendSession& added = *sessions_.emplace(number, std::move(session)).first->second;
+    admit(added, user, refusal);
+    if (const auto why = forbidden(peer, xend->second->target()); why && !refusal) {
+      added.forbid(*why);
+    }
+    return;
   }
-  added.turn_away(*refusal);
+  auto client = std::make_unique<Client>(Client::Place{clock_, log_, config_.limits, *this}, number,
+                                         std::move(stream), std::move(peer), listen, user);
+  admit(*clients_.emplace(number, std::move(client)).first->second, user, refusal);
+}
+
+template <typename Visitor>
+void Gate::admit(Visitor& visitor, const User& user, const std::optional<std::string>& refusal) {
+  visitor.start();
+  if (!refusal) return;
+  if (clients() > config_.limits.clients + kTurnedAwayAtOnce ||
+      user.clients > config_.limits.clients_per_user + kTurnedAwayAtOnce) {
+    return visitor.close({Reason::Kind::refused, Stage::connect, *refusal});
+  }
+  visitor.turn_away(*refusal);
 }
 
 base::Result<std::vector<Candidate>, Fault> Gate::resolve(const conf::Listen& listen,
@@ -102,6 +124,18 @@ base::Result<std::vector<Candidate>, Fault> Gate::resolve(const conf::Listen& li
   return candidates;
 }
 
+// What a xend tells of a domain is what its XML tells.
+std::optional<std::string> Gate::forbidden(const tunnel::io::Peer& peer,
+                                           const conf::Target& xend) const {
+  const auto grant = access_.grant({peer.uid, peer.gid, peer.groups}, xend.name);
+  if (!grant) return grant.error();
+  if (grant.value().may(policy::find_procedure(policy::Remote::DOMAIN_GET_XML_DESC))) {
+    return std::nullopt;
+  }
+  return grant.value().because() + " does not let user " + std::to_string(peer.uid) +
+         " call DOMAIN_GET_XML_DESC of target '" + xend.name + "', which reading from a xend is";
+}
+
 Share& Gate::share(const policy::AccessRule& rule, uid_t uid) {
   return shares_.take(rule, uid, clock_.now());
 }
@@ -114,28 +148,40 @@ Pool* Gate::pool(const std::string& target) {
 void Gate::on_client_gone(Client& client) {
   User& user = client.user();
   clients_.erase(client.number());
+  left(user);
+}
+
+void Gate::on_session_gone(XendSession& session) {
+  User& user = session.user();
+  sessions_.erase(session.number());
+  left(user);
+}
+
+void Gate::left(User& user) {
   users_.leave(user);
-  if (draining_ && clients_.empty() && !closing_pools_) finish_.start(Milliseconds(0));
+  if (draining_ && clients() == 0 && !closing_pools_) finish_.start(Milliseconds(0));
 }
 
 void Gate::drain(std::function<void()> done) {
   CHECK(!draining_);
   draining_ = true;
   done_ = std::move(done);
-  log_.line(Level::info, "drain").with("clients", static_cast<std::int64_t>(clients_.size()));
+  log_.line(Level::info, "drain").with("clients", static_cast<std::int64_t>(clients()));
   cut_off_.start(config_.limits.drain_timeout);
-  for (const auto& [number, client] : clients_) client->drain("the gate stops");
-  if (clients_.empty()) finish_.start(Milliseconds(0));
+  for (const auto& [number, client] : clients_) client->drain(kStops);
+  for (const auto& [number, session] : sessions_) session->drain(kStops);
+  if (clients() == 0) finish_.start(Milliseconds(0));
 }
 
 void Gate::close_pools() {
   closing_pools_ = true;
   cut_off_.stop();
-  open_pools_ = pools_.size() + 1;
+  open_pools_ = pools_.size() + xends_.size() + 1;
   const auto one_less = [this] {
     if (--open_pools_ == 0) done_();
   };
   for (const auto& [name, pool] : pools_) pool->close(one_less);
+  for (const auto& [name, xend] : xends_) xend->close(one_less);
   one_less();
 }
 

@@ -18,6 +18,8 @@
 #include "proxy/log.h"
 #include "proxy/pool.h"
 #include "proxy/users.h"
+#include "proxy/xend_pool.h"
+#include "proxy/xend_session.h"
 #include "tunnel/io/peer.h"
 #include "tunnel/io/stream.h"
 #include "tunnel/tunnel.h"
@@ -26,7 +28,7 @@ namespace proxy {
 
 using TunnelFactory = std::function<std::unique_ptr<tunnel::Tunnel>(const tunnel::Target&)>;
 
-class Gate final : private ClientOwner {
+class Gate final : private ClientOwner, private XendSessionOwner {
  public:
   // Clock, log and sasl outlive the gate.
   Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
@@ -36,7 +38,8 @@ class Gate final : private ClientOwner {
   // drain() is through, or nobody ever came.
   ~Gate() override;
 
-  // A client that came in by config().listen[listener].
+  // A client that came in by config().listen[listener]. It speaks HTTP where the target of that is
+  // a xend, and else libvirt's RPC.
   void accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer peer,
               std::size_t listener);
 
@@ -46,7 +49,7 @@ class Gate final : private ClientOwner {
   void drain(std::function<void()> done);
 
   [[nodiscard]] const conf::Config& config() const { return config_; }
-  [[nodiscard]] std::size_t clients() const { return clients_.size(); }
+  [[nodiscard]] std::size_t clients() const { return clients_.size() + sessions_.size(); }
 
  private:
   base::Result<std::vector<Candidate>, policy::Fault> resolve(
@@ -55,8 +58,14 @@ class Gate final : private ClientOwner {
   Share& share(const policy::AccessRule& rule, uid_t uid) override;
   Pool* pool(const std::string& target) override;
   void on_client_gone(Client& client) override;
+  void on_session_gone(XendSession& session) override;
 
+  template <typename Visitor>
+  void admit(Visitor& visitor, const User& user, const std::optional<std::string>& refusal);
+  void left(User& user);
   [[nodiscard]] std::optional<std::string> too_many(const User& user) const;
+  [[nodiscard]] std::optional<std::string> forbidden(const tunnel::io::Peer& peer,
+                                                     const conf::Target& xend) const;
   void close_pools();
 
   tunnel::io::Clock& clock_;
@@ -65,9 +74,11 @@ class Gate final : private ClientOwner {
   const conf::LibvirtConf libvirt_conf_;
   std::map<std::string, std::unique_ptr<Pool>, std::less<>> pools_;
   const policy::Access access_;
+  std::map<std::string, std::unique_ptr<XendPool>, std::less<>> xends_;
   Users users_;
   Shares shares_;
   std::map<std::int64_t, std::unique_ptr<Client>> clients_;
+  std::map<std::int64_t, std::unique_ptr<XendSession>> sessions_;
   std::int64_t next_client_ = 1;
   tunnel::io::Timer cut_off_;
   tunnel::io::Timer finish_;

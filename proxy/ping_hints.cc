@@ -96,9 +96,19 @@ constexpr std::array kRows = {
     Row{Stage::established, kAll, kEnd, "", "the daemon's log says why it ended"},
 };
 
+// Nothing of what is said of libvirt's daemons is true of a xend.
+std::vector<std::string> hints_for_xend(const Reason& reason) {
+  if (reason.stage < Stage::connect) return {std::string(kRows.front().text)};
+  if (reason.stage == Stage::connect) {
+    return {"does xend run, with xend-unix-server or xend-http-server on in xend-config.sxp?"};
+  }
+  return {"does another service than xend listen there?"};
+}
+
 }  // namespace
 
 std::vector<std::string> hints_for(const conf::Target& target, const Reason& reason) {
+  if (target.protocol == conf::Protocol::xend) return hints_for_xend(reason);
   std::vector<std::string> out;
   for (const Row& row : kRows) {
     if (row.stage != reason.stage || (row.transports & bit(target.tunnel.transport)) == 0) continue;

@@ -70,7 +70,8 @@ std::string_view kind_name(Reason::Kind kind) {
   return "";
 }
 
-std::string answer_text(const PingReport& report) {
+std::string answer_text(const conf::Target& target, const PingReport& report) {
+  if (target.protocol == conf::Protocol::xend) return report.failure ? "" : "a legacy xend\n";
   std::string out;
   if (report.version) out += "libvirt " + version_text(*report.version);
   if (report.host) out += " on host " + base::printable(*report.host);
@@ -87,7 +88,7 @@ std::string ping_text(const conf::Target& target, const PingReport& report) {
   for (const auto& [name, time] : report.stages) {
     out += fmt::format("  {:<15}{:10.3f} ms\n", name, milliseconds(time));
   }
-  out += answer_text(report);
+  out += answer_text(target, report);
   if (report.calls.size() > 1) {
     const Calls3 of = summary(report.calls);
     out += fmt::format("{} calls: min {:.3f} avg {:.3f} max {:.3f} ms\n", report.calls.size(),

@@ -13,6 +13,7 @@
 #include "conf/names.h"
 #include "conf/target.h"
 #include "conf/text.h"
+#include "conf/xend_target.h"
 
 namespace {
 
@@ -52,7 +53,9 @@ void check_target(std::string_view text, const conf::Environment& environment) {
     CHECK(!target.error().empty());
     return;
   }
-  CHECK(conf::transport_of(target->parsed) == target->tunnel.transport);
+  const bool rpc = target->protocol == conf::Protocol::rpc;
+  CHECK(rpc != conf::is_xend_form(text));
+  CHECK(!rpc || conf::transport_of(target->parsed) == target->tunnel.transport);
   for (const std::string& socket : target->tunnel.sockets) {
     CHECK(socket.size() <= conf::kLongestSocketPath);
     CHECK(socket[0] == '/');
@@ -64,7 +67,8 @@ void check_meaning(std::string_view text) {
   static const conf::Loaded loaded = conf::parse_config(
       "[[listen]]\npath = \"/s\"\ntarget = \"b\"\n[targets]\n"
       "a = \"qemu:///system\"\nb = \"qemu+ssh://u@h:2/system?keyfile=/k\"\nc = "
-      "\"test+unix:///default?socket=/x\"\nd = \"remote+tls://h/?name=xen:///\"\n",
+      "\"test+unix:///default?socket=/x\"\nd = \"remote+tls://h/?name=xen:///\"\n"
+      "e = \"///run/xend\"\n",
       "f", {});
   CHECK(loaded.mistakes.empty());
   conf::LibvirtConf libvirt;
@@ -74,7 +78,9 @@ void check_meaning(std::string_view text) {
     CHECK(!meaning.error().empty() && !conf::has_controls(meaning.error()));
     return;
   }
-  CHECK(meaning->targets.size() == 1 && loaded.config.find(meaning->targets[0]) != nullptr);
+  CHECK(meaning->targets.size() == 1);
+  const conf::Target* target = loaded.config.find(meaning->targets[0]);
+  CHECK(target != nullptr && target->protocol == conf::Protocol::rpc);
 }
 
 }  // namespace

@@ -184,7 +184,7 @@ TEST_CASE("the examples of the reference configuration are right too", "[conf][f
   CHECK(rain->tunnel.timeouts.connect == defaults.tunnel.timeouts.connect);
   CHECK(rain->tunnel.insecure);
   CHECK(rain->tunnel.timeouts.handshake == defaults.tunnel.timeouts.handshake);
-  CHECK(loaded.config.targets.size() == 5);
+  CHECK(loaded.config.targets.size() == 6);
   CHECK(loaded.config.rules.rules.size() == 1);
 }
 

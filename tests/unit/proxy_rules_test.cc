@@ -78,7 +78,7 @@ TEST_CASE("a rule decides which calls pass") {
   CHECK(client.error(destroy).code == 29);
   CHECK(world.daemon().count(kNodeInfo) == 0);
   CHECK(world.daemon().count(kDestroy) == 0);
-  CHECK(world.log.count("rule=\"rule 1 (f line 3)\"") == 1);
+  CHECK(world.log.count("rule=\"rule 1 (f line 3)\"") == 3);
 }
 
 TEST_CASE("a rule bounds the connections of each of its users") {

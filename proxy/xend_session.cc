@@ -1,0 +1,191 @@
+#include "proxy/xend_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/text.h"
+#include "policy/xend_response.h"
+
+namespace proxy {
+
+using policy::XendRequest;
+using tunnel::io::Milliseconds;
+using tunnel::io::Reason;
+using tunnel::io::Stage;
+
+namespace {
+
+constexpr int kForbidden = 403;
+constexpr int kRequestTimeout = 408;
+constexpr int kBadGateway = 502;
+constexpr int kUnavailable = 503;
+constexpr int kGatewayTimeout = 504;
+
+// A client that is answered before it has sent everything, a body for example, would lose the
+// answer if the connection were cut at once: so much of it, for so long, is read and dropped.
+constexpr std::size_t kMostDropped = std::size_t{256} * 1024;
+constexpr Milliseconds kGoodbye{3000};
+constexpr Milliseconds kRecount{1000};
+
+}  // namespace
+
+XendSession::XendSession(const Place& place, std::int64_t number,
+                         std::unique_ptr<tunnel::io::Stream> stream, const tunnel::io::Peer& peer,
+                         User& user)
+    : place_(place),
+      number_(number),
+      stream_(std::move(stream)),
+      uid_(peer.uid),
+      pid_(peer.pid),
+      user_(user),
+      tick_(place.clock, [this] { tick(); }),
+      began_(place.clock.now()) {}
+
+void XendSession::start() {
+  stream_->open(*this);
+  arm();
+}
+
+Line XendSession::line(Level level, std::string_view event) {
+  Line line = place_.log.audit(level, event);
+  line.with("client", number_)
+      .with("uid", static_cast<std::int64_t>(uid_))
+      .with("pid", static_cast<std::int64_t>(pid_))
+      .with("target", place_.pool.target().name);
+  return line;
+}
+
+void XendSession::turn_away(const std::string& why) {
+  refuse(policy::http_text(kUnavailable, base::printable(why)), why);
+}
+
+void XendSession::forbid(const std::string& why) {
+  refuse(policy::http_text(kForbidden, base::printable(why)), why);
+}
+
+void XendSession::drain(std::string_view why) {
+  if (state_ != State::reading) return;
+  close({Reason::Kind::requested, Stage::open, std::string(why)});
+}
+
+void XendSession::close(Reason reason) { stream_->close(std::move(reason)); }
+
+void XendSession::on_data(base::Bytes data) {
+  if (state_ != State::reading) return drop(data.size());
+  switch (request_.feed(data)) {
+    case XendRequest::State::reading:
+      return;
+    case XendRequest::State::refused:
+      return refuse(request_.refusal(), request_.reason());
+    case XendRequest::State::accepted:
+      state_ = State::asking;
+      arm();
+      return place_.pool.ask(*this, request_.question());
+  }
+}
+
+void XendSession::drop(std::size_t bytes) {
+  dropped_ += std::min(bytes, kMostDropped);
+  if (dropped_ <= kMostDropped) return;
+  close({Reason::Kind::protocol, Stage::established, "it sends on and on behind its request"});
+}
+
+void XendSession::on_end() {
+  input_ended_ = true;
+  if (state_ == State::reading || (state_ == State::leaving && stream_->queued() == 0)) {
+    close({Reason::Kind::end, Stage::established, "the client closed the connection"});
+  }
+}
+
+void XendSession::on_xend_answer(const policy::XendResponse& response) {
+  if (user_.buffered > place_.limits.user_buffer) {
+    const std::string why = "user " + std::to_string(user_.uid) + " leaves too much unread";
+    return refuse(policy::http_text(kUnavailable, why), why);
+  }
+  const policy::HttpAnswer clean = policy::answer_of_xend(request_.question(), response);
+  if (clean.status == kBadGateway && response.status() != kBadGateway) {
+    return refuse(clean, "the answer of xend is no S-expression");
+  }
+  answer(clean);
+}
+
+void XendSession::on_xend_failed(const Reason& reason) {
+  const bool late = reason.kind == Reason::Kind::timeout;
+  std::string why = "target " + place_.pool.target().name + ": ";
+  if (reason.stage < Stage::established) {
+    why += tunnel::io::stage_name(reason.stage);
+    why += ": ";
+  }
+  why += base::printable(reason.text);
+  refuse(policy::http_text(late ? kGatewayTimeout : kBadGateway, why), why);
+}
+
+void XendSession::refuse(const policy::HttpAnswer& refusal, std::string_view reason) {
+  line(Level::warning, "refused")
+      .with("status", refusal.status)
+      .with("request", request_.first_line())
+      .with("reason", reason);
+  answer(refusal);
+}
+
+void XendSession::answer(const policy::HttpAnswer& answer) {
+  state_ = State::leaving;
+  status_ = answer.status;
+  last_progress_ = place_.clock.now();
+  stream_->write(policy::encode_http_answer(answer));
+  stream_->end();
+  recount();
+  arm();
+}
+
+void XendSession::recount() {
+  const std::uint64_t now = stream_->queued();
+  if (now < counted_) last_progress_ = place_.clock.now();
+  user_.buffered += now;
+  user_.buffered -= std::exchange(counted_, now);
+}
+
+void XendSession::on_closed(const Reason& closed_for) {
+  const Reason reason = closed_for;
+  tick_.stop();
+  place_.pool.leave(*this);
+  user_.buffered -= std::exchange(counted_, 0);
+  line(Level::info, "close")
+      .with("status", status_)
+      .with("request", request_.first_line())
+      .with("seconds", (place_.clock.now() - began_).count() / 1000)
+      .with("reason", reason.text);
+  place_.owner.on_session_gone(*this);
+}
+
+void XendSession::arm() {
+  const Milliseconds now = place_.clock.now();
+  switch (state_) {
+    case State::reading:
+      return tick_.start(std::max(Milliseconds(0), began_ + place_.limits.open_timeout - now));
+    case State::asking:
+      return tick_.stop();
+    case State::leaving:
+      return tick_.start(kRecount);
+  }
+}
+
+void XendSession::tick() {
+  const Milliseconds now = place_.clock.now();
+  if (state_ == State::reading) {
+    const std::string why = "the request was not complete in time";
+    return refuse(policy::http_text(kRequestTimeout, why), why);
+  }
+  recount();
+  if (counted_ == 0) {
+    if (!sent_) sent_ = now;
+    if (input_ended_ || now - *sent_ >= kGoodbye) {
+      return close({Reason::Kind::requested, Stage::established, "answered"});
+    }
+  } else if (now - last_progress_ >= place_.limits.write_timeout) {
+    return close({Reason::Kind::timeout, Stage::established, "it does not read its answer"});
+  }
+  arm();
+}
+
+}  // namespace proxy
