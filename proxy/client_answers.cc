@@ -62,7 +62,8 @@ void Client::answer_open(const Header& header, const policy::Arguments& argument
   auto found = place_.owner.resolve(
       listen_, name.present ? std::optional<std::string_view>(name.text) : std::nullopt);
   if (!found) {
-    return refuse(header, {ErrorCode::no_connect, ErrorDomain::rpc, found.error(), true});
+    end_.failure = Fault{ErrorCode::no_connect, ErrorDomain::rpc, found.error(), true};
+    return refuse(header, *end_.failure);
   }
   state_ = State::opening;
   opening_ = std::make_unique<Opening>();
@@ -84,6 +85,7 @@ void Client::try_next_target() {
 void Client::on_target_ready() {
   if (state_ != State::opening) return;
   state_ = State::open;
+  end_.opened = true;
   const Header header = opening_->header;
   opening_.reset();
   line(Level::info, "open").with("target", pool_->target().name);
@@ -98,6 +100,7 @@ void Client::on_target_failed(const Fault& fault) {
   state_ = State::greeting;
   began_ = place_.clock.now();
   pool_ = nullptr;
+  end_.failure = fault;
   const Header header = opening_->header;
   opening_.reset();
   refuse(header, fault);

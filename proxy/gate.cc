@@ -53,14 +53,14 @@ std::optional<std::string> Gate::too_many(const User& user) const {
 }
 
 void Gate::accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer peer,
-                  std::size_t listener) {
+                  std::size_t listener, Guest guest) {
   CHECK(listener < config_.listen.size() && !draining_);
   User& user = users_.arrive(peer.uid);
   const std::optional<std::string> refusal = too_many(user);
   const std::int64_t number = next_client_++;
-  auto client =
-      std::make_unique<Client>(Client::Place{clock_, log_, config_.limits, *this}, number,
-                               std::move(stream), std::move(peer), config_.listen[listener], user);
+  auto client = std::make_unique<Client>(Client::Place{clock_, log_, config_.limits, *this}, number,
+                                         std::move(stream), std::move(peer),
+                                         config_.listen[listener], user, std::move(guest));
   Client& added = *clients_.emplace(number, std::move(client)).first->second;
   added.start();
   if (!refusal) return;
@@ -83,9 +83,12 @@ Pool* Gate::pool(const std::string& target) {
 
 void Gate::on_client_gone(Client& client) {
   User& user = client.user();
+  const ClientEnd end = client.end();
+  const std::function<void(const ClientEnd&)> gone = client.guest().gone;
   clients_.erase(client.number());
   users_.leave(user);
   if (draining_ && clients_.empty() && !closing_pools_) finish_.start(Milliseconds(0));
+  if (gone) gone(end);
 }
 
 void Gate::drain(std::function<void()> done) {

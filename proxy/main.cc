@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "proxy/commands.h"
 #include "proxy/log.h"
+#include "proxy/other_programs.h"
 #include "proxy/serve.h"
 
 namespace {
@@ -20,11 +21,12 @@ struct Options {
   proxy::ResolveOptions resolve;
   proxy::PingOptions ping;
   proxy::AliasesOptions aliases;
+  proxy::BridgeOptions bridge;
 };
 
 template <typename T>
-void add_config(CLI::App& command, T& to, const char* what) {
-  command.add_option("--config", to, what)->type_name("FILE");
+CLI::Option* add_config(CLI::App& command, T& to, const char* what) {
+  return command.add_option("--config", to, what)->type_name("FILE");
 }
 
 CLI::App* add_serve(CLI::App& app, proxy::ServeOptions& options) {
@@ -82,6 +84,42 @@ CLI::App* add_aliases(CLI::App& app, proxy::AliasesOptions& options) {
   return command;
 }
 
+CLI::App* add_bridge(CLI::App& app, proxy::BridgeOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "bridge",
+      "Join standard input and output, where a libvirt client speaks, to a driver, read-only");
+  command->add_option("URI", options.uri,
+                      "A target of the configuration, an alias or a URI; without one, what clients "
+                      "open that are given none");
+  CLI::Option* config = add_config(*command, options.config, "Where targets are looked up");
+  CLI::Option* via =
+      command
+          ->add_option(
+              "--via", options.via,
+              "Go through the running gate on this socket and open URI, or a target's name, "
+              "there. Without URI bytes pass as they are, and only the gate decides")
+          ->type_name("SOCKET")
+          ->excludes(config);
+  command
+      ->add_flag("--unfiltered", options.unfiltered,
+                 "Let everything pass, to the daemon's read-write socket, with your own "
+                 "credentials; not where sshd runs the command")
+      ->excludes(via);
+  command
+      ->add_flag("--insecure", options.insecure,
+                 "Accept a connection that is neither encrypted nor authenticated")
+      ->excludes(via);
+  command
+      ->add_option("--gate-socket", options.gate_socket,
+                   "The gate to which a local Xen falls back that a user cannot open")
+      ->type_name("SOCKET");
+  command->footer(
+      "Exit codes: 0 done, 1 failed, 2 used wrongly, 128 + N ended by signal N.\n"
+      "As a forced command of sshd it takes only what libvirt's clients ask for:\n"
+      "  restrict,command=\"virtgate bridge TARGET\" ssh-ed25519 ...");
+  return command;
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Shows libvirt's machines on remote hypervisors to people who may only look.",
                "virtgate"};
@@ -94,6 +132,7 @@ int run(int argc, char** argv) {
   const CLI::App* resolve = add_resolve(app, options.resolve);
   const CLI::App* ping = add_ping(app, options.ping);
   const CLI::App* aliases = add_aliases(app, options.aliases);
+  const CLI::App* bridge = add_bridge(app, options.bridge);
 
   try {
     app.parse(argc, argv);
@@ -103,6 +142,8 @@ int run(int argc, char** argv) {
   if (resolve->parsed()) return proxy::resolve(options.resolve);
   if (ping->parsed()) return proxy::ping(options.ping);
   if (aliases->parsed()) return proxy::aliases(options.aliases);
+  options.bridge.verbose = options.verbose;
+  if (bridge->parsed()) return proxy::bridge(options.bridge);
   CHECK(serve->parsed());
   const auto log =
       proxy::make_stderr_log(options.verbose ? proxy::Level::debug : proxy::Level::info);
@@ -114,7 +155,8 @@ int run(int argc, char** argv) {
 // The one place where something may throw: CLI11 has no other way to say what is wrong.
 int main(int argc, char** argv) {
   try {
-    return run(argc, argv);
+    const auto other = proxy::run_as_other_program({argv, argv + argc});
+    return other ? *other : run(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "virtgate: %s\n", error.what());
     return kUsedWrongly;

@@ -51,7 +51,8 @@ struct Target {
       sshauth;  // "agent", "privkey" in the order to try; empty: the default order
   RemoteProxy proxy = RemoteProxy::automatic;
   std::string netcat;      // empty: nc
-  std::string helper_uri;  // what virt-ssh-helper gets as its argument
+  std::string helper_uri;   // what virt-ssh-helper gets as its argument
+  bool read_write = false;  // the helper is to take the socket of those who may write
 
   // ssh: the program to run instead of our own ssh; ext: the program that is the tunnel
   std::string command;
