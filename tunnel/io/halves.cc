@@ -23,10 +23,12 @@ bool is_file(int fd) { return kind_of(fd) == S_IFREG || kind_of(fd) == S_IFCHR; 
 // A pipe or a socket, as libuv has it.
 class Handle {
  public:
-  Handle(Loop& loop, int fd, void* data) : loop_(loop), fd_(fd) { pipe_.data = data; }
+  // Both directions are made before one of them is opened: they may share an open file.
+  Handle(Loop& loop, int fd, void* data) : loop_(loop), fd_(fd), flags_(fcntl(fd, F_GETFL)) {
+    pipe_.data = data;
+  }
 
   int open() {
-    flags_ = fcntl(fd_.get(), F_GETFL);
     CHECK(uv_pipe_init(loop_.raw(), &pipe_, 0) == 0);
     made_ = true;
     const int status = uv_pipe_open(&pipe_, fd_.get());
@@ -49,8 +51,8 @@ class Handle {
  private:
   Loop& loop_;
   Fd fd_;
+  int flags_;
   uv_pipe_t pipe_{};
-  int flags_ = -1;
   int taken_ = -1;
   bool made_ = false;
 };
