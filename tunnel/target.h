@@ -50,7 +50,7 @@ struct Target {
   std::vector<std::string>
       sshauth;  // "agent", "privkey" in the order to try; empty: the default order
   RemoteProxy proxy = RemoteProxy::automatic;
-  std::string netcat;      // empty: nc
+  std::string netcat;       // empty: nc
   std::string helper_uri;   // what virt-ssh-helper gets as its argument
   bool read_write = false;  // the helper is to take the socket of those who may write
 
