@@ -148,13 +148,17 @@ fuzz: deps
 	@$(MAKE) --no-print-directory fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $(FUZZERS)
 
+# virt-ssh-helper is a link too where somebody wants it, but the name is libvirt's.
+LINKS := virtgate-ssh virtgate-nc virtgate-bridge
+
 install: all
 	install -D -m 0755 $(BUILD)/virtgate $(DESTDIR)$(PREFIX)/bin/virtgate
+	for link in $(LINKS); do ln -sf virtgate $(DESTDIR)$(PREFIX)/bin/$$link || exit 1; done
 	install -D -m 0644 packaging/virtgate.toml $(DESTDIR)$(PREFIX)/share/doc/virtgate/virtgate.toml
 	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/virtgate/README.md
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/virtgate
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,virtgate $(LINKS))
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/virtgate
 
 clean:

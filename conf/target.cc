@@ -53,6 +53,7 @@ enum class Mode : std::uint8_t { automatic, legacy, direct };
 // The work on one target: what has been read of its URI so far.
 struct Draft {
   const Environment& environment;
+  Access access = Access::read_only;
   Target target;
   Mode mode = Mode::automatic;
 
@@ -176,7 +177,7 @@ std::string read_only_sibling(std::string path) {
 }
 
 std::vector<std::string> default_sockets(const Draft& draft, std::string folder) {
-  std::string suffix = "-sock-ro";
+  std::string suffix = draft.access == Access::read_write ? "-sock" : "-sock-ro";
   if (means_user_daemon(draft.uri(), draft.environment)) {
     folder = user_socket_folder(draft.environment) + '/';
     suffix = "-sock";
@@ -200,7 +201,8 @@ Wrong read_socket(Draft& draft, std::string_view folder) {
   } else if (given[0] != '/') {
     return "socket= is " + quoted(given) + "; it must be an absolute path";
   } else {
-    sockets.push_back(read_only_sibling(std::move(given)));
+    const bool as_given = draft.access == Access::read_write;
+    sockets.push_back(as_given ? std::move(given) : read_only_sibling(std::move(given)));
   }
   for (const std::string& path : sockets) {
     if (path.size() > kLongestSocketPath) {
@@ -426,14 +428,15 @@ std::optional<std::string> wrong_target_name(std::string_view name) {
 }
 
 base::Result<Target, std::string> target_of(std::string_view name, std::string_view uri,
-                                            const Environment& environment) {
+                                            const Environment& environment, Access access) {
   if (is_xend_form(uri)) return xend_target_of(name, uri);
   auto parsed = parse_uri(uri);
   if (!parsed) {
     return base::Failure{"the URI " + quoted(uri) + " cannot be parsed: " + parsed.error().text +
                          ", at byte " + std::to_string(parsed.error().offset + 1)};
   }
-  Draft draft{environment, {}};
+  Draft draft{environment, access, {}};
+  draft.tunnel().read_write = access == Access::read_write;
   draft.target.name = name;
   draft.target.uri = uri;
   draft.target.parsed = std::move(parsed).value();

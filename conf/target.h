@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,10 +36,15 @@ bool means_user_daemon(const Uri& uri, const Environment& environment);
 // What is wrong with the name of a target; nothing: it is one.
 std::optional<std::string> wrong_target_name(std::string_view name);
 
+// Which of a daemon's sockets is taken where a system's daemon has two. A gate never writes; this
+// is for a user's own bytes alone.
+enum class Access : std::uint8_t { read_only, read_write };
+
 // All of a target that its URI says, or the text of a xend's; the rest has its defaults. The error
 // is a sentence about the URI. Whether the connection is protected is not judged here.
 base::Result<Target, std::string> target_of(std::string_view name, std::string_view uri,
-                                            const Environment& environment);
+                                            const Environment& environment,
+                                            Access access = Access::read_only);
 
 // Why nobody should send anything to this target unless `insecure` is set; nothing: it is set, or
 // the connection is protected, or it does not leave the host.

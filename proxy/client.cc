@@ -41,13 +41,14 @@ constexpr std::uint64_t kRefusalsLogged = 16;
 }  // namespace
 
 Client::Client(const Place& place, std::int64_t number, std::unique_ptr<Stream> stream,
-               tunnel::io::Peer peer, const conf::Listen& listen, User& user)
+               tunnel::io::Peer peer, const conf::Listen& listen, User& user, Guest guest)
     : place_(place),
       number_(number),
       stream_(std::move(stream)),
       peer_(std::move(peer)),
       listen_(listen),
       user_(user),
+      guest_(std::move(guest)),
       reader_(place.limits.max_call),
       tick_(place.clock, [this] { tick(); }),
       lane_(*this),
@@ -352,6 +353,9 @@ void Client::on_drain() {
 }
 
 void Client::on_end() {
+  if (guest_.answer_after_end && state_ != State::leaving) {
+    return leave_when_done(pool_ == nullptr ? kGoodbye : pool_->target().call_timeout + kGoodbye);
+  }
   close({Reason::Kind::end, Stage::established, "the client closed the connection"});
 }
 
@@ -365,19 +369,24 @@ void Client::drain(std::string_view why) {
 
 // Nothing more is read as a call; when the last answer has been written, the other side is told
 // that nothing follows.
-void Client::leave_when_done() {
+void Client::leave_when_done() { leave_when_done(std::max(kGoodbye, place_.limits.drain_timeout)); }
+
+void Client::leave_when_done(Milliseconds patience) {
   if (state_ != State::leaving) {
     state_ = State::leaving;
     hold(kLeaving);
-    leave_by_ = place_.clock.now() + std::max(kGoodbye, place_.limits.drain_timeout);
+    leave_by_ = place_.clock.now() + patience;
   }
-  if (outstanding_ == 0 && !ended_output_) {
-    ended_output_ = true;
-    leave_by_ = place_.clock.now() + kGoodbye;
-    stream_->end();
-    pause_or_resume();
-  }
+  if (outstanding_ == 0 && !ended_output_) say_nothing_follows();
   arm();
+}
+
+void Client::say_nothing_follows() {
+  ended_output_ = true;
+  leave_by_ = place_.clock.now() +
+              (guest_.answer_after_end && counted_ > 0 ? place_.limits.write_timeout : kGoodbye);
+  stream_->end();
+  pause_or_resume();
 }
 
 void Client::close(Reason reason) {
@@ -403,6 +412,7 @@ void Client::on_closed(const Reason& closed_for) {
       .with("bytes_out", static_cast<std::int64_t>(bytes_out_))
       .with("ms", (place_.clock.now() - came_).count())
       .with("reason", reason.text);
+  end_.reason = reason;
   place_.owner.on_client_gone(*this);
 }
 
@@ -431,7 +441,8 @@ void Client::tick() {
     relieve_user();
   }
   if (leave_by_.count() > 0 && now >= leave_by_) {
-    return close({Reason::Kind::requested, Stage::established, "closed"});
+    if (counted_ == 0) return close({Reason::Kind::requested, Stage::established, "closed"});
+    return close({Reason::Kind::timeout, Stage::established, "it did not read its last answers"});
   }
   if (state_ == State::greeting && leave_by_.count() == 0 &&
       now >= began_ + place_.limits.open_timeout) {

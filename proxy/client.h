@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +32,22 @@ class Client;
 struct Candidate {
   std::string target;
   policy::Grant grant;
+};
+
+// What became of a client, for whoever brought it.
+struct ClientEnd {
+  bool opened = false;                   // a target, at some time
+  std::optional<policy::Fault> failure;  // why the last open failed
+  tunnel::io::Reason reason;             // why the connection ended
+};
+
+// How a client is treated beyond what its listener says.
+struct Guest {
+  // Its calls are answered after it has said that it sends no more. One that comes by a socket has
+  // gone then, and nobody should work for it.
+  bool answer_after_end = false;
+  // Called when the client has been destroyed. May be empty.
+  std::function<void(const ClientEnd& end)> gone;
 };
 
 // The gate, as a client sees it.
@@ -62,7 +79,7 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   // `number` names the client in the log; `listen` is where it came in, and outlives it, as all of
   // `place` does.
   Client(const Place& place, std::int64_t number, std::unique_ptr<tunnel::io::Stream> stream,
-         tunnel::io::Peer peer, const conf::Listen& listen, User& user);
+         tunnel::io::Peer peer, const conf::Listen& listen, User& user, Guest guest);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
   ~Client() override = default;
@@ -77,6 +94,9 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
 
   [[nodiscard]] std::int64_t number() const { return number_; }
   [[nodiscard]] User& user() { return user_; }
+  [[nodiscard]] const Guest& guest() const { return guest_; }
+  // Complete in on_client_gone().
+  [[nodiscard]] const ClientEnd& end() const { return end_; }
   // `buffered` of the user has become small enough.
   void on_user_relieved();
 
@@ -129,6 +149,8 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   void recount();
   void relieve_user();
   void leave_when_done();
+  void leave_when_done(Milliseconds patience);
+  void say_nothing_follows();
 
   void tick();
   void arm();
@@ -143,6 +165,8 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   const tunnel::io::Peer peer_;
   const conf::Listen& listen_;
   User& user_;
+  const Guest guest_;
+  ClientEnd end_;
 
   policy::FrameReader reader_;
   base::Buffer backlog_;

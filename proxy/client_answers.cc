@@ -61,7 +61,10 @@ void Client::answer_open(const Header& header, const policy::Arguments& argument
   const policy::Argument& name = arguments[0];
   auto found = place_.owner.resolve(
       listen_, peer_, name.present ? std::optional<std::string_view>(name.text) : std::nullopt);
-  if (!found) return refuse(header, found.error());
+  if (!found) {
+    end_.failure = found.error();
+    return refuse(header, found.error());
+  }
   state_ = State::opening;
   opening_ = std::make_unique<Opening>();
   opening_->header = header;
@@ -107,6 +110,7 @@ std::optional<Fault> Client::forbidden(const policy::Procedure& procedure) const
 void Client::on_target_ready() {
   if (state_ != State::opening) return;
   state_ = State::open;
+  end_.opened = true;
   const Header header = opening_->header;
   opening_.reset();
   {
@@ -126,6 +130,7 @@ void Client::on_target_failed(const Fault& fault) {
   state_ = State::greeting;
   began_ = place_.clock.now();
   pool_ = nullptr;
+  end_.failure = fault;
   const Header header = opening_->header;
   opening_.reset();
   refuse(header, fault);

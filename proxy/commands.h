@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "proxy/bridge_arguments.h"
+
 namespace proxy {
 
 // `virtgate resolve`: what a URI means to libvirt's client and, with a configuration, to the gate.
@@ -49,5 +51,27 @@ struct ExplainOptions {
   std::optional<std::string> config;
 };
 int explain_policy(const ExplainOptions& options);
+
+// `virtgate bridge`: joins standard input and output to a target. Besides the exit codes of the
+// others there is 128 + N: signal N ended it.
+//
+// Where sshd runs it as a forced command (SSH_ORIGINAL_COMMAND is set), what the client asked for
+// has to be what libvirt's clients ask for, and decides nothing.
+struct BridgeOptions {
+  std::optional<std::string> uri;  // a target's name, an alias or a URI
+  std::optional<std::string> config;
+  std::optional<std::string> via;  // the socket of a running gate
+  // Only the command line of `virtgate bridge` sets it.
+  bool unfiltered = false;
+  bool insecure = false;
+  bool verbose = false;
+  std::string gate_socket = "/run/virtgate/virtgate-sock";
+};
+int bridge(const BridgeOptions& options);
+
+// The same with a target that the arguments of another program name.
+int bridge_as_ssh(const SshRequest& request);
+int bridge_as_helper(const std::string& uri);
+int bridge_as_netcat(const std::string& socket);
 
 }  // namespace proxy

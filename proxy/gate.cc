@@ -63,7 +63,7 @@ std::optional<std::string> Gate::too_many(const User& user) const {
 }
 
 void Gate::accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer peer,
-                  std::size_t listener) {
+                  std::size_t listener, Guest guest) {
   CHECK(listener < config_.listen.size() && !draining_);
   const conf::Listen& listen = config_.listen[listener];
   User& user = users_.arrive(peer.uid);
@@ -81,8 +81,9 @@ void Gate::accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer p
     }
     return;
   }
-  auto client = std::make_unique<Client>(Client::Place{clock_, log_, config_.limits, *this}, number,
-                                         std::move(stream), std::move(peer), listen, user);
+  auto client =
+      std::make_unique<Client>(Client::Place{clock_, log_, config_.limits, *this}, number,
+                               std::move(stream), std::move(peer), listen, user, std::move(guest));
   admit(*clients_.emplace(number, std::move(client)).first->second, user, refusal);
 }
 
@@ -147,8 +148,11 @@ Pool* Gate::pool(const std::string& target) {
 
 void Gate::on_client_gone(Client& client) {
   User& user = client.user();
+  const ClientEnd end = client.end();
+  const std::function<void(const ClientEnd&)> gone = client.guest().gone;
   clients_.erase(client.number());
   left(user);
+  if (gone) gone(end);
 }
 
 void Gate::on_session_gone(XendSession& session) {

@@ -41,7 +41,7 @@ class Gate final : private ClientOwner, private XendSessionOwner {
   // A client that came in by config().listen[listener]. It speaks HTTP where the target of that is
   // a xend, and else libvirt's RPC.
   void accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer peer,
-              std::size_t listener);
+              std::size_t listener, Guest guest = {});
 
   // Lets clients have the answers to the calls that they have made, ends them and then the
   // upstreams, and calls `done` from the loop. What is not through after the drain timeout is cut

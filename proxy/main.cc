@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "proxy/commands.h"
 #include "proxy/log.h"
+#include "proxy/other_programs.h"
 #include "proxy/serve.h"
 
 namespace {
@@ -22,11 +23,12 @@ struct Options {
   proxy::AliasesOptions aliases;
   bool policy_json = false;
   proxy::ExplainOptions explain;
+  proxy::BridgeOptions bridge;
 };
 
 template <typename T>
-void add_config(CLI::App& command, T& to, const char* what) {
-  command.add_option("--config", to, what)->type_name("FILE");
+CLI::Option* add_config(CLI::App& command, T& to, const char* what) {
+  return command.add_option("--config", to, what)->type_name("FILE");
 }
 
 CLI::App* add_serve(CLI::App& app, proxy::ServeOptions& options) {
@@ -102,6 +104,42 @@ CLI::App* add_policy(CLI::App& app, Options& options) {
   return command;
 }
 
+CLI::App* add_bridge(CLI::App& app, proxy::BridgeOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "bridge",
+      "Join standard input and output, where a libvirt client speaks, to a driver, read-only");
+  command->add_option("URI", options.uri,
+                      "A target of the configuration, an alias or a URI; without one, what clients "
+                      "open that are given none");
+  CLI::Option* config = add_config(*command, options.config, "Where targets are looked up");
+  CLI::Option* via =
+      command
+          ->add_option(
+              "--via", options.via,
+              "Go through the running gate on this socket and open URI, or a target's name, "
+              "there. Without URI bytes pass as they are, and only the gate decides")
+          ->type_name("SOCKET")
+          ->excludes(config);
+  command
+      ->add_flag("--unfiltered", options.unfiltered,
+                 "Let everything pass, to the daemon's read-write socket, with your own "
+                 "credentials; not where sshd runs the command")
+      ->excludes(via);
+  command
+      ->add_flag("--insecure", options.insecure,
+                 "Accept a connection that is neither encrypted nor authenticated")
+      ->excludes(via);
+  command
+      ->add_option("--gate-socket", options.gate_socket,
+                   "The gate to which a local Xen falls back that a user cannot open")
+      ->type_name("SOCKET");
+  command->footer(
+      "Exit codes: 0 done, 1 failed, 2 used wrongly, 128 + N ended by signal N.\n"
+      "As a forced command of sshd it takes only what libvirt's clients ask for:\n"
+      "  restrict,command=\"virtgate bridge TARGET\" ssh-ed25519 ...");
+  return command;
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Shows libvirt's machines on remote hypervisors to people who may only look.",
                "virtgate"};
@@ -115,6 +153,7 @@ int run(int argc, char** argv) {
   const CLI::App* ping = add_ping(app, options.ping);
   const CLI::App* aliases = add_aliases(app, options.aliases);
   const CLI::App* policy = add_policy(app, options);
+  const CLI::App* bridge = add_bridge(app, options.bridge);
 
   try {
     app.parse(argc, argv);
@@ -126,6 +165,8 @@ int run(int argc, char** argv) {
   if (aliases->parsed()) return proxy::aliases(options.aliases);
   if (policy->got_subcommand("list")) return proxy::list_policy(options.policy_json);
   if (policy->parsed()) return proxy::explain_policy(options.explain);
+  options.bridge.verbose = options.verbose;
+  if (bridge->parsed()) return proxy::bridge(options.bridge);
   CHECK(serve->parsed());
   const auto log = proxy::make_log(options.verbose ? proxy::Level::debug : proxy::Level::info);
   return proxy::serve(options.serve, *log);
@@ -136,7 +177,8 @@ int run(int argc, char** argv) {
 // The one place where something may throw: CLI11 has no other way to say what is wrong.
 int main(int argc, char** argv) {
   try {
-    return run(argc, argv);
+    const auto other = proxy::run_as_other_program({argv, argv + argc});
+    return other ? *other : run(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "virtgate: %s\n", error.what());
     return kUsedWrongly;

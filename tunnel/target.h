@@ -50,8 +50,9 @@ struct Target {
   std::vector<std::string>
       sshauth;  // "agent", "privkey" in the order to try; empty: the default order
   RemoteProxy proxy = RemoteProxy::automatic;
-  std::string netcat;      // empty: nc
-  std::string helper_uri;  // what virt-ssh-helper gets as its argument
+  std::string netcat;       // empty: nc
+  std::string helper_uri;   // what virt-ssh-helper gets as its argument
+  bool read_write = false;  // the helper is to take the socket of those who may write
   // When not empty, the far side connects to this host and port in place of a daemon's socket.
   std::string forward_host;
   std::uint16_t forward_port = 0;

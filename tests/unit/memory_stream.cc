@@ -112,6 +112,7 @@ void MemoryStream::take_from_peer() {
   }
   if (peer_->ending_ && !end_seen_) {
     end_seen_ = true;
+    if (peer_->closes_after_end_) peer_->close({Reason::Kind::end, Stage::established, "said"});
     owner_->on_end();
     wake();
   }

@@ -28,6 +28,9 @@ class MemoryStream : public tunnel::io::Stream {
   // Bytes that arrive in one on_data() at most; each piece takes a turn of the clock. 0: all at
   // once.
   void deliver_at_most(std::size_t piece) { piece_ = piece; }
+  // Closes by itself as an end once end() was called and the other end has it all, as standard
+  // streams do.
+  void close_after_end() { closes_after_end_ = true; }
   // open() does nothing until this is called: a connection that does not come about.
   void hold_open() { held_ = true; }
   void release_open();
@@ -51,6 +54,7 @@ class MemoryStream : public tunnel::io::Stream {
   bool was_high_ = false;
   bool ending_ = false;
   bool end_seen_ = false;
+  bool closes_after_end_ = false;
   bool closing_ = false;
   tunnel::io::Reason reason_;
 };

@@ -53,7 +53,8 @@ std::string netcat_of(const Target& target) { return target.netcat.empty() ? "nc
 std::string shell_command(std::string_view script) { return "sh -c " + quote_word(script); }
 
 std::string helper_words(const Target& target) {
-  return "virt-ssh-helper -r " + quote_word(target.helper_uri);
+  return std::string("virt-ssh-helper ") + (target.read_write ? "" : "-r ") +
+         quote_word(target.helper_uri);
 }
 
 // Netcats that know -q wait for ever after the end of their input unless it says how long.

@@ -1,0 +1,74 @@
+#include "proxy/choose_target.h"
+
+#include <utility>
+
+#include <unistd.h>
+
+#include "conf/resolve.h"
+#include "conf/target.h"
+#include "conf/xend_target.h"
+#include "proxy/command_text.h"
+#include "proxy/serve.h"
+
+namespace proxy {
+namespace {
+
+constexpr const char* kNobodyChose = "remote+unix:///";
+constexpr const char* kNobodyChoseUser = "remote+unix:///session";
+
+bool there(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+base::Result<Chosen, std::string> protected_or_not(base::Result<conf::Target, std::string> target,
+                                                   const Wanted& wanted, bool open_choice) {
+  if (!target) return base::Failure{target.error()};
+  target->tunnel.insecure = wanted.insecure;
+  if (const auto why = conf::why_unprotected(*target)) {
+    return base::Failure{*why + " (here: --insecure)"};
+  }
+  return Chosen{std::move(target).value(), std::nullopt, open_choice};
+}
+
+// What libvirt's client would open, or a xend, which no client of today would.
+base::Result<Chosen, std::string> by_uri(const Wanted& wanted) {
+  if (wanted.what && conf::is_xend_form(*wanted.what)) {
+    return protected_or_not(conf::xend_target_of(*wanted.what, *wanted.what), wanted, false);
+  }
+  conf::ClientEnvironment environment = conf::client_environment();
+  const auto libvirt = conf::load_libvirt_conf(environment.process);
+  if (!libvirt) return base::Failure{conf::to_string(libvirt.error())};
+  const conf::Resolution resolution =
+      conf::resolve({wanted.what, conf::kConnectReadOnly}, environment, *libvirt, there);
+  if (resolution.error) return base::Failure{*resolution.error};
+  if (resolution.transport.empty()) {
+    return base::Failure{"there is no daemon to ask: " + resolution.steps.back()};
+  }
+  environment.process.remote_mode = libvirt->remote_mode;
+  environment.process.remote_proxy = libvirt->remote_proxy;
+  std::string uri = resolution.uri;
+  if (uri.empty()) uri = environment.process.uid == 0 ? kNobodyChose : kNobodyChoseUser;
+  return protected_or_not(conf::target_of(uri, uri, environment.process), wanted,
+                          resolution.uri.empty());
+}
+
+bool is_name(const Wanted& wanted) { return wanted.what && !conf::wrong_target_name(*wanted.what); }
+
+}  // namespace
+
+base::Result<Chosen, std::string> choose_target(const Wanted& wanted) {
+  if (!wanted.config && !is_name(wanted)) return by_uri(wanted);
+  ServeOptions named;
+  named.config = wanted.config;
+  conf::Loaded loaded = configuration(named);
+  if (wanted.config && complain(loaded.mistakes)) return base::Failure{std::string()};
+  const conf::Target* target = wanted.what ? loaded.config.find(*wanted.what) : nullptr;
+  if (target == nullptr) {
+    auto other = by_uri(wanted);
+    if (other) return other;
+    return base::Failure{other.error() + "; no target has this name either"};
+  }
+  conf::Target copy = *target;
+  copy.tunnel.insecure = copy.tunnel.insecure || wanted.insecure;
+  return Chosen{std::move(copy), std::move(loaded.config), false};
+}
+
+}  // namespace proxy

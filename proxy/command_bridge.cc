@@ -1,0 +1,237 @@
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <utility>
+
+#include <unistd.h>
+
+#include "base/text.h"
+#include "conf/original_command.h"
+#include "conf/target.h"
+#include "conf/text.h"
+#include "proxy/bridge.h"
+#include "proxy/bridge_targets.h"
+#include "proxy/command_text.h"
+#include "proxy/commands.h"
+#include "proxy/ping_target.h"
+#include "proxy/splice.h"
+#include "tunnel/io/connect.h"
+#include "tunnel/io/loop.h"
+#include "tunnel/io/standard_streams.h"
+#include "tunnel/tunnel.h"
+
+namespace proxy {
+namespace {
+
+using tunnel::io::Loop;
+using tunnel::io::StandardFds;
+
+constexpr int kFailed = 1;
+constexpr int kUsedWrongly = 2;
+constexpr int kEndedBySignal = 128;
+constexpr Milliseconds kConnect{5000};
+
+bool is_set(const char* variable) { return std::getenv(variable) != nullptr; }
+
+// A forced command of sshd gets what the client asked for in this variable. Nothing of it chooses
+// anything; it only has to be what libvirt asks for.
+std::optional<std::string> wrong_original_command() {
+  const char* original = std::getenv("SSH_ORIGINAL_COMMAND");
+  if (original == nullptr) return std::nullopt;
+  const auto command = conf::parse_original_command(original);
+  return command ? std::nullopt : std::optional(command.error());
+}
+
+// What sshd runs for somebody elsewhere, forced or not. A session with a terminal is a user's own.
+bool run_by_sshd() {
+  return is_set("SSH_ORIGINAL_COMMAND") || (is_set("SSH_CONNECTION") && !is_set("SSH_TTY"));
+}
+
+int used_wrongly(const std::string& text) {
+  complain(text);
+  return kUsedWrongly;
+}
+
+int failed(const std::string& text) {
+  if (!text.empty()) complain(text);
+  return kFailed;
+}
+
+// Nothing may open a descriptor before this has taken the standard ones.
+std::optional<int> take_streams(StandardFds& to) {
+  const auto taken = tunnel::io::take_standard_streams();
+  if (taken) {
+    to = *taken;
+    return std::nullopt;
+  }
+  if (!taken.error().terminal) return failed(taken.error().text);
+  return used_wrongly(
+      taken.error().text +
+      ", and libvirt's protocol is spoken there; name this program in command= of a "
+      "libvirt URI, as in 'qemu+ext:///system?command=...', or see --help");
+}
+
+tunnel::io::Peer ourselves() {
+  tunnel::io::Peer peer;
+  peer.uid = ::geteuid();
+  peer.gid = ::getegid();
+  peer.pid = ::getpid();
+  const int count = ::getgroups(0, nullptr);
+  peer.groups.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+  const int got = ::getgroups(static_cast<int>(peer.groups.size()), peer.groups.data());
+  peer.groups.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  return peer;
+}
+
+void note(const std::string& text) { complain(text); }
+
+std::unique_ptr<tunnel::Tunnel> tunnel_on(Loop& loop, const tunnel::Target& target) {
+  return tunnel::make_tunnel(loop, target, note);
+}
+
+// A signal that whoever started us wants ignored stays so.
+bool is_ignored(int signal) {
+  struct sigaction action {};
+  return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+// Runs until `stop` has had its effect or all is done otherwise. 0, or the signal that came.
+int run_until_signal(Loop& loop, const std::function<void()>& stop) {
+  int got = 0;
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    if (is_ignored(signal)) continue;
+    loop.on_signal(signal, [&got, &stop, signal] {
+      if (got != 0) return;
+      got = signal;
+      stop();
+    });
+  }
+  loop.run();
+  return got;
+}
+
+int exit_code(int signal, const BridgeEnd& end) {
+  if (signal != 0) return kEndedBySignal + signal;
+  if (!end.text.empty()) complain(end.text);
+  return end.code;
+}
+
+int run_filtered(conf::Config config, const StandardFds& fds, bool verbose) {
+  const auto log = make_log(verbose ? Level::debug : Level::error);
+  Sasl sasl(read_auth_conf);
+  Loop loop;
+  BridgeEnd end;
+  Bridge bridge(
+      loop.clock(), *log, sasl, std::move(config),
+      [&loop](const tunnel::Target& target) { return tunnel_on(loop, target); },
+      [&](const BridgeEnd& how) {
+        end = how;
+        loop.stop();
+      });
+  bridge.start(tunnel::io::join_fds(loop, fds.in, fds.out), ourselves());
+  const int signal = run_until_signal(loop, [&bridge] { bridge.stop(); });
+  return exit_code(signal, end);
+}
+
+BridgeEnd raw_end(const Splice::End& end, const std::string& where) {
+  using Kind = tunnel::io::Reason::Kind;
+  const bool well = end.reason.kind == Kind::end || end.reason.kind == Kind::requested;
+  if (end.near_failed) return {well ? 0 : kFailed, {}};
+  if (end.opened && well) return {};
+  return {kFailed, where + ": " + std::string(tunnel::io::stage_name(end.reason.stage)) + ": " +
+                       end.reason.text};
+}
+
+int run_raw(Loop& loop, std::unique_ptr<tunnel::io::Stream> far, const std::string& where,
+            const StandardFds& fds) {
+  Splice::End end;
+  Splice splice(loop.clock(), tunnel::io::join_fds(loop, fds.in, fds.out), std::move(far),
+                [&](const Splice::End& how) {
+                  end = how;
+                  loop.stop();
+                });
+  splice.start();
+  const int signal = run_until_signal(loop, [&splice] { splice.stop(); });
+  return exit_code(signal, raw_end(end, where));
+}
+
+int run_to_gate(const std::string& socket, const StandardFds& fds) {
+  Loop loop;
+  return run_raw(loop, tunnel::io::connect_unix(loop, {socket}, kConnect), socket, fds);
+}
+
+int run_unfiltered(conf::Target target, const StandardFds& fds) {
+  const auto own = conf::target_of(target.name, target.uri, conf::process_environment(),
+                                   conf::Access::read_write);
+  if (!own) return failed(own.error());
+  target.tunnel.sockets = own->tunnel.sockets;
+  target.tunnel.read_write = true;
+  Loop loop;
+  const auto tunnel = tunnel_on(loop, target.tunnel);
+  return run_raw(loop, tunnel->stream(), target.name, fds);
+}
+
+// libvirt's old rule: a Xen that a user may not open is read through a proxy.
+std::optional<Targets> xen_fallback(const Targets& targets, const std::string& gate_socket) {
+  if (::geteuid() == 0 || !is_local_xen(targets.front())) return std::nullopt;
+  const PingReport direct = ping_target(targets.front(), 1);
+  if (!direct.failure) return std::nullopt;
+  auto via = targets_via(gate_socket, "xen:///system");
+  if (!via) return std::nullopt;
+  const PingReport gate = ping_target(via->front(), 1);
+  if (gate.failure && gate.failure->reason.stage <= tunnel::io::Stage::connect) return std::nullopt;
+  complain(conf::quoted(targets.front().uri) + " fails (" + direct.failure->stage + ": " +
+           direct.failure->reason.text + "); going on through the gate at " +
+           conf::quoted(gate_socket));
+  return std::move(via).value();
+}
+
+int bridge_to(const TargetsResult& targets, bool verbose) {
+  if (auto wrong = wrong_original_command()) return used_wrongly(*wrong);
+  StandardFds fds;
+  if (const auto code = take_streams(fds)) return *code;
+  if (!targets) return used_wrongly(targets.error());
+  std::signal(SIGPIPE, SIG_IGN);
+  return run_filtered(bridge_config(*targets, std::nullopt), fds, verbose);
+}
+
+}  // namespace
+
+int bridge(const BridgeOptions& options) {
+  if (auto wrong = wrong_original_command()) return used_wrongly(*wrong);
+  if (options.unfiltered && run_by_sshd()) {
+    return used_wrongly("--unfiltered is for a user's own command line, not for one run by sshd");
+  }
+  StandardFds fds;
+  if (const auto code = take_streams(fds)) return *code;
+  std::signal(SIGPIPE, SIG_IGN);
+  if (options.via) {
+    const auto targets =
+        options.uri ? targets_via(*options.via, *options.uri) : targets_at(*options.via);
+    if (!targets) return used_wrongly(targets.error());
+    if (!options.uri) return run_to_gate(*options.via, fds);
+    return run_filtered(bridge_config(*targets, std::nullopt), fds, options.verbose);
+  }
+  const auto chosen = choose_target({options.uri, options.config, options.insecure});
+  if (!chosen) return failed(chosen.error());
+  if (options.unfiltered) return run_unfiltered(chosen->target, fds);
+  Targets targets = targets_of(*chosen, conf::process_environment());
+  if (auto other = chosen->config ? std::nullopt : xen_fallback(targets, options.gate_socket)) {
+    targets = std::move(*other);
+  }
+  return run_filtered(bridge_config(std::move(targets), chosen->config), fds, options.verbose);
+}
+
+int bridge_as_ssh(const SshRequest& request) {
+  return bridge_to(targets_over_ssh(request.login, request.command, conf::process_environment()),
+                   false);
+}
+
+int bridge_as_helper(const std::string& uri) {
+  return bridge_to(targets_of_helper(uri, conf::process_environment()), false);
+}
+
+int bridge_as_netcat(const std::string& socket) { return bridge_to(targets_at(socket), false); }
+
+}  // namespace proxy
