@@ -37,7 +37,8 @@ base::Result<Chosen, std::string> by_uri(const Wanted& wanted) {
   if (const auto why = conf::why_unprotected(*target)) {
     return base::Failure{*why + " (here: --insecure)"};
   }
-  return Chosen{std::move(target).value(), std::nullopt, resolution.uri.empty()};
+  return Chosen{std::move(target).value(), std::move(environment.process), std::nullopt,
+                resolution.uri.empty()};
 }
 
 bool is_name(const Wanted& wanted) { return wanted.what && !conf::wrong_target_name(*wanted.what); }
@@ -58,7 +59,7 @@ base::Result<Chosen, std::string> choose_target(const Wanted& wanted) {
   }
   conf::Target copy = *target;
   copy.tunnel.insecure = copy.tunnel.insecure || wanted.insecure;
-  return Chosen{std::move(copy), std::move(loaded.config), false};
+  return Chosen{std::move(copy), conf::process_environment(), std::move(loaded.config), false};
 }
 
 }  // namespace proxy
