@@ -76,11 +76,11 @@ base::Result<conf::Uri, std::string> parse_local(const std::string& text) {
 
 }  // namespace
 
-Targets targets_of(const Chosen& chosen, const conf::Environment& environment) {
+Targets targets_of(const Chosen& chosen) {
   Targets targets = {chosen.target};
   if (!chosen.open_choice) return targets;
   for (const std::string_view uri : conf::kDaemonUris) {
-    auto target = conf::target_of(uri, uri, environment);
+    auto target = conf::target_of(uri, uri, chosen.environment);
     if (target) targets.push_back(std::move(target).value());
   }
   return targets;

@@ -21,7 +21,7 @@ using Targets = std::vector<conf::Target>;
 using TargetsResult = base::Result<Targets, std::string>;
 
 // The chosen one, or the local daemon with the usual URIs where the choice is open.
-Targets targets_of(const Chosen& chosen, const conf::Environment& environment);
+Targets targets_of(const Chosen& chosen);
 
 // The daemon that listens on exactly this socket, with the usual URIs.
 TargetsResult targets_at(const std::string& socket);

@@ -19,19 +19,22 @@ constexpr const char* kNobodyChoseUser = "remote+unix:///session";
 bool there(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
 base::Result<Chosen, std::string> protected_or_not(base::Result<conf::Target, std::string> target,
-                                                   const Wanted& wanted, bool open_choice) {
+                                                   const Wanted& wanted,
+                                                   conf::Environment environment,
+                                                   bool open_choice) {
   if (!target) return base::Failure{target.error()};
   target->tunnel.insecure = wanted.insecure;
   if (const auto why = conf::why_unprotected(*target)) {
     return base::Failure{*why + " (here: --insecure)"};
   }
-  return Chosen{std::move(target).value(), std::nullopt, open_choice};
+  return Chosen{std::move(target).value(), std::move(environment), std::nullopt, open_choice};
 }
 
 // What libvirt's client would open, or a xend, which no client of today would.
 base::Result<Chosen, std::string> by_uri(const Wanted& wanted) {
   if (wanted.what && conf::is_xend_form(*wanted.what)) {
-    return protected_or_not(conf::xend_target_of(*wanted.what, *wanted.what), wanted, false);
+    return protected_or_not(conf::xend_target_of(*wanted.what, *wanted.what), wanted,
+                            conf::process_environment(), false);
   }
   conf::ClientEnvironment environment = conf::client_environment();
   const auto libvirt = conf::load_libvirt_conf(environment.process);
@@ -46,7 +49,8 @@ base::Result<Chosen, std::string> by_uri(const Wanted& wanted) {
   environment.process.remote_proxy = libvirt->remote_proxy;
   std::string uri = resolution.uri;
   if (uri.empty()) uri = environment.process.uid == 0 ? kNobodyChose : kNobodyChoseUser;
-  return protected_or_not(conf::target_of(uri, uri, environment.process), wanted,
+  auto target = conf::target_of(uri, uri, environment.process);
+  return protected_or_not(std::move(target), wanted, std::move(environment.process),
                           resolution.uri.empty());
 }
 
@@ -68,7 +72,7 @@ base::Result<Chosen, std::string> choose_target(const Wanted& wanted) {
   }
   conf::Target copy = *target;
   copy.tunnel.insecure = copy.tunnel.insecure || wanted.insecure;
-  return Chosen{std::move(copy), std::move(loaded.config), false};
+  return Chosen{std::move(copy), conf::process_environment(), std::move(loaded.config), false};
 }
 
 }  // namespace proxy

@@ -18,6 +18,8 @@ struct Wanted {
 
 struct Chosen {
   conf::Target target;
+  // Under which the target's URI was read.
+  conf::Environment environment;
   // The configuration that the target is in; nothing: it comes from a URI.
   std::optional<conf::Config> config;
   // Neither the command nor the environment nor libvirt.conf says what is to be opened, so that the

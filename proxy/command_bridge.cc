@@ -161,9 +161,10 @@ int run_to_gate(const std::string& socket, const StandardFds& fds) {
   return run_raw(loop, tunnel::io::connect_unix(loop, {socket}, kConnect), socket, fds);
 }
 
-int run_unfiltered(conf::Target target, const StandardFds& fds) {
-  const auto own = conf::target_of(target.name, target.uri, conf::process_environment(),
-                                   conf::Access::read_write);
+int run_unfiltered(const Chosen& chosen, const StandardFds& fds) {
+  conf::Target target = chosen.target;
+  const auto own =
+      conf::target_of(target.name, target.uri, chosen.environment, conf::Access::read_write);
   if (!own) return failed(own.error());
   target.tunnel.sockets = own->tunnel.sockets;
   target.tunnel.read_write = true;
@@ -215,8 +216,8 @@ int bridge(const BridgeOptions& options) {
   }
   const auto chosen = choose_target({options.uri, options.config, options.insecure});
   if (!chosen) return failed(chosen.error());
-  if (options.unfiltered) return run_unfiltered(chosen->target, fds);
-  Targets targets = targets_of(*chosen, conf::process_environment());
+  if (options.unfiltered) return run_unfiltered(*chosen, fds);
+  Targets targets = targets_of(*chosen);
   if (auto other = chosen->config ? std::nullopt : xen_fallback(targets, options.gate_socket)) {
     targets = std::move(*other);
   }

@@ -510,12 +510,15 @@ def test_a_slow_reader_slows_only_itself_down(
 ) -> None:
     bridge = start("bridge", daemon.uri("unix"))
     assert bridge.open().status == raw.OK
-    stats = raw.uint(0) + raw.uint(0) + raw.uint(0)
-    count = 3000
+    everything = raw.uint(1) + raw.uint(3)
+    count = 8000  # more bytes than fit into a pipe and what the bridge takes at a time
     serials = range(bridge.serial + 1, bridge.serial + 1 + count)
-    sender = threading.Thread(
-        target=lambda: [bridge.post(raw.CONNECT_GET_ALL_DOMAIN_STATS, stats) for _ in range(count)]
-    )
+
+    def send() -> None:
+        for _ in range(count):
+            bridge.post(raw.CONNECT_LIST_ALL_DOMAINS, everything)
+
+    sender = threading.Thread(target=send)
     before = harness.memory(bridge.popen.pid)
     sender.start()
     sender.join(2.0)

@@ -187,13 +187,16 @@ TEST_CASE("virt-ssh-helper's URI is a driver of this host", "[bridge_targets]") 
 TEST_CASE("an open choice is the local daemon's with the usual URIs", "[bridge_targets]") {
   auto target = conf::target_of("t", "remote+unix:///", {});
   REQUIRE(target);
-  proxy::Chosen chosen{*target, std::nullopt, true};
-  const Targets targets = proxy::targets_of(chosen, {});
+  proxy::Chosen chosen{*target, {}, std::nullopt, true};
+  const Targets targets = proxy::targets_of(chosen);
   CHECK(sent(targets, "") == "");
   CHECK(sent(targets, "qemu:///system") == "qemu:///system");
+  CHECK(targets[1].tunnel.sockets.front() == "/run/libvirt/virtqemud-sock-ro");
   check_hostile_names(targets);
+  chosen.environment.remote_mode = "legacy";
+  CHECK(proxy::targets_of(chosen)[1].tunnel.sockets.front() == "/run/libvirt/libvirt-sock-ro");
   chosen.open_choice = false;
-  CHECK(proxy::targets_of(chosen, {}).size() == 1);
+  CHECK(proxy::targets_of(chosen).size() == 1);
 }
 
 TEST_CASE("only a local Xen falls back", "[bridge_targets]") {
