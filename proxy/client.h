@@ -18,6 +18,7 @@
 #include "policy/filter.h"
 #include "policy/message.h"
 #include "proxy/call.h"
+#include "proxy/guest.h"
 #include "proxy/log.h"
 #include "proxy/pool.h"
 #include "proxy/users.h"
@@ -32,22 +33,6 @@ class Client;
 struct Candidate {
   std::string target;
   policy::Grant grant;
-};
-
-// What became of a client, for whoever brought it.
-struct ClientEnd {
-  bool opened = false;                   // a target, at some time
-  std::optional<policy::Fault> failure;  // why the last open failed
-  tunnel::io::Reason reason;             // why the connection ended
-};
-
-// How a client is treated beyond what its listener says.
-struct Guest {
-  // Its calls are answered after it has said that it sends no more. One that comes by a socket has
-  // gone then, and nobody should work for it.
-  bool answer_after_end = false;
-  // Called when the client has been destroyed. May be empty.
-  std::function<void(const ClientEnd& end)> gone;
 };
 
 // The gate, as a client sees it.

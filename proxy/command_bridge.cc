@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -15,6 +17,7 @@
 #include "proxy/command_text.h"
 #include "proxy/commands.h"
 #include "proxy/ping_target.h"
+#include "proxy/serve.h"
 #include "proxy/splice.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/io/loop.h"
@@ -173,6 +176,46 @@ int run_unfiltered(const Chosen& chosen, const StandardFds& fds) {
   return run_raw(loop, tunnel->stream(), target.name, fds);
 }
 
+// The target that leads to this host and port.
+base::Result<conf::Target, std::string> way_to(const BridgeOptions& options, std::uint16_t port) {
+  ServeOptions named;
+  named.config = options.config;
+  const conf::Loaded loaded = configuration(named);
+  if (complain(loaded.mistakes)) return base::Failure{std::string()};
+  const std::string& host = options.connect[0];
+  const auto leads = [&](const conf::Target& target) {
+    return (!options.through || target.name == *options.through) &&
+           conf::allows(target.forwards, host, port);
+  };
+  const auto& targets = loaded.config.targets;
+  const auto found = std::ranges::find_if(targets, leads);
+  if (found != targets.end()) {
+    conf::Target target = *found;
+    target.tunnel.forward_host = host;
+    target.tunnel.forward_port = port;
+    return target;
+  }
+  const std::string where = conf::quoted(host) + " port " + std::to_string(port);
+  if (!options.through) return base::Failure{"forward of no target allows " + where};
+  if (loaded.config.find(*options.through) == nullptr) {
+    return base::Failure{"there is no target " + conf::quoted(*options.through)};
+  }
+  return base::Failure{"forward of target " + conf::quoted(*options.through) + " does not allow " +
+                       where};
+}
+
+int run_connect(const BridgeOptions& options, const StandardFds& fds) {
+  const auto port = conf::decimal(options.connect[1], std::numeric_limits<std::uint16_t>::max());
+  if (!port || *port == 0) {
+    return used_wrongly(conf::quoted(options.connect[1]) + " is no port");
+  }
+  const auto target = way_to(options, static_cast<std::uint16_t>(*port));
+  if (!target) return failed(target.error());
+  Loop loop;
+  const auto tunnel = tunnel_on(loop, target.value().tunnel);
+  return run_raw(loop, tunnel->stream(), target.value().name, fds);
+}
+
 // libvirt's old rule: a Xen that a user may not open is read through a proxy.
 std::optional<Targets> xen_fallback(const Targets& targets, const std::string& gate_socket) {
   if (::geteuid() == 0 || !is_local_xen(targets.front())) return std::nullopt;
@@ -201,6 +244,9 @@ int bridge_to(const TargetsResult& targets, bool verbose) {
 
 int bridge(const BridgeOptions& options) {
   if (auto wrong = wrong_original_command()) return used_wrongly(*wrong);
+  if (!options.connect.empty() && (options.uri || options.unfiltered)) {
+    return used_wrongly("--connect takes neither a URI nor --unfiltered");
+  }
   if (options.unfiltered && run_by_sshd()) {
     return used_wrongly("--unfiltered is for a user's own command line, not for one run by sshd");
   }
@@ -214,6 +260,7 @@ int bridge(const BridgeOptions& options) {
     if (!options.uri) return run_to_gate(*options.via, fds);
     return run_filtered(bridge_config(*targets, std::nullopt), fds, options.verbose);
   }
+  if (!options.connect.empty()) return run_connect(options, fds);
   const auto chosen = choose_target({options.uri, options.config, options.insecure});
   if (!chosen) return failed(chosen.error());
   if (options.unfiltered) return run_unfiltered(*chosen, fds);

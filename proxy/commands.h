@@ -61,6 +61,10 @@ struct BridgeOptions {
   std::optional<std::string> uri;  // a target's name, an alias or a URI
   std::optional<std::string> config;
   std::optional<std::string> via;  // the socket of a running gate
+  // A host and a port: bytes go there as they are, through the ssh connection of a target whose
+  // configuration allows it.
+  std::vector<std::string> connect;
+  std::optional<std::string> through;  // that target; nothing: the first that allows it
   // Only the command line of `virtgate bridge` sets it.
   bool unfiltered = false;
   bool insecure = false;

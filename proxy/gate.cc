@@ -73,7 +73,7 @@ void Gate::accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer p
   if (xend != xends_.end()) {
     auto session = std::make_unique<XendSession>(
         XendSession::Place{clock_, log_, config_.limits, *xend->second, *this}, number,
-        std::move(stream), peer, user);
+        std::move(stream), peer, user, std::move(guest));
     XendSession& added = *sessions_.emplace(number, std::move(session)).first->second;
     admit(added, user, refusal);
     if (const auto why = forbidden(peer, xend->second->target()); why && !refusal) {
@@ -157,8 +157,11 @@ void Gate::on_client_gone(Client& client) {
 
 void Gate::on_session_gone(XendSession& session) {
   User& user = session.user();
+  const ClientEnd end = session.end();
+  const std::function<void(const ClientEnd&)> gone = session.guest().gone;
   sessions_.erase(session.number());
   left(user);
+  if (gone) gone(end);
 }
 
 void Gate::left(User& user) {

@@ -129,6 +129,20 @@ CLI::App* add_bridge(CLI::App& app, proxy::BridgeOptions& options) {
       ->add_flag("--insecure", options.insecure,
                  "Accept a connection that is neither encrypted nor authenticated")
       ->excludes(via);
+  CLI::Option* connect =
+      command
+          ->add_option("--connect", options.connect,
+                       "Join to a host and port in place of a driver, through the ssh connection "
+                       "of a target whose forward= in the configuration allows it, as ssh's "
+                       "ProxyCommand wants it: \"virtgate bridge --connect %h %p\"")
+          ->type_name("HOST PORT")
+          ->expected(2)
+          ->excludes(via);
+  command
+      ->add_option("--through", options.through,
+                   "That target; without it, the first that allows it")
+      ->type_name("NAME")
+      ->needs(connect);
   command
       ->add_option("--gate-socket", options.gate_socket,
                    "The gate to which a local Xen falls back that a user cannot open")

@@ -31,13 +31,14 @@ constexpr Milliseconds kRecount{1000};
 
 XendSession::XendSession(const Place& place, std::int64_t number,
                          std::unique_ptr<tunnel::io::Stream> stream, const tunnel::io::Peer& peer,
-                         User& user)
+                         User& user, Guest guest)
     : place_(place),
       number_(number),
       stream_(std::move(stream)),
       uid_(peer.uid),
       pid_(peer.pid),
       user_(user),
+      guest_(std::move(guest)),
       tick_(place.clock, [this] { tick(); }),
       began_(place.clock.now()) {}
 
@@ -150,6 +151,8 @@ void XendSession::on_closed(const Reason& closed_for) {
   tick_.stop();
   place_.pool.leave(*this);
   user_.buffered -= std::exchange(counted_, 0);
+  end_.opened = status_ != 0;
+  end_.reason = reason;
   line(Level::info, "close")
       .with("status", status_)
       .with("request", request_.first_line())

@@ -13,6 +13,7 @@
 #include "conf/config.h"
 #include "policy/http.h"
 #include "policy/xend_request.h"
+#include "proxy/guest.h"
 #include "proxy/log.h"
 #include "proxy/users.h"
 #include "proxy/xend_pool.h"
@@ -44,7 +45,7 @@ class XendSession final : private tunnel::io::StreamOwner, private XendAsker {
   // `number` names the client in the log; `stream` may be any, not yet open; `peer` is who is at
   // the other end of it.
   XendSession(const Place& place, std::int64_t number, std::unique_ptr<tunnel::io::Stream> stream,
-              const tunnel::io::Peer& peer, User& user);
+              const tunnel::io::Peer& peer, User& user, Guest guest = {});
   XendSession(const XendSession&) = delete;
   XendSession& operator=(const XendSession&) = delete;
   ~XendSession() override = default;
@@ -62,6 +63,9 @@ class XendSession final : private tunnel::io::StreamOwner, private XendAsker {
   [[nodiscard]] User& user() { return user_; }
   // Of the answer that was given; 0: none was.
   [[nodiscard]] int status() const { return status_; }
+  [[nodiscard]] const Guest& guest() const { return guest_; }
+  // Once it is gone. Whatever answer it got counts as what it came for.
+  [[nodiscard]] const ClientEnd& end() const { return end_; }
 
  private:
   enum class State : std::uint8_t { reading, asking, leaving };
@@ -89,6 +93,8 @@ class XendSession final : private tunnel::io::StreamOwner, private XendAsker {
   const uid_t uid_;
   const pid_t pid_;
   User& user_;
+  const Guest guest_;
+  ClientEnd end_;
   tunnel::io::Timer tick_;
 
   policy::XendRequest request_;

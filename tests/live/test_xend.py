@@ -297,3 +297,34 @@ def test_resolve_says_what_it_is(gate: harness.Gate, fresh: xend.Xend) -> None:
     assert any(gate.path("rain.sock") in note for note in answer["notes"])
     assert "legacy xend" in run(gate, "resolve", fresh.uri).stdout
     assert not fresh.got()
+
+
+def bridge(uri: str, given: bytes) -> tuple[int, bytes]:
+    done = subprocess.run(
+        [harness.GATE, "bridge", "--insecure", uri],
+        input=given,
+        capture_output=True,
+        check=False,
+        timeout=harness.PATIENCE,
+    )
+    return done.returncode, done.stdout
+
+
+def test_a_bridge_speaks_the_same(one: xend.Xend, fresh: xend.Xend) -> None:
+    code, answer = bridge(one.uri, request("/xend/domain/web-1?detail=1"))
+    assert code == 0
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(xend.CLEAN.encode())
+    fresh.forget()
+    code, answer = bridge(
+        one.uri, request("/xend/domain/web-1", "POST", "Content-Length: 10\r\n", "op=destroy")
+    )
+    assert code == 0
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert fresh.got() == []
+
+
+def test_a_bridge_to_a_xend_that_is_not_there(folders: Iterator[pathlib.Path]) -> None:
+    code, answer = bridge(f"//{next(folders)}/xend-socket", request("/xend/node/"))
+    assert code == 0
+    assert answer.startswith(b"HTTP/1.1 502 ")
