@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Writes the corpus of the fuzz target filter: calls made from the signatures in procedures.def.
+"""Writes the corpora of the fuzz targets filter and client: calls made from the signatures in procedures.def.
 
-Usage: make_filter_corpus.py FOLDER, from the root of the source tree.
+Usage: make_corpus.py FOLDER, from the root of the source tree. FOLDER gets a folder for each target.
 """
 import pathlib
 import re
@@ -52,9 +52,40 @@ def argument(token):
     return value
 
 
+# Behaviours of the target client.
+GREETED, SLOW, DIES, STUCK, BYSTANDER, LATE, HANGS_UP, COMPACT = (1 << bit for bit in range(8))
+
+
+def short_form(procedure, body=b"", program=0, kind=0, status=0):
+    return bytes((program << 4 | kind | status << 6, procedure >> 8, procedure & 255, len(body) // 4)) + body
+
+
+def write_client(folder, bodies, others):
+    """Sessions of several calls each, as whole frames and in the short form."""
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = sorted(bodies)
+    ways = (0, GREETED, GREETED | SLOW, GREETED | SLOW | DIES, GREETED | STUCK | HANGS_UP,
+            GREETED | BYSTANDER, GREETED | SLOW | LATE, GREETED | SLOW | BYSTANDER | DIES)
+    for start in range(0, len(numbers), 8):
+        some = numbers[start : start + 8]
+        way = ways[start // 8 % len(ways)]
+        frames = b"".join(frame(one, bodies[one], serial=10 + one) for one in some)
+        (folder / f"calls_{some[0]}").write_bytes(bytes((start % 97, way)) + frames)
+        forms = b"".join(short_form(one, bodies[one]) for one in some if len(bodies[one]) < 1000)
+        (folder / f"forms_{some[0]}").write_bytes(bytes((0, way | GREETED | COMPACT)) + forms)
+    opening = frame(66) + frame(60, word(10)) + frame(1, word(1) + text(b"hail") + word(0))
+    for name, stream in others.items():
+        (folder / f"other_{name}").write_bytes(bytes((7, 0)) + opening + stream)
+    events = [short_form(316, word(one) + word(0)) for one in range(28)]
+    events += [short_form(317, word(one)) for one in range(8)] + [short_form(105), short_form(106)]
+    (folder / "events").write_bytes(bytes((0, GREETED | COMPACT | SLOW)) + b"".join(events))
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
+    filters = folder / "filter"
+    filters.mkdir(parents=True, exist_ok=True)
+    bodies = {}
     calls = {}
     by_signature = {}
     for line in pathlib.Path("policy/procedures.def").read_text(encoding="ascii").splitlines():
@@ -64,9 +95,12 @@ def main():
         number, name, _, signature = match.groups()
         body = b"".join(argument(token) for token in signature.split())
         calls[name] = frame(int(number), body)
-        by_signature.setdefault(re.sub(r"\w+:|\{[^}]*\}", "", signature), name)
+        shape = re.sub(r"\w+:|\{[^}]*\}", "", signature)
+        if shape not in by_signature:
+            bodies[int(number)] = body
+        by_signature.setdefault(shape, name)
     for name in by_signature.values():
-        (folder / name.lower()).write_bytes(b"\xff" + calls[name])
+        (filters / name.lower()).write_bytes(b"\xff" + calls[name])
     session = b"".join(calls[name] for name in (
         "AUTH_LIST", "CONNECT_SUPPORTS_FEATURE", "CONNECT_OPEN", "CONNECT_LIST_ALL_DOMAINS", "CONNECT_CLOSE"))
     others = {
@@ -90,7 +124,8 @@ def main():
         "blank_lines": frame(158, text(b"<cpu>" + b"\n" * 100) + word(0)),
     }
     for name, stream in others.items():
-        (folder / ("other_" + name)).write_bytes(b"\x05" + stream)
+        (filters / ("other_" + name)).write_bytes(b"\x05" + stream)
+    write_client(folder / "client", bodies, {name: stream for name, stream in others.items() if name != "session"})
 
 
 main()
