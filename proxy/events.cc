@@ -184,7 +184,7 @@ Events::Registration* Events::asked_by(const Call& call) {
 }
 
 bool Events::on_reply(const Call& call, const Frame& reply) {
-  if (policy::find_event_call(call.procedure) == nullptr) return false;
+  if (policy::find_event_call(call.procedure) == nullptr) return true;
   Registration* registration = asked_by(call);
   if (registration == nullptr) return true;
   registration->in_flight = false;
@@ -198,22 +198,26 @@ bool Events::on_reply(const Call& call, const Frame& reply) {
       owner_.on_events_pending();
     }
   } else if (reply.header.is(Status::ok)) {
-    registered(*registration, reply);
+    return registered(*registration, reply);
   } else {
     not_registered(*registration, reply);
   }
   return true;
 }
 
-void Events::registered(Registration& registration, const Frame& reply) {
-  registration.daemon_id = first_int(reply.body).value_or(-1);
+bool Events::registered(Registration& registration, const Frame& reply) {
+  const std::optional<std::int32_t> id = first_int(reply.body);
+  if (!id || !by_daemon_id_.try_emplace({registration.kind->family, *id}, &registration).second) {
+    return false;
+  }
+  registration.daemon_id = *id;
   registration.state = State::active;
-  by_daemon_id_[{registration.kind->family, registration.daemon_id}] = &registration;
   for (const Applicant& applicant : std::exchange(registration.applicants, {})) {
     admit(registration, applicant);
   }
   deliver_early(registration);
   release(registration);
+  return true;
 }
 
 void Events::not_registered(Registration& registration, const Frame& reply) {

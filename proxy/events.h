@@ -48,8 +48,9 @@ class Events {
   // The upstream side. The calls that next() gives belong to the upstream that the owner chose, and
   // to no other. A call to send, its lane null; the list is empty when there is none.
   Calls next();
-  // True: the answered call was one of next().
-  bool on_reply(const Call& call, const policy::Frame& reply);
+  // The answer to a call without a lane, of next() or of somebody who has left. False: its form is
+  // wrong.
+  [[nodiscard]] bool on_reply(const Call& call, const policy::Frame& reply);
   // An event from the chosen upstream. False: its form is wrong.
   [[nodiscard]] bool on_event(const policy::Frame& event);
   // The chosen upstream is gone.
@@ -90,7 +91,7 @@ class Events {
 
   Registration* asked_by(const Call& call);
   void admit(Registration& registration, const Applicant& applicant);
-  void registered(Registration& registration, const policy::Frame& reply);
+  bool registered(Registration& registration, const policy::Frame& reply);
   void not_registered(Registration& registration, const policy::Frame& reply);
   void release(Registration& registration);
   void erase(const Registration& registration);

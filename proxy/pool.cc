@@ -21,6 +21,7 @@ constexpr Milliseconds kFirstRetry{50};
 constexpr Milliseconds kLongestRetry{2000};
 constexpr Milliseconds kLongestRetryWhenRefused{30000};
 constexpr Milliseconds kNoGrowth{5000};
+constexpr Milliseconds kBreachForgotten{10000};
 constexpr Milliseconds kSweep{250};
 constexpr Milliseconds kIdleSweep{5000};
 constexpr Milliseconds kSpareIdle{30000};
@@ -220,14 +221,16 @@ void Pool::finished(Lane& lane) {
   settle(lane);
 }
 
-void Pool::on_upstream_reply(Upstream&, Calls answered, const Frame& reply) {
+void Pool::on_upstream_reply(Upstream& upstream, Calls answered, const Frame& reply) {
   const Call& call = answered.front();
   if (call.lane != nullptr) {
     Lane& lane = *call.lane;
     finished(lane);
     lane.user.on_reply(call, static_cast<policy::Status>(reply.header.status), reply.body);
-  } else {
-    events_.on_reply(call, reply);
+  } else if (!events_.on_reply(call, reply)) {
+    return upstream.close({Reason::Kind::protocol, tunnel::io::Stage::established,
+                           "the daemon answered a registration with a callback id that is none, or "
+                           "that it has given already"});
   }
   dispatch();
 }
@@ -260,6 +263,7 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
     last_fault_.text = "target '" + target_.name + "': " + fault.text;
     if (was_open) {
       patience_end_ = clock_.now() + target_.retry_timeout;
+      if (reason.kind == Reason::Kind::protocol) slow_down();
     } else if (ready_upstreams() > 0) {
       no_growth_until_ = clock_.now() + kNoGrowth;
     } else {
@@ -269,6 +273,16 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
   retake(std::move(calls), last_fault_);
   if (closed_ && upstreams_.empty()) return std::exchange(closed_, nullptr)();
   dispatch();
+}
+
+// A daemon that breaks the rules again and again would be dialled as fast as it does so.
+void Pool::slow_down() {
+  breaches_ = clock_.now() < breaches_until_ ? breaches_ + 1 : 0;
+  breaches_until_ = clock_.now() + kBreachForgotten;
+  if (breaches_ == 0) return;
+  const Milliseconds wait = std::min(kLongestRetry, kFirstRetry * (1U << std::min(breaches_, 10U)));
+  no_growth_until_ = clock_.now() + wait;
+  retry_.start(wait);
 }
 
 void Pool::retry_later(const Reason& reason) {

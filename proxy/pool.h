@@ -80,6 +80,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   [[nodiscard]] bool wanted() const;
   void reach();
   void dial();
+  void slow_down();
   void retry_later(const tunnel::io::Reason& reason);
   void retake(Calls calls, const policy::Fault& fault);
   void give_up(const policy::Fault& fault);
@@ -107,6 +108,8 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   tunnel::io::Timer sweep_;
   tunnel::io::Timer idle_;
   std::uint32_t failures_ = 0;       // dials that failed in a row
+  std::uint32_t breaches_ = 0;       // of the rules by the daemon, each soon after the one before
+  Milliseconds breaches_until_{0};   // one before then counts as soon
   Milliseconds unused_since_{0};     // when the last user left
   Milliseconds patience_end_{0};     // until then failures are kept from users
   Milliseconds no_growth_until_{0};  // after an additional upstream was refused

@@ -19,7 +19,10 @@ using tunnel::io::Stage;
 
 namespace {
 
-constexpr std::int32_t number(Remote procedure) { return static_cast<std::int32_t>(procedure); }
+template <typename Procedure>
+constexpr std::int32_t number(Procedure procedure) {
+  return static_cast<std::int32_t>(procedure);
+}
 
 constexpr std::uint32_t kReadOnly = 1;           // VIR_CONNECT_RO
 constexpr std::uint32_t kFeatureKeepalive = 10;  // VIR_DRV_FEATURE_PROGRAM_KEEPALIVE
@@ -130,18 +133,36 @@ void Upstream::on_frame(const Frame& frame) {
 
 void Upstream::on_message(const Frame& frame) {
   const Header& header = frame.header;
-  if (header.program == policy::kKeepaliveProgram) {
-    if (header.procedure == static_cast<std::int32_t>(policy::Keepalive::ping)) {
-      write(policy::keepalive_frame(policy::Keepalive::pong));
-    }
-    return;
+  if (header.version != policy::kProgramVersion || !header.is(policy::Status::ok)) {
+    return fail(Reason::Kind::protocol, "the daemon sent an event of version " +
+                                            std::to_string(header.version) + " with status " +
+                                            std::to_string(header.status));
   }
+  if (header.program == policy::kKeepaliveProgram) return on_keepalive(frame);
   const policy::Procedure* row = policy::find_procedure(header.program, header.procedure);
-  if (row == nullptr || row->rule != policy::Rule::event || !header.is(policy::Status::ok)) {
+  if (row == nullptr || row->rule != policy::Rule::event) {
     return fail(Reason::Kind::protocol,
                 "the daemon sent an event of unknown number " + std::to_string(header.procedure));
   }
-  if (state_ == State::ready) owner_.on_upstream_event(*this, frame);
+  if (state_ != State::ready) {
+    return fail(Reason::Kind::protocol, "the daemon sent an event before the connection was open");
+  }
+  owner_.on_upstream_event(*this, frame);
+}
+
+void Upstream::on_keepalive(const Frame& frame) {
+  const std::int32_t what = frame.header.procedure;
+  if (!frame.body.empty() ||
+      (what != number(policy::Keepalive::ping) && what != number(policy::Keepalive::pong))) {
+    return fail(Reason::Kind::protocol, "the daemon sent a keepalive that is none");
+  }
+  if (what == number(policy::Keepalive::pong)) return;
+  // Whoever asks faster than it reads would fill our memory.
+  if (stream_->queued() > tunnel::io::Stream::kHighMark) {
+    return fail(Reason::Kind::protocol,
+                "the daemon sends keepalives and does not read the answers");
+  }
+  write(policy::keepalive_frame(policy::Keepalive::pong));
 }
 
 void Upstream::on_handshake_reply(const Frame& frame) {

@@ -95,6 +95,7 @@ class Upstream final : private tunnel::io::StreamOwner {
   void read_layer(base::Bytes data);
   void on_frame(const policy::Frame& frame);
   void on_message(const policy::Frame& frame);
+  void on_keepalive(const policy::Frame& frame);
   void on_handshake_reply(const policy::Frame& frame);
   void advance(const Authentication::Next& next);
   void on_daemon_error(base::Bytes body);
