@@ -156,7 +156,11 @@ class Service {
                 });
               }) {}
 
+  // From then on signals end it in order, also before run().
   bool open_doors() {
+    for (const int signal : {SIGTERM, SIGINT}) {
+      loop_.on_signal(signal, [this] { stop(); });
+    }
     for (std::size_t i = 0; i < gate_.config().listen.size(); ++i) {
       const conf::Listen& listen = gate_.config().listen[i];
       auto bound = tunnel::io::LocalSocket::bind({listen.path, listen.mode, listen.group});
@@ -172,12 +176,7 @@ class Service {
     return true;
   }
 
-  void run() {
-    for (const int signal : {SIGTERM, SIGINT}) {
-      loop_.on_signal(signal, [this] { stop(); });
-    }
-    loop_.run();
-  }
+  void run() { loop_.run(); }
 
  private:
   // A second signal changes nothing: the drain has its own limit.

@@ -36,6 +36,7 @@ void FaultyStream::on_data(base::Bytes data) {
   flip(copy, received_, fault_.flip_received);
   const std::size_t start = received_;
   received_ += copy.size();
+  if (fault_.heard != nullptr) *fault_.heard = received_;
   base::Bytes rest = copy;
   for (const auto limit : {fault_.silent_after, fault_.end_after}) {
     if (limit) rest = rest.first(std::min(rest.size(), *limit - std::min(*limit, start)));

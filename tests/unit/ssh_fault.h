@@ -25,7 +25,8 @@ struct Fault {
   std::optional<std::size_t> end_after;      // the other side ends there
   std::optional<std::size_t> flip_received;  // one bit of this byte
   std::optional<std::size_t> flip_sent;
-  std::size_t piece = 0;  // bytes in one on_data() at most; 0: as they come
+  std::size_t* heard = nullptr;  // bytes that came from the other side, lost ones too
+  std::size_t piece = 0;         // bytes in one on_data() at most; 0: as they come
 };
 
 class FaultyStream : public tunnel::io::Stream, private tunnel::io::StreamOwner {

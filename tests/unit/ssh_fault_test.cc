@@ -107,8 +107,11 @@ TEST_CASE("ssh faults: a server that falls silent, at every stage") {
       {1500, Stage::authentication, "did not answer within 10000 ms: user"},
   }));
   FaultWorld world;
+  std::size_t heard = 0;
   world.fault.silent_after = row.after;
+  world.fault.heard = &heard;
   Recorder& stream = world.open();
+  world.until([&] { return heard > row.after; });
   world.settle();
   CHECK_FALSE(stream.closed());
   world.pass(world.target.timeouts.handshake - Milliseconds(1));
