@@ -119,6 +119,9 @@ TEST_CASE("ssh agent: one that cannot be reached, or does not answer") {
     });
     turn.start(Milliseconds(1));
     Recorder& stream = world.open();
+    world.until([&] {
+      return !stream.stages.empty() && stream.stages.back() == tunnel::io::Stage::authentication;
+    });
     run_for(world.loop, Milliseconds(300));
     CHECK_FALSE(stream.opened);
     clock.advance(clock.now() + Milliseconds(8000));
