@@ -13,6 +13,11 @@ def target(uri: str, **more: Any) -> dict[str, Any]:
     return {"machines": {"uri": uri, "retry_timeout": "1s", "call_timeout": "5s", **more}}
 
 
+def patient(uri: str) -> dict[str, Any]:
+    """For what may stay away for long on a busy machine."""
+    return {"machines": {"uri": uri, "retry_timeout": "1min", "call_timeout": "1min"}}
+
+
 def refusal(gate: harness.Gate) -> str:
     with raw.Client(gate.socket) as one, pytest.raises(raw.LibvirtError) as failure:
         one.open("machines")

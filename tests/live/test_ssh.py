@@ -12,7 +12,7 @@ import busy
 import harness
 import raw
 import sshd
-from machines import opens, opens_yet, refusal, target, virsh
+from machines import opens, opens_yet, patient, refusal, target, virsh
 from meddler import Meddler
 
 MakeGate = Callable[..., harness.Gate]
@@ -77,7 +77,7 @@ def test_clients_do_not_notice_that_sshd_is_killed(
     daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
 ) -> None:
     server = make_server()
-    gate = make_gate({"machines": server.uri(daemon)})
+    gate = make_gate(patient(server.uri(daemon)))
     with busy.Crew(gate.socket, "machines", 8) as crew:
         for _ in range(2):
             crew.progress(50)
@@ -90,7 +90,7 @@ def test_clients_do_not_notice_that_sshd_is_killed(
 def test_clients_do_not_notice_that_the_daemon_is_killed(
     own_daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
 ) -> None:
-    gate = make_gate({"machines": make_server().uri(own_daemon)})
+    gate = make_gate(patient(make_server().uri(own_daemon)))
     with busy.Crew(gate.socket, "machines", 8) as crew:
         crew.progress(50)
         own_daemon.kill()

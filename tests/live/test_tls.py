@@ -12,7 +12,7 @@ import busy
 import certificates
 import harness
 import raw
-from machines import opens, opens_yet, refusal, target, virsh
+from machines import opens, opens_yet, patient, refusal, target, virsh
 from meddler import Meddler
 from tls_scene import Pki, TlsDaemon
 
@@ -70,7 +70,7 @@ def test_clients_do_not_notice_a_crash(
     make_gate: MakeGate,
 ) -> None:
     with running(TlsDaemon(next(folders), pki)) as daemon:
-        gate = make_gate({"machines": daemon.tls_uri(client.folder)})
+        gate = make_gate(patient(daemon.tls_uri(client.folder)))
         with busy.Crew(gate.socket, "machines", 8) as crew:
             crew.progress(50)
             daemon.kill()
