@@ -264,7 +264,8 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
     if (was_open) {
       patience_end_ = clock_.now() + target_.retry_timeout;
       if (reason.kind == Reason::Kind::protocol) slow_down();
-    } else if (ready_upstreams() > 0) {
+    } else if (std::ranges::any_of(upstreams_, [](const auto& u) { return u->was_ready(); })) {
+      // One that is being lost at the same time counts: with its end patience begins.
       no_growth_until_ = clock_.now() + kNoGrowth;
     } else {
       retry_later(reason);
