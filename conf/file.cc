@@ -11,32 +11,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+
 namespace conf {
 namespace {
 
 // A FIFO in the place of a file must not hold anybody up.
 constexpr int kOpenFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 base::Failure<FileError> system_failure(int code) {
   return {FileError{code, "cannot be read: " + std::generic_category().message(code)}};
 }
 
 // Never waits, and fills in `status` only for a regular file.
-std::optional<FileError> wrong_file(const Descriptor& file, struct stat& status) {
+std::optional<FileError> wrong_file(const base::Fd& file, struct stat& status) {
   if (file.get() < 0 || fstat(file.get(), &status) != 0) return system_failure(errno).error;
   if (!S_ISREG(status.st_mode)) return FileError{0, "is not a regular file"};
   return std::nullopt;
@@ -64,7 +52,7 @@ std::optional<FileError> exposed(const struct stat& status, uid_t uid) {
 }  // namespace
 
 base::Result<std::string, FileError> read_file(const std::string& path, std::size_t most) {
-  const Descriptor file(open(path.c_str(), kOpenFlags));
+  const base::Fd file(open(path.c_str(), kOpenFlags));
   struct stat status {};
   if (auto wrong = wrong_file(file, status)) return base::Failure{std::move(*wrong)};
   std::string text;
@@ -84,7 +72,7 @@ base::Result<std::string, FileError> read_file(const std::string& path, std::siz
 // One byte more than the file has is asked for, so that a file that grows meanwhile is noticed.
 base::Result<base::Secret, FileError> read_secret_file(const std::string& path, std::size_t most,
                                                        uid_t uid) {
-  const Descriptor file(open(path.c_str(), kOpenFlags));
+  const base::Fd file(open(path.c_str(), kOpenFlags));
   struct stat status {};
   if (auto wrong = wrong_file(file, status)) return base::Failure{std::move(*wrong)};
   if (auto wrong = exposed(status, uid)) return base::Failure{std::move(*wrong)};

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 
 namespace proxy {
@@ -30,18 +31,6 @@ std::int64_t now_since_1970() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<Milliseconds>(now).count();
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { ::close(fd_); }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 }  // namespace
 
@@ -137,7 +126,7 @@ base::Result<AuditSink, std::string> open_audit_file(const std::string& path) {
   const int fd = ::open(path.c_str(),
                         O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0640);
   if (fd < 0) return wrong(std::string("cannot be opened: ") + std::strerror(errno));
-  auto file = std::make_shared<Descriptor>(fd);
+  auto file = std::make_shared<base::Fd>(fd);
   struct stat status = {};
   if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return wrong("is not a regular file");
   return AuditSink([file](const std::string& line) {

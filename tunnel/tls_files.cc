@@ -12,27 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+
 namespace tunnel {
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-std::string system_words(int error) {
-  std::array<char, 128> buffer{};
-  return strerror_r(error, buffer.data(), buffer.size());
-}
 
 std::string mode_text(mode_t mode) {
   std::array<char, 16> text{};
@@ -62,7 +45,7 @@ Content read_whole(int fd, const std::string& path, std::size_t size) {
   while (have <= size) {
     const ssize_t got = ::read(fd, file.data() + have, size + 1 - have);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return base::Failure{"cannot read " + path + ": " + system_words(errno)};
+    if (got < 0) return base::Failure{"cannot read " + path + ": " + base::system_words(errno)};
     if (got == 0) break;
     have += static_cast<std::size_t>(got);
   }
@@ -72,14 +55,14 @@ Content read_whole(int fd, const std::string& path, std::size_t size) {
 
 Content read_checked(const std::string& path, std::size_t limit, const uid_t* key_owner) {
   // A FIFO in the place of a file must not hold up the loop.
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const base::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (fd.get() < 0) {
     if (errno == ENOENT || errno == ENOTDIR) return std::optional<TlsFile>();
-    return base::Failure{"cannot read " + path + ": " + system_words(errno)};
+    return base::Failure{"cannot read " + path + ": " + base::system_words(errno)};
   }
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) {
-    return base::Failure{"cannot read " + path + ": " + system_words(errno)};
+    return base::Failure{"cannot read " + path + ": " + base::system_words(errno)};
   }
   if (!S_ISREG(status.st_mode)) return base::Failure{path + " is not a regular file"};
   if (key_owner != nullptr) {

@@ -4,13 +4,13 @@ It can hold the daemon's replies back, and cut every connection.
 """
 
 import contextlib
-import os
 import socket
 import threading
 from typing import NamedTuple
 
 import harness
 import raw
+import stand_in
 
 
 class Said(NamedTuple):
@@ -19,8 +19,9 @@ class Said(NamedTuple):
     frame: raw.Frame
 
 
-class Recorder:
+class Recorder(stand_in.StandIn):
     def __init__(self, path: str, daemon: harness.Address) -> None:
+        super().__init__(path)
         self.path = path
         self.peak = 0
         self.accepted = 0
@@ -31,11 +32,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._flows = threading.Event()
         self._flows.set()
-        self._threads: list[threading.Thread] = []
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(path)
-        self._listener.listen(64)
-        self._run(self._accept)
+        self.run()
 
     def uri(self, path: object) -> str:
         """Of a target that is reached through here."""
@@ -80,42 +77,28 @@ class Recorder:
 
     def close(self) -> None:
         self.release()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        super().close()
+
+    def on_close(self) -> None:
         self.cut()
-        for thread in self._threads:
-            thread.join(harness.PATIENCE)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
 
-    def _run(self, what, *arguments) -> None:
-        thread = threading.Thread(target=what, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                gate = self._listener.accept()[0]
-            except OSError:
-                return
-            try:
-                daemon = harness.dial(self._daemon)
-            except OSError:
-                gate.close()
-                continue
-            daemon.settimeout(None)
-            with self._lock:
-                self.accepted += 1
-                number = self.accepted
-                self._pairs[number] = (gate, daemon)
-                self.peak = max(self.peak, len(self._pairs))
-            upward = threading.Thread(
-                target=self._copy, args=(number, gate, daemon, True), daemon=True
-            )
-            upward.start()
-            self._run(self._serve, number, gate, daemon, upward)
+    def on_connection(self, gate: socket.socket) -> None:
+        try:
+            daemon = harness.dial(self._daemon)
+        except OSError:
+            gate.close()
+            return
+        daemon.settimeout(None)
+        with self._lock:
+            self.accepted += 1
+            number = self.accepted
+            self._pairs[number] = (gate, daemon)
+            self.peak = max(self.peak, len(self._pairs))
+        upward = threading.Thread(
+            target=self._copy, args=(number, gate, daemon, True), daemon=True
+        )
+        upward.start()
+        self._begin(self._serve, number, gate, daemon, upward)
 
     def _serve(
         self, number: int, gate: socket.socket, daemon: socket.socket, upward: threading.Thread

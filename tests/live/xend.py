@@ -1,11 +1,11 @@
 """Stands in for a legacy xend: answers by HTTP what it was told to, and remembers every byte."""
 
 import contextlib
-import os
 import socket
 import threading
 
 import harness
+import stand_in
 
 NODE = "(node (system Linux) (host rain) (xen_major 3) (xen_caps 'xen-3.0-x86_64 '))"
 DOMAIN = (
@@ -35,22 +35,16 @@ ANSWERS = {
 MISSING = http("404 Not Found", "(xend.err 'no such domain')")
 
 
-class Xend:
+class Xend(stand_in.StandIn):
     def __init__(self, address: harness.Address) -> None:
+        super().__init__(address)
         self.answer: bytes | None = None  # for every question, instead of the usual ones
         self.stall = threading.Event()  # set: no answers from now on
         self._got: list[bytes] = []
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._path = address if isinstance(address, str) else None
-        family = socket.AF_UNIX if self._path else socket.AF_INET
-        self._listener = socket.socket(family, socket.SOCK_STREAM)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(address)
-        self._listener.listen(64)
         self.port = 0 if self._path else self._listener.getsockname()[1]
-        self._run(self._accept)
+        self.run()
 
     @property
     def uri(self) -> str:
@@ -69,31 +63,14 @@ class Xend:
         with self._lock:
             self._got.clear()
 
-    def close(self) -> None:
+    def on_close(self) -> None:
         self._over.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(harness.PATIENCE)
-        if self._path:
-            os.unlink(self._path)
 
-    def _run(self, what, *arguments) -> None:
-        thread = threading.Thread(target=what, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client = self._listener.accept()[0]
-            except OSError:
-                return
-            with self._lock:
-                number = len(self._got)
-                self._got.append(b"")
-            self._run(self._serve, client, number)
+    def on_connection(self, client: socket.socket) -> None:
+        with self._lock:
+            number = len(self._got)
+            self._got.append(b"")
+        self._begin(self._serve, client, number)
 
     def _serve(self, client: socket.socket, number: int) -> None:
         client.settimeout(0.05)

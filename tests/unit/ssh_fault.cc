@@ -2,19 +2,7 @@
 
 #include <algorithm>
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#endif
-
 namespace test {
-
-#ifdef __SANITIZE_ADDRESS__
-LibraryLeaks::LibraryLeaks() { __lsan_disable(); }
-LibraryLeaks::~LibraryLeaks() { __lsan_enable(); }
-#else
-LibraryLeaks::LibraryLeaks() = default;
-LibraryLeaks::~LibraryLeaks() = default;
-#endif
 
 namespace {
 

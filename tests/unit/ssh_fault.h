@@ -9,16 +9,6 @@
 
 namespace test {
 
-// While one of these lives, leaks are not looked for: libssh2 1.10 and libcrypto lose memory of
-// their own where a key exchange goes wrong, and with each ECDSA key.
-class LibraryLeaks {
- public:
-  LibraryLeaks();
-  LibraryLeaks(const LibraryLeaks&) = delete;
-  LibraryLeaks& operator=(const LibraryLeaks&) = delete;
-  ~LibraryLeaks();
-};
-
 struct Fault {
   // Bytes are counted from the start of the connection, for each direction.
   std::optional<std::size_t> silent_after;   // what the other side sends is lost from there on

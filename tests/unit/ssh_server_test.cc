@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include "tests/unit/catch.h"
-#include "tests/unit/ssh_fault.h"
 #include "tunnel/ssh/digest.h"
 
 namespace test {
@@ -356,7 +355,6 @@ TEST_CASE("sshd: who is not let in is told what was tried") {
 }
 
 TEST_CASE("sshd: keys in every form that ssh-keygen writes") {
-  const LibraryLeaks leaks;
   const auto options = GENERATE(values<std::vector<std::string>>({
       {"-t", "ecdsa", "-b", "256"},
       {"-t", "ecdsa", "-b", "521"},

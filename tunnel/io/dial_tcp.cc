@@ -7,8 +7,8 @@
 #include <netinet/tcp.h>
 #include <uv.h>
 
+#include "base/fd.h"
 #include "tunnel/io/dialer.h"
-#include "tunnel/io/fd.h"
 #include "tunnel/io/look_up.h"
 #include "tunnel/io/loop.h"
 #include "tunnel/io/race.h"
@@ -86,7 +86,7 @@ class TcpDialer final : public Dialer, public RaceOwner {
     int status = uv_tcp_init_ex(loop_.raw(), &attempt->tcp, family);
     if (status != 0) {
       delete attempt;
-      return race_->failed(index, system_words(-status));
+      return race_->failed(index, base::system_words(-status));
     }
     attempts_.push_back(attempt);
     status = uv_tcp_connect(&attempt->request, &attempt->tcp, address.raw(), connected);
@@ -119,7 +119,7 @@ class TcpDialer final : public Dialer, public RaceOwner {
     std::erase(attempts_, attempt);
     const std::size_t index = attempt->index;
     attempt->close();
-    race_->failed(index, system_words(-status));
+    race_->failed(index, base::system_words(-status));
   }
 
   void on_all_failed() override {

@@ -4,9 +4,9 @@
 
 #include <sys/socket.h>
 
+#include "base/fd.h"
 #include "tunnel/io/address.h"
 #include "tunnel/io/dialer.h"
-#include "tunnel/io/fd.h"
 #include "tunnel/io/loop.h"
 
 namespace tunnel::io {
@@ -52,10 +52,10 @@ class UnixDialer final : public Dialer {
     const auto address = unix_address(text);
     if (!address) return note(text, EINVAL, address.error());
     socket_.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!socket_.ok()) return note(text, errno, system_words(errno));
+    if (!socket_.ok()) return note(text, errno, base::system_words(errno));
     const auto* raw = reinterpret_cast<const sockaddr*>(&address->raw);
     if (connect(socket_.get(), raw, address->length) == 0) return 0;
-    return errno == EAGAIN ? EAGAIN : note(text, errno, system_words(errno));
+    return errno == EAGAIN ? EAGAIN : note(text, errno, base::system_words(errno));
   }
 
   int note(const std::string& text, int error, const std::string& why) {
@@ -76,7 +76,7 @@ class UnixDialer final : public Dialer {
   DialerOwner* owner_ = nullptr;
   std::size_t next_ = 0;
   std::string account_;
-  Fd socket_{-1};
+  base::Fd socket_{-1};
   Timer deadline_;
   Timer retry_;
 };

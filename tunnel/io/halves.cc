@@ -7,7 +7,7 @@
 #include <uv.h>
 
 #include "base/check.h"
-#include "tunnel/io/fd.h"
+#include "base/fd.h"
 #include "tunnel/io/joined_stream.h"
 
 namespace tunnel::io {
@@ -50,7 +50,7 @@ class Handle {
 
  private:
   Loop& loop_;
-  Fd fd_;
+  base::Fd fd_;
   int flags_;
   uv_pipe_t pipe_{};
   int taken_ = -1;
@@ -163,7 +163,7 @@ class PipeOutput final : public OutputHalf {
   Handle handle_;
   uv_write_t request_{};
   base::Buffer data_;
-  Fd watched_fd_{-1};
+  base::Fd watched_fd_{-1};
   uv_poll_t reader_{};
   bool watched_ = false;
   int closing_ = 0;
@@ -220,7 +220,7 @@ class FileInput final : public InputHalf, private Task {
 
   Loop& loop_;
   HalfOwner& owner_;
-  Fd fd_;
+  base::Fd fd_;
   uv_fs_t request_{};
   std::array<char, std::size_t{64} * 1024> buffer_{};
   ssize_t result_ = 0;
@@ -276,7 +276,7 @@ class FileOutput final : public OutputHalf {
 
   Loop& loop_;
   HalfOwner& owner_;
-  Fd fd_;
+  base::Fd fd_;
   uv_fs_t request_{};
   base::Buffer data_;
   std::size_t written_ = 0;

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "tunnel/io/fd.h"
+#include "base/fd.h"
 #include "tunnel/io/standard_streams.h"
 
 namespace tunnel::io {
@@ -73,7 +73,7 @@ void JoinedStream::start() {
   int status = in_->start();
   if (status == 0) status = out_->start();
   if (status != 0) {
-    return close({Reason::Kind::system, Stage::connect, system_words(-status)});
+    return close({Reason::Kind::system, Stage::connect, base::system_words(-status)});
   }
   owner_->on_stage(Stage::established);
   if (!closing_) owner_->on_open();
@@ -122,7 +122,7 @@ void JoinedStream::on_output_done() {
 }
 
 void JoinedStream::on_half_failed(int status) {
-  close({Reason::Kind::system, Stage::established, system_words(-status)});
+  close({Reason::Kind::system, Stage::established, base::system_words(-status)});
 }
 
 void JoinedStream::on_half_closed() {

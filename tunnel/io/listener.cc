@@ -94,7 +94,7 @@ void Listener::accept_some() {
 
 // Says whether to go on.
 bool Listener::accept_one(const Poll& poll) {
-  Fd fd(accept4(socket_->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  base::Fd fd(accept4(socket_->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!fd.ok()) {
     if (errno == EINTR || errno == ECONNABORTED) return true;
     if (errno != EAGAIN) rest(errno);
@@ -105,7 +105,7 @@ bool Listener::accept_one(const Poll& poll) {
   if (peer) {
     owner_.on_accept(adopt_fd(loop_, fd.release()), *peer);
   } else {
-    owner_.on_accept_failed("cannot tell who a client is: " + system_words(peer.error()));
+    owner_.on_accept_failed("cannot tell who a client is: " + base::system_words(peer.error()));
   }
   return poll.listener != nullptr && !paused_;
 }
@@ -115,7 +115,7 @@ void Listener::rest(int error) {
   poll_or_not();
   if (said_) return;
   said_ = true;
-  owner_.on_accept_failed("cannot take a client, and will try again: " + system_words(error));
+  owner_.on_accept_failed("cannot take a client, and will try again: " + base::system_words(error));
 }
 
 }  // namespace tunnel::io

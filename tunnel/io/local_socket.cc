@@ -26,7 +26,7 @@ constexpr timespec kLockPause{0, 10'000'000};
 using Problem = std::optional<std::string>;
 
 std::string words(std::string_view doing) {
-  return std::string(doing) + ": " + system_words(errno);
+  return std::string(doing) + ": " + base::system_words(errno);
 }
 
 bool same_file(const struct stat& a, const struct stat& b) {
@@ -52,7 +52,7 @@ class Lock {
 
   Problem take() {
     for (int i = 0; i < kLockAttempts; ++i) {
-      Fd file(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+      base::Fd file(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
       if (!file.ok()) return words("cannot make " + path_);
       if (flock(file.get(), LOCK_EX | LOCK_NB) == 0 && still_there(file.get())) {
         file_.reset(file.release());
@@ -72,7 +72,7 @@ class Lock {
   }
 
   std::string path_;
-  Fd file_{-1};
+  base::Fd file_{-1};
 };
 
 Problem remove_if_stale(const std::string& path, const UnixAddress& address) {
@@ -81,7 +81,7 @@ Problem remove_if_stale(const std::string& path, const UnixAddress& address) {
     return errno == ENOENT ? Problem() : words("cannot look at it");
   }
   if (!S_ISSOCK(file.st_mode)) return "there is a file that is no socket";
-  const Fd probe(local_socket());
+  const base::Fd probe(local_socket());
   if (!probe.ok()) return words("cannot make a socket");
   if (connect(probe.get(), raw(address), address.length) == 0 || errno == EAGAIN) {
     return "someone already listens there";

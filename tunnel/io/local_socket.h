@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "base/fd.h"
 #include "base/result.h"
-#include "tunnel/io/fd.h"
 
 namespace tunnel::io {
 
@@ -49,7 +49,7 @@ class LocalSocket {
  private:
   LocalSocket(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
 
-  Fd fd_;
+  base::Fd fd_;
   std::string name_;
   // Of the file; nothing when there is none, or when it is not ours to remove.
   std::optional<struct stat> file_;

@@ -12,8 +12,8 @@
 #include <uv.h>
 
 #include "base/check.h"
+#include "base/fd.h"
 #include "tunnel/io/connect.h"
-#include "tunnel/io/fd.h"
 #include "tunnel/io/lines.h"
 #include "tunnel/io/loop.h"
 
@@ -102,7 +102,7 @@ class ProcessStream final : public Stream, private StreamOwner {
   Timer wait_;
   Timer kill_;
   Timer finish_;
-  Fd child_end_{-1};
+  base::Fd child_end_{-1};
   uv_process_t process_{};
   std::unique_ptr<Reason> reason_;
   std::unique_ptr<Reason> broken_;
@@ -125,7 +125,7 @@ void ProcessStream::open(StreamOwner& owner) {
   if (closing_) return finish_.start(Milliseconds(0));
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-    return fail(Stage::connect, "cannot make a socket: " + system_words(errno));
+    return fail(Stage::connect, "cannot make a socket: " + base::system_words(errno));
   }
   child_end_.reset(ends[1]);
   stream_ = adopt_fd(loop_, ends[0]);
@@ -140,7 +140,7 @@ void ProcessStream::on_open() {
   child_end_.reset();
   if (status != 0) {
     const std::string name = command_.arguments.empty() ? "nothing" : command_.arguments.front();
-    return fail(Stage::connect, "cannot run " + name + ": " + system_words(-status));
+    return fail(Stage::connect, "cannot run " + name + ": " + base::system_words(-status));
   }
   running_ = true;
   owner_->on_stage(Stage::established);
@@ -151,7 +151,7 @@ int ProcessStream::spawn() {
   if (command_.arguments.empty()) return UV_EINVAL;
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return -errno;
-  const Fd write_end(ends[1]);
+  const base::Fd write_end(ends[1]);
   errors_ = adopt_fd(loop_, ends[0]);
   const int status = spawn_with(write_end.get());
   if (status == 0) {

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "tunnel/io/fd.h"
+#include "base/fd.h"
 
 namespace tunnel::io {
 
@@ -235,7 +235,7 @@ void SocketStream::tell_drained() {
 }
 
 void SocketStream::fail(Stage stage, int status) {
-  close({Reason::Kind::system, stage, system_words(-status)});
+  close({Reason::Kind::system, stage, base::system_words(-status)});
 }
 
 void SocketStream::finish() {

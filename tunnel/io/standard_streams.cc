@@ -8,7 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "tunnel/io/fd.h"
+#include "base/fd.h"
 
 namespace tunnel::io {
 namespace {
@@ -25,7 +25,7 @@ bool is_stream_socket(int fd) {
 // What is wrong with it; empty text: nothing.
 StandardFault fault_of(int fd, const std::string& name) {
   struct stat status {};
-  if (fstat(fd, &status) != 0) return {false, name + ": " + system_words(errno)};
+  if (fstat(fd, &status) != 0) return {false, name + ": " + base::system_words(errno)};
   if (isatty(fd) == 1) return {true, name + " is a terminal"};
   const bool fine = S_ISFIFO(status.st_mode) || S_ISREG(status.st_mode) ||
                     (S_ISSOCK(status.st_mode) && is_stream_socket(fd)) ||
@@ -43,17 +43,17 @@ base::Result<StandardFds, StandardFault> take_standard_streams() {
     if (!fault.text.empty()) return base::Failure{std::move(fault)};
   }
   const auto failed = [](const char* what) {
-    return base::Failure{StandardFault{false, what + (": " + system_words(errno))}};
+    return base::Failure{StandardFault{false, what + (": " + base::system_words(errno))}};
   };
   // While standard error is closed, it is what this gets.
-  Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  base::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null.ok()) return failed("/dev/null");
   if (null.get() == STDERR_FILENO) {
     static_cast<void>(null.release());
     null.reset(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, kFirstFree));
   }
-  Fd in(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, kFirstFree));
-  Fd out(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, kFirstFree));
+  base::Fd in(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, kFirstFree));
+  base::Fd out(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, kFirstFree));
   if (!null.ok() || !in.ok() || !out.ok() || dup2(null.get(), STDIN_FILENO) < 0 ||
       dup2(null.get(), STDOUT_FILENO) < 0) {
     return failed("standard input and output");

@@ -7,27 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 
 namespace tunnel::ssh {
-namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-  [[nodiscard]] int number() const { return number_; }
-
- private:
-  int number_;
-};
-
-}  // namespace
-
 FileError system_error(const std::string& path, int error) {
   return {error == ENOENT || error == ENOTDIR, error == EACCES,
           base::printable(path, 4096) + ": " + strerror(error)};
@@ -35,9 +18,9 @@ FileError system_error(const std::string& path, int error) {
 
 base::Result<FileText, FileError> read_file(const std::string& path, std::size_t limit) {
   // Without O_NONBLOCK a named pipe would hold the loop.
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const base::Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   struct stat status {};
-  if (file.number() < 0 || fstat(file.number(), &status) != 0) {
+  if (file.get() < 0 || fstat(file.get(), &status) != 0) {
     return base::Failure{system_error(path, errno)};
   }
   const std::string name = base::printable(path, 4096);
@@ -51,7 +34,7 @@ base::Result<FileText, FileError> read_file(const std::string& path, std::size_t
                status.st_uid};
   std::size_t length = 0;
   while (length < out.text.size()) {
-    const ssize_t n = read(file.number(), out.text.data() + length, out.text.size() - length);
+    const ssize_t n = read(file.get(), out.text.data() + length, out.text.size() - length);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return base::Failure{system_error(path, errno)};
     if (n == 0) break;

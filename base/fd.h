@@ -6,7 +6,7 @@
 
 #include <unistd.h>
 
-namespace tunnel::io {
+namespace base {
 
 class Fd {
  public:
@@ -35,4 +35,4 @@ class Fd {
 // "Connection refused", of an errno.
 inline std::string system_words(int error) { return std::system_category().message(error); }
 
-}  // namespace tunnel::io
+}  // namespace base
