@@ -53,6 +53,12 @@ FUZZERS := $(sort $(basename $(notdir $(wildcard tests/fuzz/*.cc))))
 ALL_SOURCES := $(foreach l,$(LIBRARIES),$(call sources,$(l))) $(UNIT_SOURCES) $(BENCH_SOURCES) $(wildcard tests/fuzz/*.cc)
 ALL_HEADERS := $(sort $(wildcard $(foreach l,$(LIBRARIES) tests,$(l)/*.h $(l)/*/*.h)))
 
+# V=1 prints whole command lines.
+V ?= 0
+ifneq ($(V),1)
+quiet = @printf '  %-8s %s\n' '$(1)' '$@';
+endif
+
 .PHONY: all deps demo test bench lint format fuzz fuzz-client install uninstall clean help unit-tests fuzzers
 .DELETE_ON_ERROR:
 
@@ -75,7 +81,7 @@ deps:
 
 $(BUILD)/obj/%.o: %.cc
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(call quiet,CXX)$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # Catch2 is what takes the time in tests: its header is compiled once, its own code neither optimised nor checked.
 catch := $(BUILD)/pch/catch.h
@@ -83,7 +89,7 @@ catch_users := $(call objects,$(shell grep -l '"tests/unit/catch.h"' $(UNIT_SOUR
 $(catch).gch: tests/unit/catch.h $(wildcard base/*.h)
 	@mkdir -p $(@D)
 	@echo '#include "tests/unit/catch.h"' >$(catch)
-	$(CXX) $(CXXFLAGS_ALL) -x c++-header -o $@ $(catch)
+	$(call quiet,CXX)$(CXX) $(CXXFLAGS_ALL) -x c++-header -o $@ $(catch)
 $(catch_users): $(catch).gch
 $(catch_users): CPPFLAGS += -include $(catch)
 $(catch).gch $(BUILD)/obj/tests/unit/%.o: MODE_FLAGS := $(TEST_FLAGS)
@@ -92,18 +98,18 @@ $(BUILD)/obj/tests/unit/main.o: MODE_FLAGS := -O0
 define archive_rule
 $(BUILD)/lib$(1).a: $(call objects,$(filter-out $(main_source),$(call sources,$(1))))
 	@rm -f $$@
-	$(AR) rcs $$@ $$^
+	$$(call quiet,AR)$(AR) rcs $$@ $$^
 endef
 $(foreach l,$(LIBRARIES),$(eval $(call archive_rule,$(l))))
 
 $(BUILD)/virtgate: $(call objects,$(main_source)) $(archives)
-	$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(call quiet,LINK)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $(BUILD)/unit-tests: $(call objects,$(UNIT_SOURCES)) $(archives)
-	$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(shell $(PKG_CONFIG) --libs catch2-with-main 2>/dev/null) $(LIBS)
+	$(call quiet,LINK)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(shell $(PKG_CONFIG) --libs catch2-with-main 2>/dev/null) $(LIBS)
 
 $(BUILD)/bench-load: $(call objects,$(BENCH_SOURCES)) $(archives)
-	$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(call quiet,LINK)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 unit-tests: $(BUILD)/unit-tests
 
@@ -134,14 +140,14 @@ fuzz_objects := $(patsubst %.cc,build/fuzz/obj/%.o,$(fuzzed_sources))
 
 build/fuzz/obj/%.o: %.cc
 	@mkdir -p $(@D)
-	$(FUZZ_CXX) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,CXX)$(FUZZ_CXX) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
 
 build/fuzz/libfuzzed.a: $(fuzz_objects)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call quiet,AR)$(AR) rcs $@ $^
 
 build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libfuzzed.a
-	$(FUZZ_CXX) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+	$(call quiet,LINK)$(FUZZ_CXX) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
 fuzzers: $(addprefix build/fuzz/,$(FUZZERS))
 
@@ -154,15 +160,15 @@ FUZZ_RUNS ?= 10000000
 fast_objects := $(patsubst %.cc,build/fuzz/fast/%.o,$(filter-out $(main_source),$(foreach l,proxy policy base,$(call sources,$(l)))))
 build/fuzz/fast/%.o: %.cc
 	@mkdir -p $(@D)
-	$(FUZZ_CXX) $(filter-out -O1 -fsanitize=%,$(FUZZ_FLAGS)) -O2 -fsanitize=fuzzer-no-link -fno-sanitize-coverage=trace-cmp \
+	$(call quiet,CXX)$(FUZZ_CXX) $(filter-out -O1 -fsanitize=%,$(FUZZ_FLAGS)) -O2 -fsanitize=fuzzer-no-link -fno-sanitize-coverage=trace-cmp \
 	  -D_GLIBCXX_ASSERTIONS -MMD -MP -c -o $@ $<
 
 build/fuzz/libfast.a: $(fast_objects)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call quiet,AR)$(AR) rcs $@ $^
 
 build/fuzz/client-fast: build/fuzz/fast/tests/fuzz/client.o build/fuzz/libfast.a $(BUILD)/libconf.a $(BUILD)/libtunnel.a
-	$(FUZZ_CXX) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+	$(call quiet,LINK)$(FUZZ_CXX) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 fuzz-client: deps
 	@$(MAKE) --no-print-directory build/fuzz/client build/fuzz/client-fast

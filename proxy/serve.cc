@@ -2,26 +2,21 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <utility>
 
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/text.h"
 #include "conf/environment.h"
 #include "conf/libvirt_conf.h"
 #include "conf/target.h"
 #include "policy/access.h"
 #include "proxy/audit.h"
-#include "proxy/gate.h"
-#include "proxy/sasl.h"
-#include "tunnel/io/listener.h"
+#include "proxy/command_text.h"
+#include "proxy/service.h"
 #include "tunnel/io/local_socket.h"
-#include "tunnel/io/loop.h"
 
 namespace proxy {
 namespace {
@@ -117,85 +112,6 @@ bool make_default_folder(const conf::Config& config, const conf::Environment& en
   return false;
 }
 
-// One of the gate's sockets.
-class Door final : private tunnel::io::ListenerOwner {
- public:
-  Door(tunnel::io::Loop& loop, std::unique_ptr<tunnel::io::LocalSocket> socket, Gate& gate,
-       std::size_t number, Log& log)
-      : gate_(gate), number_(number), log_(log), listener_(loop, std::move(socket), *this) {}
-  Door(const Door&) = delete;
-  Door& operator=(const Door&) = delete;
-  ~Door() override = default;
-
- private:
-  void on_accept(std::unique_ptr<tunnel::io::Stream> stream,
-                 const tunnel::io::Peer& peer) override {
-    gate_.accept(std::move(stream), peer, number_);
-  }
-  void on_accept_failed(const std::string& text) override {
-    log_.line(Level::error, "accept-failed")
-        .with("socket", listener_.socket().name())
-        .with("reason", text);
-  }
-
-  Gate& gate_;
-  std::size_t number_;
-  Log& log_;
-  tunnel::io::Listener listener_;
-};
-
-class Service {
- public:
-  Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtConf libvirt_conf)
-      : log_(log),
-        audit_(loop_.clock(), log, local_user_names(), std::move(sink), config.audit.calls),
-        gate_(loop_.clock(), audit_, sasl_, std::move(config), std::move(libvirt_conf),
-              [this](const tunnel::Target& target) {
-                return tunnel::make_tunnel(loop_, target, [this](const std::string& note) {
-                  log_.line(Level::warning, "tunnel").with("note", note);
-                });
-              }) {}
-
-  // From then on signals end it in order, also before run().
-  bool open_doors() {
-    for (const int signal : {SIGTERM, SIGINT}) {
-      loop_.on_signal(signal, [this] { stop(); });
-    }
-    for (std::size_t i = 0; i < gate_.config().listen.size(); ++i) {
-      const conf::Listen& listen = gate_.config().listen[i];
-      auto bound = tunnel::io::LocalSocket::bind({listen.path, listen.mode, listen.group});
-      if (!bound) {
-        log_.line(Level::error, "start-failed").with("reason", bound.error());
-        return false;
-      }
-      doors_.push_back(std::make_unique<Door>(loop_, std::move(bound).value(), gate_, i, log_));
-      log_.line(Level::info, "listen")
-          .with("socket", listen.path)
-          .with("target", listen.target.empty() ? "-" : listen.target);
-    }
-    return true;
-  }
-
-  void run() { loop_.run(); }
-
- private:
-  // A second signal changes nothing: the drain has its own limit.
-  void stop() {
-    if (stopping_) return;
-    stopping_ = true;
-    doors_.clear();
-    gate_.drain([this] { loop_.stop(); });
-  }
-
-  Log& log_;
-  tunnel::io::Loop loop_;
-  Audit audit_;
-  Sasl sasl_{read_auth_conf};
-  Gate gate_;
-  std::vector<std::unique_ptr<Door>> doors_;
-  bool stopping_ = false;
-};
-
 }  // namespace
 
 conf::Loaded configuration(const ServeOptions& options) {
@@ -227,15 +143,11 @@ conf::Loaded configuration(const ServeOptions& options) {
 
 int serve(const ServeOptions& options, Log& log) {
   conf::Loaded loaded = configuration(options);
-  for (const conf::Mistake& mistake : loaded.mistakes) {
-    std::fprintf(stderr, "%s\n", base::printable(conf::to_string(mistake), 4096).c_str());
-  }
+  const bool wrong = complain(loaded.mistakes);
   const conf::Environment environment = conf::process_environment();
   auto libvirt_conf = conf::load_libvirt_conf(environment);
-  if (!libvirt_conf)
-    std::fprintf(stderr, "%s\n",
-                 base::printable(conf::to_string(libvirt_conf.error()), 4096).c_str());
-  if (!loaded.mistakes.empty() || !libvirt_conf) return 1;
+  if (!libvirt_conf) complain(conf::to_string(libvirt_conf.error()));
+  if (wrong || !libvirt_conf) return 1;
   if (options.check) return 0;
   std::signal(SIGPIPE, SIG_IGN);
   tunnel::io::raise_file_limit();

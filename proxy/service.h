@@ -1,0 +1,47 @@
+// The gate as a service of this host: its loop, its sockets, and the signals that end it.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "conf/config.h"
+#include "conf/libvirt_conf.h"
+#include "proxy/audit.h"
+#include "proxy/gate.h"
+#include "proxy/log.h"
+#include "proxy/sasl.h"
+#include "tunnel/io/loop.h"
+
+namespace proxy {
+
+class Service {
+ public:
+  // The log outlives it.
+  Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtConf libvirt_conf);
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+  ~Service();
+
+  // Binds every socket of the configuration; false, after a line in the log: one could not be. From
+  // then on SIGTERM and SIGINT end it in order, also before run().
+  bool open_doors();
+
+  // Returns when a signal has ended it and the drain is through.
+  void run();
+
+ private:
+  class Door;
+
+  void stop();
+
+  Log& log_;
+  tunnel::io::Loop loop_;
+  Audit audit_;
+  Sasl sasl_;
+  Gate gate_;
+  std::vector<std::unique_ptr<Door>> doors_;
+  bool stopping_ = false;
+};
+
+}  // namespace proxy
