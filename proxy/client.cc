@@ -36,7 +36,6 @@ constexpr std::uint32_t kEventSerial = 1;  // daemons send events with this seri
 constexpr Milliseconds kGoodbye{3000};
 constexpr Milliseconds kRecount{1000};
 constexpr Milliseconds kRecountWhenHeld{20};
-constexpr std::uint64_t kRefusalsLogged = 16;
 
 }  // namespace
 
@@ -62,11 +61,7 @@ void Client::start() {
 }
 
 Line Client::line(Level level, std::string_view event) {
-  Line line = place_.log.audit(level, event);
-  line.with("client", number_)
-      .with("uid", static_cast<std::int64_t>(peer_.uid))
-      .with("pid", static_cast<std::int64_t>(peer_.pid));
-  return line;
+  return place_.log.audit(level, event, number_, peer_);
 }
 
 void Client::turn_away(std::string why) {
@@ -285,10 +280,8 @@ void Client::refuse(const Header& call, Fault fault) {
   wrote();
 }
 
-// The first ones are said, then ever fewer; the line at the end of the client counts them all.
 void Client::log_refusal(const Header& call, const Fault& fault) {
   ++refusals_;
-  if (refusals_ > kRefusalsLogged && (refusals_ & (refusals_ - 1)) != 0) return;
   const policy::Procedure* row = policy::find_procedure(call.program, call.procedure);
   Line refusal = line(Level::warning, "refused");
   refusal.with("procedure", row == nullptr ? std::string_view("unknown") : row->name);

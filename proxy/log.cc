@@ -165,6 +165,16 @@ Line::~Line() {
   if (log_ != nullptr) log_->write(record_);
 }
 
+Line Log::audit(Level level, std::string_view event, std::int64_t client,
+                const tunnel::io::Peer& peer) {
+  Line line = audit(level, event);
+  line.with("client", client)
+      .with("uid", static_cast<std::int64_t>(peer.uid))
+      .with("pid", static_cast<std::int64_t>(peer.pid));
+  if (!peer.program.empty()) line.with("program", peer.program);
+  return line;
+}
+
 Line& Line::with(std::string_view key, std::string_view value) {
   record_.fields.push_back({key, std::string(value), false});
   return *this;

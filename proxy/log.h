@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tunnel/io/peer.h"
+
 namespace proxy {
 
 enum class Level : std::uint8_t { debug, info, warning, error };
@@ -46,6 +48,9 @@ class Log {
   // Begins a record about `event`; it is written when the Line goes.
   Line line(Level level, std::string_view event);
   Line audit(Level level, std::string_view event);
+  // One about what a client did.
+  Line audit(Level level, std::string_view event, std::int64_t client,
+             const tunnel::io::Peer& peer);
 };
 
 class Line {

@@ -35,8 +35,7 @@ XendSession::XendSession(const Place& place, std::int64_t number,
     : place_(place),
       number_(number),
       stream_(std::move(stream)),
-      uid_(peer.uid),
-      pid_(peer.pid),
+      peer_(peer),
       user_(user),
       guest_(std::move(guest)),
       tick_(place.clock, [this] { tick(); }),
@@ -48,11 +47,8 @@ void XendSession::start() {
 }
 
 Line XendSession::line(Level level, std::string_view event) {
-  Line line = place_.log.audit(level, event);
-  line.with("client", number_)
-      .with("uid", static_cast<std::int64_t>(uid_))
-      .with("pid", static_cast<std::int64_t>(pid_))
-      .with("target", place_.pool.target().name);
+  Line line = place_.log.audit(level, event, number_, peer_);
+  line.with("target", place_.pool.target().name);
   return line;
 }
 

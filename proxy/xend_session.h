@@ -90,8 +90,7 @@ class XendSession final : private tunnel::io::StreamOwner, private XendAsker {
   const Place place_;
   const std::int64_t number_;
   std::unique_ptr<tunnel::io::Stream> stream_;
-  const uid_t uid_;
-  const pid_t pid_;
+  const tunnel::io::Peer peer_;
   User& user_;
   const Guest guest_;
   ClientEnd end_;

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 from typing import Any, Callable, Iterator
@@ -48,6 +49,7 @@ def test_opens_refusals_and_closes(daemon: harness.Daemon, make_gate: MakeGate) 
         assert (one["uid"], one["user"]) == (os.geteuid(), "root")
         assert one["rule"].startswith("rule 1 (")
         assert one["pid"] > 0
+        assert one["program"] == os.path.realpath(shutil.which("virsh") or "")
     first, second = records(gate, "refused")
     assert (first["procedure"], first["number"]) == ("NODE_GET_INFO", 6)
     assert "does not let user" in first["reason"]

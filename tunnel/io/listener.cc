@@ -24,13 +24,15 @@ base::Result<Peer, int> peer_of(int fd) {
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) {
     return base::Failure{errno};
   }
-  Peer peer{credentials.uid, credentials.gid, credentials.pid, std::vector<gid_t>(32)};
+  Peer peer{credentials.uid, credentials.gid, credentials.pid, std::vector<gid_t>(32), {}};
   for (;;) {
     length = static_cast<socklen_t>(peer.groups.size() * sizeof(gid_t));
     const int status = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, peer.groups.data(), &length);
     if (status != 0 && errno != ERANGE) return base::Failure{errno};
     peer.groups.resize(length / sizeof(gid_t));
-    if (status == 0) return peer;
+    if (status != 0) continue;
+    peer.program = program_of(peer.pid);
+    return peer;
   }
 }
 

@@ -1,6 +1,7 @@
 // Who is at the other end of a local socket, in the kernel's words.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include <sys/types.h>
@@ -13,10 +14,17 @@ struct Peer {
   uid_t uid = static_cast<uid_t>(-1);
   gid_t gid = static_cast<gid_t>(-1);
   pid_t pid = 0;
-  std::vector<gid_t>
-      groups;  // supplementary ones, without the primary one unless the kernel lists it
+  // Supplementary ones, without the primary one unless the kernel lists it.
+  std::vector<gid_t> groups;
+  // What the process with that pid runs, or calls itself; for people to read, and no more true than
+  // the pid is. Empty: it is not to be seen.
+  std::string program;
 
   [[nodiscard]] bool in_group(gid_t group) const;
 };
+
+// The path of what a process runs where that is shown to us, else its own name for itself, which
+// is at most 15 bytes.
+std::string program_of(pid_t pid);
 
 }  // namespace tunnel::io
