@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "conf/document.h"
 #include "conf/file.h"
+#include "conf/open_uri.h"
 #include "conf/reader.h"
 #include "conf/sections.h"
 #include "conf/target.h"
@@ -157,7 +158,8 @@ void Builder::expand_sockets() {
 void Builder::check_presence() {
   const Place whole{files_.empty() ? std::string() : files_.front()};
   if (!whole_) return;
-  if (draft_.target_names.empty()) mistake(whole, "there is no target");
+  if (draft_.target_names.empty() && draft_.rules.open_uris.empty())
+    mistake(whole, "there is no target");
   if (!listen_seen_) mistake(whole, "there is no [[listen]]");
 }
 
@@ -172,6 +174,14 @@ void Builder::check_references() {
   }
   for (const Placed& pattern : draft_.rule_targets) {
     if (target_exists(pattern.text)) continue;
+    const bool opens = !draft_.rules.open_uris.empty();
+    if (is_uri_pattern(pattern.text) || (opens && pattern.text == "*")) {
+      if (!opens) {
+        mistake(pattern.place, quoted(pattern.text) +
+                                   " is a pattern of URIs, and no open_uris let clients name any");
+      }
+      continue;
+    }
     mistake(pattern.place, pattern.text.find('*') == std::string::npos
                                ? "there is no target " + quoted(pattern.text)
                                : "no target's name is like " + quoted(pattern.text));

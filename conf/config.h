@@ -85,6 +85,8 @@ struct Limits {
   std::uint32_t clients_per_user = 1000;
   std::uint32_t calls_per_client = 16;           // taken from one client and not yet answered
   std::uint32_t registrations_per_client = 256;  // of events
+  std::uint32_t open_targets = 64;  // that clients have named, beyond the configuration's
+  std::uint32_t open_targets_per_user = 8;
   std::uint64_t client_buffer =
       16U << 20;  // bytes of answers and events that wait for one client to read
   std::uint64_t user_buffer = 64U << 20;  // the same for all clients of one user

@@ -110,7 +110,7 @@ Answer LookUp::of_nothing() {
     answer->reason = "uri_default of libvirt.conf, " + answer->reason;
     return answer;
   }
-  Meaning meaning{{}, "each target in turn"};
+  Meaning meaning{{}, {}, "each target in turn"};
   for (const Target& target : config_.targets) {
     if (speaks_rpc(target)) meaning.targets.push_back(target.name);
   }
@@ -119,7 +119,7 @@ Answer LookUp::of_nothing() {
 }
 
 Answer LookUp::of_target(const Target& target, std::string reason) const {
-  if (speaks_rpc(target)) return Meaning{{target.name}, std::move(reason)};
+  if (speaks_rpc(target)) return Meaning{{target.name}, {}, std::move(reason)};
   return refuse(target.name,
                 "is a legacy xend, which speaks HTTP, and only on sockets of the gate that are "
                 "for it alone");
@@ -148,8 +148,12 @@ Answer LookUp::of_uri(std::string_view text, const std::string& how) {
     return first_that(text, *uri, how + "the first target with this driver and path",
                       [&](const Target& target) { return opens(target, *uri); });
   }
-  return first_that(text, *uri, how + "the target with this URI",
-                    [&](const Target& target) { return same_place(target.parsed, *uri); });
+  Answer answer = first_that(text, *uri, how + "the target with this URI",
+                             [&](const Target& target) { return same_place(target.parsed, *uri); });
+  if (answer || config_.rules.open_uris.empty()) return answer;
+  auto opened = opened_uri(*uri);
+  if (!opened) return refuse(text, "is the URI of no target, and " + opened.error());
+  return Meaning{{}, std::move(*opened), how + "a URI that clients may name"};
 }
 
 template <typename Means>
@@ -163,9 +167,9 @@ Answer LookUp::first_that(std::string_view text, const Uri& uri, const std::stri
     return !other;
   };
   const Target* own = config_.find(listen_.target);
-  if (own != nullptr && take(*own)) return Meaning{{own->name}, how};
+  if (own != nullptr && take(*own)) return Meaning{{own->name}, {}, how};
   const auto found = std::find_if(config_.targets.begin(), config_.targets.end(), take);
-  if (found != config_.targets.end()) return Meaning{{found->name}, how};
+  if (found != config_.targets.end()) return Meaning{{found->name}, {}, how};
   if (refused) {
     return refuse(text, "asks with " + quoted(*refused) +
                             " for another way to the daemon than the gate takes");

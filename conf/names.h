@@ -8,7 +8,8 @@
 //  4. a local form, driver:///path: the first target that opens the same driver and path, the
 //     socket's own target before all others. xen:/// and xen:///system are the same;
 //  5. a URI with a host: the first target whose URI has the same driver, transport, user, host,
-//     port and path.
+//     port and path; else, where the configuration has open_uris, the URI itself, if it is of the
+//     form that open_uri.h takes. Whether they let it pass is not judged here.
 // A target of protocol xend is none here: it is reached by a socket of its own.
 //
 // No name, or an empty one: the socket's own target; else uri_default of libvirt.conf, looked up as
@@ -30,6 +31,7 @@
 #include "base/result.h"
 #include "conf/config.h"
 #include "conf/libvirt_conf.h"
+#include "conf/open_uri.h"
 
 namespace conf {
 
@@ -37,9 +39,10 @@ namespace conf {
 inline constexpr std::size_t kLongestName = 4096;
 
 struct Meaning {
-  // Names of targets, never empty. The first that opens is taken; there is more than one only where
-  // nothing was named.
+  // Names of targets. The first that opens is taken; there is more than one only where nothing was
+  // named, and none only where `opened` is there.
   std::vector<std::string> targets;
+  std::optional<OpenedUri> opened;
   std::string reason;  // which rule decided, in words; safe to show
 };
 

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "conf/accounts.h"
+#include "conf/open_uri.h"
 #include "conf/sections.h"
 #include "conf/text.h"
-#include "conf/uri.h"
 
 namespace conf {
 namespace {
@@ -48,6 +48,19 @@ void read_procedures(Reader& reader, const Node& rule, std::string_view key,
   }
 }
 
+void read_target(Reader& reader, const Node& pattern, policy::AccessRule& rule,
+                 ConfigDraft& draft) {
+  draft.rule_targets.push_back({pattern.text, reader.place(pattern.position)});
+  if (!is_uri_pattern(pattern.text)) {
+    rule.targets.push_back(pattern.text);
+  } else if (auto parsed = parse_uri_pattern(pattern.text)) {
+    rule.uris.push_back(std::move(*parsed));
+  } else {
+    draft.rule_targets.pop_back();
+    reader.mistake(pattern.position, parsed.error());
+  }
+}
+
 struct RuleLimitKey {
   std::string_view key;
   std::uint32_t policy::RuleLimits::*field;
@@ -80,10 +93,7 @@ void read_rule(Reader& reader, const Node& table, ConfigDraft& draft) {
   const Place place = reader.place(table.position);
   rule.place = place.file + " line " + std::to_string(place.line);
   if (const Node* node = table.find("targets")) {
-    for (const Node* pattern : reader.texts(*node)) {
-      draft.rule_targets.push_back({pattern->text, reader.place(pattern->position)});
-      rule.targets.push_back(pattern->text);
-    }
+    for (const Node* pattern : reader.texts(*node)) read_target(reader, *pattern, rule, draft);
   }
   for (const std::string_view key : {"targets", "allow"}) {
     if (table.find(key) != nullptr) continue;
@@ -93,20 +103,34 @@ void read_rule(Reader& reader, const Node& table, ConfigDraft& draft) {
   draft.rules.rules.push_back(std::move(rule));
 }
 
+void add_open_uri(Reader& reader, const Node& pattern, bool local_addresses, ConfigDraft& draft) {
+  auto parsed = parse_uri_pattern(pattern.text);
+  if (!parsed) return reader.mistake(pattern.position, parsed.error());
+  draft.rules.open_uris.push_back({std::move(*parsed), local_addresses});
+}
+
 void read_open_uris(Reader& reader, const Node& node, ConfigDraft& draft) {
-  for (const Node* pattern : reader.texts(node)) {
-    const std::string& text = pattern->text;
-    if (text.find('*') == std::string::npos) {
-      const auto parsed = parse_uri(text);
-      if (!parsed) {
-        reader.mistake(pattern->position,
-                       "the URI " + quoted(text) + " cannot be parsed: " + parsed.error().text +
-                           ", at byte " + std::to_string(parsed.error().offset + 1));
-      }
-    } else if (has_controls(text)) {
-      reader.mistake(pattern->position, quoted(text) + " has control characters");
+  static constexpr std::array<std::string_view, 2> kKeys = {"uri", "local_addresses"};
+  if (!reader.expect(node, Kind::array, "a list")) return;
+  for (const Node& entry : node.children) {
+    if (entry.kind == Kind::text) {
+      add_open_uri(reader, entry, false, draft);
+      continue;
     }
-    draft.rules.open_uris.push_back(text);
+    if (!reader.expect(entry, Kind::table, "a pattern in quotes, or a table with a \"uri\"")) {
+      continue;
+    }
+    reader.expect_keys(entry, "the table", kKeys);
+    bool local_addresses = false;
+    if (const Node* value = entry.find("local_addresses")) {
+      local_addresses = reader.boolean(*value).value_or(false);
+    }
+    const Node* uri = entry.find("uri");
+    if (uri == nullptr) {
+      reader.mistake(entry.position, "the table has no \"uri\"");
+    } else if (reader.expect(*uri, Kind::text, "a pattern in quotes")) {
+      add_open_uri(reader, *uri, local_addresses, draft);
+    }
   }
 }
 

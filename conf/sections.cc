@@ -35,11 +35,13 @@ struct NumberKey {
 
 constexpr Milliseconds kLongestTime = std::chrono::hours(24);
 
-constexpr std::array<NumberKey<std::uint32_t>, 5> kCounts = {{
+constexpr std::array<NumberKey<std::uint32_t>, 7> kCounts = {{
     {"clients", &Limits::clients, 1, 1000000},
     {"clients_per_user", &Limits::clients_per_user, 1, 1000000},
     {"calls_per_client", &Limits::calls_per_client, 1, 1024},
     {"registrations_per_client", &Limits::registrations_per_client, 1, 65536},
+    {"open_targets", &Limits::open_targets, 1, 4096},
+    {"open_targets_per_user", &Limits::open_targets_per_user, 1, 4096},
     {"keepalive_count", &Limits::keepalive_count, 1, 100},
 }};
 constexpr std::array<NumberKey<std::uint64_t>, 2> kBuffers = {{

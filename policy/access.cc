@@ -33,6 +33,20 @@ bool is_for(const AccessRule& rule, const Identity& who) {
          });
 }
 
+bool matches(const UriPattern& pattern, const UriParts& uri) {
+  const bool port =
+      pattern.port.empty() ? uri.usual_port : base::matches(pattern.port, std::to_string(uri.port));
+  return port && base::matches(pattern.scheme, uri.scheme) &&
+         base::matches(pattern.user, uri.user) && base::matches(pattern.host, uri.host) &&
+         base::matches(pattern.path, uri.path);
+}
+
+bool is_of(const AccessRule& rule, const Seen& target) {
+  if (target.uri == nullptr) return any_matches(rule.targets, target.name);
+  return std::ranges::find(rule.targets, "*") != rule.targets.end() ||
+         std::ranges::any_of(rule.uris, [&](const auto& one) { return matches(one, *target.uri); });
+}
+
 // Those that make up a connection, or end what was begun, are nobody's to forbid.
 bool is_subject_to_rules(const Procedure& procedure) {
   if (procedure.rule == Rule::pass || procedure.rule == Rule::check) return true;
@@ -67,21 +81,27 @@ Access::Access(Rules rules) : rules_(std::move(rules)) {
   }
 }
 
-base::Result<Grant, std::string> Access::grant(const Identity& who, std::string_view target) const {
+base::Result<Grant, std::string> Access::grant(const Identity& who, const Seen& target) const {
   Grant grant;
   if (rules_.rules.empty()) return grant;
   for (std::size_t i = 0; i < rules_.rules.size(); ++i) {
     const AccessRule& rule = rules_.rules[i];
-    if (!is_for(rule, who) || !any_matches(rule.targets, target)) continue;
+    if (!is_for(rule, who) || !is_of(rule, target)) continue;
     grant.rule_ = &rule;
     grant.number_ = i + 1;
     grant.refused_ = &refused_[i];
     return grant;
   }
   std::string text = "user " + std::to_string(who.uid) + " may not see target '" +
-                     base::printable(target) + "': no rule of the policy lets them";
+                     base::printable(target.name) + "': no rule of the policy lets them";
   if (who.uid == kNobody) text += ", and for this user one must name the number";
   return base::Failure{std::move(text)};
+}
+
+const OpenUri* Access::opens(const UriParts& uri) const {
+  const auto found = std::ranges::find_if(
+      rules_.open_uris, [&](const OpenUri& open) { return matches(open.pattern, uri); });
+  return found == rules_.open_uris.end() ? nullptr : &*found;
 }
 
 bool names_some_procedure(std::string_view pattern) {

@@ -2,6 +2,7 @@
 // filter (filter.h) refuses is refused whatever they say.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,6 +26,15 @@ struct Identity {
   std::uint32_t uid = kNobody;
   std::uint32_t gid = kNobody;
   std::span<const std::uint32_t> groups;  // supplementary ones
+};
+
+// A target, as rules see it.
+struct Seen {
+  template <std::convertible_to<std::string_view> Name>
+  Seen(const Name& n, const UriParts* u = nullptr) : name(n), uri(u) {}
+
+  std::string_view name;
+  const UriParts* uri;  // of one that the configuration does not name, but open_uris lets pass
 };
 
 // What one user may do on one target. It is good as long as the Access that it comes from.
@@ -56,7 +66,9 @@ class Access {
 
   // By the first rule that matches both. The error says why there is none, in words for the client.
   [[nodiscard]] base::Result<Grant, std::string> grant(const Identity& who,
-                                                       std::string_view target) const;
+                                                       const Seen& target) const;
+  // The first of open_uris that lets clients name it; null: none does.
+  [[nodiscard]] const OpenUri* opens(const UriParts& uri) const;
   [[nodiscard]] bool has_rules() const { return !rules_.rules.empty(); }
   [[nodiscard]] const Rules& rules() const { return rules_; }
 

@@ -21,7 +21,7 @@ std::string_view rule_words(Rule rule) {
   return {};
 }
 
-Explanation explain(const Access& access, const Identity& who, std::string_view target,
+Explanation explain(const Access& access, const Identity& who, const Seen& target,
                     const Procedure& procedure, std::optional<std::uint32_t> flags) {
   const auto grant = access.grant(who, target);
   if (!grant) return {false, grant.error()};

@@ -21,7 +21,7 @@ struct Explanation {
 
 // Of a call with arguments that are otherwise in order. `flags` must be given only to procedures
 // that have them.
-Explanation explain(const Access& access, const Identity& who, std::string_view target,
+Explanation explain(const Access& access, const Identity& who, const Seen& target,
                     const Procedure& procedure, std::optional<std::uint32_t> flags);
 
 }  // namespace policy

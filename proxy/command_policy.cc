@@ -6,6 +6,8 @@
 
 #include "base/text.h"
 #include "conf/accounts.h"
+#include "conf/open_uri.h"
+#include "conf/text.h"
 #include "policy/example.h"
 #include "policy/explain.h"
 #include "policy/message.h"
@@ -78,6 +80,18 @@ base::Result<Somebody, std::string> somebody(const ExplainOptions& options) {
   return out;
 }
 
+// A target that is none of the configuration may be a URI that clients name.
+base::Result<conf::OpenedUri, std::string> opened(const std::string& target,
+                                                  const conf::Config& config) {
+  const auto uri = conf::parse_uri(target);
+  if (config.find(target) != nullptr || !uri || uri->host.empty()) {
+    return base::Failure{"there is no target " + conf::quoted(target)};
+  }
+  auto parts = conf::opened_uri(*uri);
+  if (!parts) return base::Failure{conf::quoted(target) + " " + parts.error()};
+  return parts;
+}
+
 }  // namespace
 
 int list_policy(bool json) {
@@ -103,14 +117,19 @@ int explain_policy(const ExplainOptions& options) {
   if (options.flags && !policy::has_flags(*procedure)) {
     return wrong(options.procedure + " has no flags");
   }
-  if (loaded.config.find(options.target) == nullptr) {
-    return wrong("there is no target \"" + options.target + "\"");
-  }
+  const auto uri = opened(options.target, loaded.config);
+  if (loaded.config.find(options.target) == nullptr && !uri) return wrong(uri.error());
   const auto who = somebody(options);
   if (!who) return wrong(who.error());
   const policy::Access access(loaded.config.rules);
+  if (uri && access.opens(uri->parts) == nullptr) {
+    std::printf("refused: no pattern of open_uris lets clients name %s\n", uri->text.c_str());
+    return 1;
+  }
+  const policy::Seen seen =
+      uri ? policy::Seen(uri->text, &uri->parts) : policy::Seen(options.target);
   const policy::Explanation answer =
-      policy::explain(access, who->identity(), options.target, *procedure, options.flags);
+      policy::explain(access, who->identity(), seen, *procedure, options.flags);
   std::printf("%s: %s\n", answer.passes ? "passes" : "refused", answer.reason.c_str());
   return answer.passes ? 0 : 1;
 }

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "base/check.h"
+#include "conf/open_uri.h"
+#include "conf/text.h"
 
 namespace proxy {
 
@@ -20,6 +22,14 @@ namespace {
 constexpr std::uint32_t kTurnedAwayAtOnce = 64;
 constexpr const char* kStops = "the gate stops";
 
+base::Failure<Fault> unknown(std::string text) {
+  return {Fault{ErrorCode::no_connect, ErrorDomain::rpc, std::move(text), true}};
+}
+
+base::Failure<Fault> denied(std::string text) {
+  return {Fault{ErrorCode::operation_denied, ErrorDomain::rpc, std::move(text)}};
+}
+
 }  // namespace
 
 Gate::Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
@@ -28,6 +38,7 @@ Gate::Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
       log_(log),
       config_(std::move(config)),
       libvirt_conf_(std::move(libvirt_conf)),
+      pools_(clock, log, sasl, config_.limits, tunnels),
       access_(config_.rules),
       cut_off_(clock,
                [this] {
@@ -43,8 +54,7 @@ Gate::Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
                      std::make_unique<XendPool>(clock_, target, tunnels(target.tunnel)));
       continue;
     }
-    pools_.emplace(target.name, std::make_unique<Pool>(clock_, log_, sasl, target, config_.limits,
-                                                       tunnels(target.tunnel)));
+    pools_.add(target);
   }
 }
 
@@ -107,8 +117,9 @@ base::Result<std::vector<Candidate>, Fault> Gate::resolve(const conf::Listen& li
   };
   auto meaning = conf::meaning_of(name, config_, listen, libvirt_conf_, sees);
   if (!meaning) {
-    return base::Failure{Fault{ErrorCode::no_connect, ErrorDomain::rpc, meaning.error(), true}};
+    return unknown(meaning.error());
   }
+  if (meaning->opened) return resolve_opened(*meaning->opened, who);
   std::vector<Candidate> candidates;
   std::string refusal;
   for (std::string& target : meaning->targets) {
@@ -120,9 +131,24 @@ base::Result<std::vector<Candidate>, Fault> Gate::resolve(const conf::Listen& li
     }
   }
   if (candidates.empty()) {
-    return base::Failure{Fault{ErrorCode::operation_denied, ErrorDomain::rpc, std::move(refusal)}};
+    return denied(std::move(refusal));
   }
   return candidates;
+}
+
+base::Result<std::vector<Candidate>, Fault> Gate::resolve_opened(const conf::OpenedUri& uri,
+                                                                 const policy::Identity& who) {
+  const policy::OpenUri* open = access_.opens(uri.parts);
+  if (open == nullptr) {
+    return unknown(conf::quoted(uri.text) +
+                   " is the URI of no target, nor one that clients may name");
+  }
+  auto grant = access_.grant(who, {uri.text, &uri.parts});
+  if (!grant) return denied(grant.error());
+  const auto target = conf::opened_target(uri, *open, conf::process_environment());
+  if (!target) return unknown(conf::quoted(uri.text) + ": " + target.error());
+  if (auto full = pools_.open(*target, who.uid)) return denied(std::move(*full));
+  return std::vector<Candidate>{{uri.text, grant.value()}};
 }
 
 // What a xend tells of a domain is what its XML tells.
@@ -141,10 +167,7 @@ Share& Gate::share(const policy::AccessRule& rule, uid_t uid) {
   return shares_.take(rule, uid, clock_.now());
 }
 
-Pool* Gate::pool(const std::string& target) {
-  const auto found = pools_.find(target);
-  return found == pools_.end() ? nullptr : found->second.get();
-}
+Pool* Gate::pool(const std::string& target) { return pools_.find(target); }
 
 void Gate::on_client_gone(Client& client) {
   User& user = client.user();
@@ -183,13 +206,12 @@ void Gate::drain(std::function<void()> done) {
 void Gate::close_pools() {
   closing_pools_ = true;
   cut_off_.stop();
-  open_pools_ = pools_.size() + xends_.size() + 1;
+  open_pools_ = 1 + xends_.size();
   const auto one_less = [this] {
     if (--open_pools_ == 0) done_();
   };
-  for (const auto& [name, pool] : pools_) pool->close(one_less);
   for (const auto& [name, xend] : xends_) xend->close(one_less);
-  one_less();
+  pools_.close(one_less);
 }
 
 }  // namespace proxy

@@ -16,17 +16,14 @@
 #include "conf/names.h"
 #include "proxy/client.h"
 #include "proxy/log.h"
-#include "proxy/pool.h"
+#include "proxy/pools.h"
 #include "proxy/users.h"
 #include "proxy/xend_pool.h"
 #include "proxy/xend_session.h"
 #include "tunnel/io/peer.h"
 #include "tunnel/io/stream.h"
-#include "tunnel/tunnel.h"
 
 namespace proxy {
-
-using TunnelFactory = std::function<std::unique_ptr<tunnel::Tunnel>(const tunnel::Target&)>;
 
 class Gate final : private ClientOwner, private XendSessionOwner {
  public:
@@ -50,6 +47,8 @@ class Gate final : private ClientOwner, private XendSessionOwner {
 
   [[nodiscard]] const conf::Config& config() const { return config_; }
   [[nodiscard]] std::size_t clients() const { return clients_.size() + sessions_.size(); }
+  // Hosts that clients have named beyond the targets, and that are not yet forgotten.
+  [[nodiscard]] std::size_t opened_targets() const { return pools_.opened(); }
 
  private:
   base::Result<std::vector<Candidate>, policy::Fault> resolve(
@@ -64,6 +63,8 @@ class Gate final : private ClientOwner, private XendSessionOwner {
   void admit(Visitor& visitor, const User& user, const std::optional<std::string>& refusal);
   void left(User& user);
   [[nodiscard]] std::optional<std::string> too_many(const User& user) const;
+  base::Result<std::vector<Candidate>, policy::Fault> resolve_opened(const conf::OpenedUri& uri,
+                                                                     const policy::Identity& who);
   [[nodiscard]] std::optional<std::string> forbidden(const tunnel::io::Peer& peer,
                                                      const conf::Target& xend) const;
   void close_pools();
@@ -72,7 +73,7 @@ class Gate final : private ClientOwner, private XendSessionOwner {
   Log& log_;
   const conf::Config config_;
   const conf::LibvirtConf libvirt_conf_;
-  std::map<std::string, std::unique_ptr<Pool>, std::less<>> pools_;
+  Pools pools_;
   const policy::Access access_;
   std::map<std::string, std::unique_ptr<XendPool>, std::less<>> xends_;
   Users users_;

@@ -400,9 +400,12 @@ void Pool::sweep() {
   if (waiting_ + in_flight > 0 || events_.waiting()) sweep_.start(kSweep);
 }
 
+bool Pool::used() const {
+  return std::ranges::any_of(lanes_, [](const auto& lanes) { return !lanes.empty(); });
+}
+
 void Pool::let_idle_go() {
-  bool used = false;
-  for (const auto& lanes : lanes_) used = used || !lanes.empty();
+  const bool used = this->used();
   std::size_t ready = ready_upstreams();
   for (const auto& upstream : upstreams_) {
     const bool needed =

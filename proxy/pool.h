@@ -55,6 +55,8 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   // are none. Nobody may be attached.
   void close(std::function<void()> closed);
 
+  // Somebody is attached.
+  [[nodiscard]] bool used() const;
   // For tests and status.
   [[nodiscard]] std::size_t upstreams() const { return upstreams_.size(); }
   [[nodiscard]] std::size_t ready_upstreams() const;

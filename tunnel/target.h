@@ -36,6 +36,8 @@ struct Target {
   std::string host;        // a name or an address, without brackets
   std::uint16_t port = 0;  // conf has filled in the default
   bool insecure = false;   // the configuration accepts what is not protected
+  // Whether the host's addresses may be this host's own or link-local ones.
+  bool local_addresses = true;
 
   // The daemon's socket: local for unix, on the far host for ssh. The first that answers is taken.
   std::vector<std::string> sockets;

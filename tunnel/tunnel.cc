@@ -48,8 +48,9 @@ std::unique_ptr<Tunnel> unix_tunnel(io::Loop& loop, const Target& target) {
 }
 
 std::unique_ptr<io::Stream> tcp_stream(io::Loop& loop, const Target& target) {
-  const io::ConnectTimeouts timeouts{target.timeouts.look_up, target.timeouts.connect};
-  return io::connect_tcp(loop, target.host, target.port, timeouts);
+  const io::ConnectOptions options{target.timeouts.look_up, target.timeouts.connect,
+                                   target.local_addresses};
+  return io::connect_tcp(loop, target.host, target.port, options);
 }
 
 std::unique_ptr<Tunnel> tcp_tunnel(io::Loop& loop, const Target& target) {

@@ -260,6 +260,8 @@ class Listen:
 
 def toml(value: Any) -> str:
     """JSON's numbers, strings, booleans and lists are TOML's too; an inline table is not."""
+    if isinstance(value, list):
+        return "[" + ", ".join(toml(item) for item in value) + "]"
     if isinstance(value, dict):
         inner = ", ".join(f"{key} = {toml(item)}" for key, item in value.items())
         return "{ " + inner + " }"
@@ -275,6 +277,7 @@ class Gate:
         targets: dict[str, Any],
         listen: tuple[Listen, ...] = (Listen(),),
         rules: tuple[dict[str, Any], ...] = (),
+        open_uris: tuple[Any, ...] = (),
         audit_calls: bool | None = None,
         **limits: Any,
     ) -> None:
@@ -285,6 +288,7 @@ class Gate:
             lines += ["[[listen]]", f"path = {toml(str(folder / one.name))}", 'mode = "0666"']
             lines += [f"target = {toml(one.target)}"] if one.target else []
         lines += ["[targets]", *(f"{name} = {toml(what)}" for name, what in targets.items())]
+        lines += ["[policy]", f"open_uris = {toml(list(open_uris))}"] if open_uris else []
         for rule in rules:
             lines += ["[[policy.rule]]", *(f"{name} = {toml(what)}" for name, what in rule.items())]
         lines += ["[limits]", *(f"{name} = {toml(value)}" for name, value in limits.items())]

@@ -2,9 +2,10 @@
 
 import os
 import pathlib
+import pwd
 import subprocess
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import pytest
 
@@ -76,6 +77,41 @@ def test_a_rule_by_user_or_group(
     assert f"user {BERT} may not see target 'hail': no rule of the policy lets them" in other.stderr
     assert "operation forbidden" in other.stderr
     assert f"uid={BERT}" in gate.log()
+
+
+@pytest.fixture(scope="module", name="people")
+def accounts() -> Iterator[str]:
+    """A user of the system with a primary and a supplementary group, for as long as it is needed."""
+    name = f"vg{os.getpid()}"
+    commands = [["groupadd", f"{name}own"], ["groupadd", f"{name}extra"]]
+    commands += [["useradd", "-M", "-g", f"{name}own", "-G", f"{name}extra", name]]
+    undo = [["userdel", name], ["groupdel", f"{name}own"], ["groupdel", f"{name}extra"]]
+    try:
+        for command in commands:
+            subprocess.run(command, check=True, capture_output=True)
+        yield name
+    finally:
+        for command in undo:
+            subprocess.run(command, check=False, capture_output=True)
+
+
+@pytest.mark.parametrize(("key", "end"), [("users", ""), ("groups", "own"), ("groups", "extra")])
+def test_rules_name_users_and_groups_of_the_system(
+    daemon: harness.Daemon, make_gate: MakeGate, people: str, key: str, end: str
+) -> None:
+    gate = make_gate({"hail": daemon.uri("unix")}, rules=(everything(**{key: [people + end]}),))
+    account = pwd.getpwnam(people)
+    groups = tuple(os.getgrouplist(people, account.pw_gid))
+    done = virsh(
+        gate, daemon, account.pw_uid, "list", "--name", gid=account.pw_gid, groups=groups
+    )
+    assert done.returncode == 0, done.stderr
+    assert "machine1\n" in done.stdout
+    explain = [harness.GATE, "policy", "explain", "--config", str(gate.config), "--user", people]
+    explain += ["--target", "hail", "CONNECT_LIST_ALL_DOMAINS"]
+    assert subprocess.run(explain, capture_output=True, check=False).returncode == 0
+    without = virsh(gate, daemon, BERT, "list")
+    assert without.returncode == 1 and f"user {BERT} may not see target 'hail'" in without.stderr
 
 
 def test_a_rule_for_some_calls(daemon: harness.Daemon, make_gate: MakeGate) -> None:

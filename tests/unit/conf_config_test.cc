@@ -75,11 +75,11 @@ passphrase_file = "hoar"
 forward = ["gate:22", "*.lan:5900-5999"]
 
 [policy]
-open_uris = ["qemu+ssh://*.example.com/system", "qemu://x/system"]
+open_uris = ["qemu+ssh://*.example.com/system", { uri = "*+tls://x/system", local_addresses = true }]
 [[policy.rule]]
 users   = ["root", "12345"]
 groups  = ["root"]
-targets = ["*", "ha*"]
+targets = ["*", "ha*", "qemu+ssh://monitor@*.example.com/*"]
 allow   = ["DOMAIN_GET_*", "CONNECT_LIST_ALL_DOMAINS"]
 deny    = ["DOMAIN_GET_XML_DESC"]
 [[policy.rule]]
@@ -134,8 +134,14 @@ keepalive_interval = "0ms"
   CHECK(config.find("aaa") == &config.targets[1]);
   CHECK(config.find("bbb") == nullptr);
 
-  CHECK(config.rules.open_uris == Texts{"qemu+ssh://*.example.com/system", "qemu://x/system"});
+  REQUIRE(config.rules.open_uris.size() == 2);
+  CHECK(config.rules.open_uris[0].pattern.host == "*.example.com");
+  CHECK_FALSE(config.rules.open_uris[0].local_addresses);
+  CHECK(config.rules.open_uris[1].pattern.scheme == "*+tls");
+  CHECK(config.rules.open_uris[1].local_addresses);
   REQUIRE(config.rules.rules.size() == 2);
+  REQUIRE(config.rules.rules[0].uris.size() == 1);
+  CHECK(config.rules.rules[0].uris[0].user == "monitor");
   CHECK(config.rules.rules[0].users == std::vector<std::uint32_t>{0, 12345});
   CHECK(config.rules.rules[0].groups == std::vector<std::uint32_t>{0});
   CHECK(config.rules.rules[0].targets == Texts{"*", "ha*"});
@@ -282,13 +288,22 @@ TEST_CASE("mistakes in [targets] are found", "[conf][config]") {
 TEST_CASE("mistakes in [policy] are found", "[conf][config]") {
   const OneMistake c = GENERATE(values<OneMistake>({
       {"rules = []", "f:2:1: unknown key \"rules\" in [policy]; did you mean \"rule\"?"},
-      {"open_uris = \"*\"", "f:2:13: \"open_uris\" is a text; it must be a list of texts"},
-      {"open_uris = [\"*\", 5]",
-       "f:2:19: \"open_uris\" holds an integer; it must be a list of texts"},
+      {"open_uris = \"*\"", "f:2:13: \"open_uris\" is a text; it must be a list"},
+      {"open_uris = [\"*://*/*\", 5]",
+       "f:2:25: \"open_uris\" is an integer; it must be a pattern in quotes, or a table with a "
+       "\"uri\""},
       {"open_uris = [\"hail\"]",
-       "f:2:14: the URI \"hail\" cannot be parsed: the URI does not begin with a driver and a "
-       "colon, as qemu: does, at byte 5"},
-      {"open_uris = [\"*\\n\"]", "f:2:14: \"*\\x0a\" has control characters"},
+       "f:2:14: \"hail\" is no pattern of URIs: it must be like "
+       "\"qemu+ssh://monitor@*.example.com/system\""},
+      {"open_uris = [{ uri = 5 }]",
+       "f:2:22: \"uri\" is an integer; it must be a pattern in quotes"},
+      {"open_uris = [{ local_addresses = true }]", "f:2:14: the table has no \"uri\""},
+      {"open_uris = [{ uri = \"*://*/*\", local = true }]",
+       "f:2:33: unknown key \"local\" in the table; known are uri, local_addresses"},
+      {"[[policy.rule]]\nallow = []\ntargets = [\"qemu+ssh://*\"]",
+       "f:4:12: \"qemu+ssh://*\" is no pattern of URIs: it has no path"},
+      {"[[policy.rule]]\nallow = []\ntargets = [\"qemu+ssh://*/*\"]",
+       "f:4:12: \"qemu+ssh://*/*\" is a pattern of URIs, and no open_uris let clients name any"},
       {"rule = 5",
        "f:2:1: \"rule\" is an integer; it must be tables, each of them begun by [[policy.rule]]"},
       {"[policy.rule]",
@@ -402,8 +417,9 @@ targets = ["snow*"]
 )") == Texts{
            "f:2:11: \"clients\" is a text; it must be an integer from 1 to 1000000",
            "f:3:1: unknown key \"wat\" in [limits]; known are clients, clients_per_user, "
-           "calls_per_client, registrations_per_client, keepalive_count, client_buffer, "
-           "user_buffer, max_message, max_call, open_timeout, write_timeout, drain_timeout, "
+           "calls_per_client, registrations_per_client, open_targets, open_targets_per_user, "
+           "keepalive_count, client_buffer, user_buffer, max_message, max_call, open_timeout, "
+           "write_timeout, drain_timeout, "
            "keepalive_interval",
            "f:5:8: the path \"relative\" is relative; it must begin with /, or with @ for the "
            "abstract namespace",
@@ -421,7 +437,7 @@ targets = ["snow*"]
            "f:16:1: \"-rain\" cannot be the name of a target; it must be of letters, digits, _ . "
            "and -, and not begin with -",
            "f:16:1: target \"-rain\" has no \"uri\"",
-           "f:18:13: \"open_uris\" is an integer; it must be a list of texts",
+           "f:18:13: \"open_uris\" is an integer; it must be a list",
            "f:19:1: [[policy.rule]] has no \"allow\"; for all of them write [\"*\"], for none []",
            "f:20:10: there is no user \"no such user\"",
            "f:20:26: \"users\" holds an integer; it must be a list of texts",

@@ -57,14 +57,14 @@ TEST_CASE("drop-ins come after the file, by name", "[conf][files]") {
   const test::TemporaryFolder files;
   files.write("main.toml",
               "[[listen]]\npath = \"/s\"\ntarget = \"c\"\n[targets]\nb = \"qemu:///system\"\n"
-              "[limits]\nclients = 1\nclients_per_user = 1\n[policy]\nopen_uris = [\"1*\"]\n"
+              "[limits]\nclients = 1\nclients_per_user = 1\n[policy]\nopen_uris = [\"*://1*/\"]\n"
               "[[policy.rule]]\ntargets = [\"a\"]\nallow = []\n");
   files.write("conf.d/20.toml",
               "[targets]\nc = \"qemu:///session\"\n[limits]\nclients = 20\nmax_call = 8192\n"
-              "[policy]\nopen_uris = [\"3*\"]\n");
+              "[policy]\nopen_uris = [\"*://3*/\"]\n");
   files.write("conf.d/10.toml",
               "[[listen]]\npath = \"/t\"\n[targets]\na = \"xen:///\"\n[limits]\nclients = 10\n"
-              "max_call = 4096\n[policy]\nopen_uris = [\"2*\"]\n[[policy.rule]]\n"
+              "max_call = 4096\n[policy]\nopen_uris = [\"*://2*/\"]\n[[policy.rule]]\n"
               "targets = [\"c\"]\nallow = []\n");
   files.write("conf.d/30.conf", "not read");
   files.write("conf.d/.40.toml", "not read");
@@ -80,7 +80,8 @@ TEST_CASE("drop-ins come after the file, by name", "[conf][files]") {
   CHECK(config.limits.clients == 20);
   CHECK(config.limits.clients_per_user == 1);
   CHECK(config.limits.max_call == 8192);
-  CHECK(config.rules.open_uris == Texts{"1*", "2*", "3*"});
+  REQUIRE(config.rules.open_uris.size() == 3);
+  CHECK(config.rules.open_uris[1].pattern.host == "2*");
   REQUIRE(config.rules.rules.size() == 2);
   CHECK(config.rules.rules[0].targets == Texts{"a"});
 }
@@ -218,6 +219,8 @@ TEST_CASE("the reference configuration has every key", "[conf][files]") {
                           "calls",
                           "clients",
                           "clients_per_user",
+                          "open_targets",
+                          "open_targets_per_user",
                           "calls_per_client",
                           "registrations_per_client",
                           "client_buffer",

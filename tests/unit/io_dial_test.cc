@@ -2,6 +2,7 @@
 #include <csignal>
 #include <optional>
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
@@ -298,6 +299,29 @@ TEST_CASE("a look-up that was given up does not answer") {
 }
 
 // Closes the stream after k turns of the loop, for every k until it opens first.
+TEST_CASE("addresses of this host and its link are refused where they are to be") {
+  Loop loop;
+  tunnel::io::ConnectOptions options;
+  options.local_addresses = false;
+  const TcpServer server;
+  const std::string host =
+      GENERATE("127.0.0.1", "127.255.0.9", "0.0.0.0", "169.254.169.254", "::1", "::", "fe80::1",
+               "::ffff:127.0.0.1", "::ffff:169.254.1.1", "localhost", "2130706433", "0x7f.1");
+  Recorder a(connect_tcp(loop, host, server.port(), options));
+  CAPTURE(host);
+  run_to_end(loop, a);
+  CHECK_THAT(a.reason_text(), Contains("an address of this host or of its link"));
+  std::array<pollfd, 1> waiting{{{server.fd(), POLLIN, 0}}};
+  CHECK(poll(waiting.data(), 1, 0) == 0);
+}
+
+TEST_CASE("addresses that are far away are not local") {
+  const std::string host = GENERATE("192.0.2.1", "10.0.0.1", "169.253.1.1", "128.0.0.1",
+                                    "2001:db8::1", "::ffff:192.0.2.1", "fec0::1", "fd00::1");
+  CAPTURE(host);
+  CHECK_FALSE(tunnel::io::address_literal(host, 1)->is_local());
+}
+
 TEST_CASE("a close at any step of dialing leaves nothing behind") {
   const TemporaryFolder folder;
   const bool tcp = GENERATE(false, true);

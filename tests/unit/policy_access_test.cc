@@ -18,8 +18,13 @@ using Ids = std::vector<std::uint32_t>;
 
 AccessRule rule(Ids users, Ids groups, std::vector<std::string> targets = {"*"},
                 std::vector<std::string> allow = {"*"}, std::vector<std::string> deny = {}) {
-  return {std::move(users), std::move(groups), std::move(targets),
-          std::move(allow), std::move(deny),   {},
+  return {std::move(users),
+          std::move(groups),
+          std::move(targets),
+          {},
+          std::move(allow),
+          std::move(deny),
+          {},
           "f line 7"};
 }
 
@@ -107,4 +112,46 @@ TEST_CASE("a pattern names procedures that a rule can allow", "[policy][access]"
   CHECK_FALSE(policy::names_some_procedure("DOMAIN_DESTROY"));
   CHECK_FALSE(policy::names_some_procedure("CONNECT_OPEN"));
   CHECK_FALSE(policy::names_some_procedure("DOMAIN_GET_XML_DESK"));
+}
+
+TEST_CASE("patterns of URIs are held against the parts, never the text", "[policy][access]") {
+  const policy::UriPattern pattern{"qemu+ssh", "monitor", "*.example.com", "", "/*"};
+  const Access access{Rules{{{pattern, true}, {{"*+tls", "", "[", "*", "/system"}, false}}, {}}};
+  const policy::UriParts good{"qemu+ssh", "monitor", "a.example.com", 22, true, "/system"};
+  const auto opens = [&](auto policy::UriParts::*part, auto value) {
+    policy::UriParts parts = good;
+    parts.*part = value;
+    return access.opens(parts);
+  };
+  REQUIRE(access.opens(good) != nullptr);
+  CHECK(access.opens(good)->local_addresses);
+  CHECK(opens(&policy::UriParts::scheme, "qemu+tls") == nullptr);
+  CHECK(opens(&policy::UriParts::scheme, "xqemu+ssh") == nullptr);
+  CHECK(opens(&policy::UriParts::user, "") == nullptr);
+  CHECK(opens(&policy::UriParts::user, "root") == nullptr);
+  CHECK(opens(&policy::UriParts::host, "example.com") == nullptr);
+  CHECK(opens(&policy::UriParts::host, "evil.org") == nullptr);
+  // Where the text would match, with the pattern's end found in the path.
+  CHECK(access.opens({"qemu+ssh", "monitor", "evil.org", 22, true, "/.example.com/system"}) ==
+        nullptr);
+  CHECK(opens(&policy::UriParts::usual_port, false) == nullptr);
+  CHECK(opens(&policy::UriParts::path, "/session") != nullptr);
+  const policy::UriParts tls{"qemu+tls", "", "[", 5, false, "/system"};
+  REQUIRE(access.opens(tls) != nullptr);
+  CHECK_FALSE(access.opens(tls)->local_addresses);
+}
+
+TEST_CASE("rules name open URIs by patterns of their own, or all targets", "[policy][access]") {
+  const policy::UriParts uri{"qemu+ssh", "", "a.example.com", 22, true, "/system"};
+  const policy::Seen seen("qemu+ssh://a.example.com/system", &uri);
+  const auto sees = [&](std::vector<std::string> targets, std::vector<policy::UriPattern> uris) {
+    AccessRule one = rule({1000}, {}, std::move(targets));
+    one.uris = std::move(uris);
+    return Access{Rules{{}, {one}}}.grant({1000, 5, {}}, seen).ok();
+  };
+  CHECK(sees({"*"}, {}));
+  CHECK_FALSE(sees({"qemu*"}, {}));
+  CHECK_FALSE(sees({"hail", "**"}, {}));
+  CHECK(sees({}, {{"qemu+*", "", "*", "", "/system"}}));
+  CHECK_FALSE(sees({}, {{"qemu+*", "*", "a", "", "/system"}}));
 }

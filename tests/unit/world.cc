@@ -93,8 +93,7 @@ World::World(std::vector<std::string> targets) {
     auto made = conf::make_target(name, "test+unix:///" + name + "?socket=/run/" + name);
     CHECK(made.ok());
     config.targets.push_back(std::move(made).value());
-    unused_[name] = std::make_unique<ScriptedDaemon>(clock);
-    daemons_[name] = unused_[name].get();
+    may_be_opened(name);
   }
   conf::Listen listen;
   listen.path = "/run/test";
@@ -102,6 +101,11 @@ World::World(std::vector<std::string> targets) {
 }
 
 World::~World() { end(); }
+
+void World::may_be_opened(const std::string& name) {
+  unused_[name] = std::make_unique<ScriptedDaemon>(clock);
+  daemons_[name] = unused_[name].get();
+}
 
 ScriptedDaemon& World::daemon(const std::string& name) { return *daemons_.at(name); }
 

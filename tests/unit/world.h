@@ -85,6 +85,8 @@ class World {
   conf::Config config;
   conf::LibvirtConf libvirt_conf;
 
+  // A daemon that is no target.
+  void may_be_opened(const std::string& name);
   ScriptedDaemon& daemon(const std::string& name = "hail");
   RawClient& client(uid_t uid = 1000, std::size_t cut = 0);
   // A client that has opened `name` successfully.

@@ -20,6 +20,11 @@ bool is_v4(const std::string& host) {
   return inet_pton(AF_INET, host.c_str(), &ignored) == 1;
 }
 
+bool is_local_v4(std::uint32_t address) {
+  constexpr std::uint32_t kLinkLocal = 0xa9fe;  // RFC 3927
+  return address >> 24 == IN_LOOPBACKNET || address >> 24 == 0 || address >> 16 == kLinkLocal;
+}
+
 }  // namespace
 
 std::string Address::text() const {
@@ -31,6 +36,23 @@ std::string Address::text() const {
   }
   const std::string name = host.data();
   return (family() == AF_INET6 ? "[" + name + "]" : name) + ":" + port.data();
+}
+
+bool Address::is_local() const {
+  if (family() == AF_INET) {
+    sockaddr_in in{};
+    std::memcpy(&in, &storage, sizeof in);
+    return is_local_v4(ntohl(in.sin_addr.s_addr));
+  }
+  sockaddr_in6 in{};
+  std::memcpy(&in, &storage, sizeof in);
+  if (!IN6_IS_ADDR_V4MAPPED(&in.sin6_addr)) {
+    return IN6_IS_ADDR_LOOPBACK(&in.sin6_addr) || IN6_IS_ADDR_UNSPECIFIED(&in.sin6_addr) ||
+           IN6_IS_ADDR_LINKLOCAL(&in.sin6_addr);
+  }
+  std::uint32_t mapped = 0;
+  std::memcpy(&mapped, &in.sin6_addr.s6_addr[12], sizeof mapped);
+  return is_local_v4(ntohl(mapped));
 }
 
 std::optional<Address> address_literal(const std::string& host, std::uint16_t port) {

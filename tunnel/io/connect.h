@@ -14,17 +14,19 @@ namespace tunnel::io {
 
 class Loop;
 
-// How long each stage may take.
-struct ConnectTimeouts {
+struct ConnectOptions {
+  // How long each stage may take.
   Milliseconds look_up{5000};
   Milliseconds connect{5000};  // all addresses together
+  // Otherwise nothing is connected to when one of the host's addresses is local (address.h).
+  bool local_addresses = true;
 };
 
 // TCP to `host`, a name or an address without brackets. Its addresses are tried as RFC 8305 says;
 // when none answers, the reason names each with the system's words. An address needs no look-up,
 // and its stream has no such stage. TCP_NODELAY and SO_KEEPALIVE are set.
 std::unique_ptr<Stream> connect_tcp(Loop& loop, std::string host, std::uint16_t port,
-                                    const ConnectTimeouts& timeouts);
+                                    const ConnectOptions& options);
 
 // To the first of `addresses` where somebody listens, in that order; a leading @ means the abstract
 // namespace. A listener whose queue is full is waited for, up to the deadline.

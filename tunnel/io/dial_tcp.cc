@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <utility>
@@ -43,11 +44,11 @@ struct Attempt {
 
 class TcpDialer final : public Dialer, public RaceOwner {
  public:
-  TcpDialer(Loop& loop, std::string host, std::uint16_t port, const ConnectTimeouts& timeouts)
+  TcpDialer(Loop& loop, std::string host, std::uint16_t port, const ConnectOptions& options)
       : loop_(loop),
         host_(std::move(host)),
         port_(port),
-        timeouts_(timeouts),
+        options_(options),
         deadline_(loop.clock(), [this] { give_up(); }) {}
   ~TcpDialer() override {
     for (Attempt* attempt : attempts_) attempt->close();
@@ -57,7 +58,7 @@ class TcpDialer final : public Dialer, public RaceOwner {
     owner_ = &owner;
     if (const auto literal = address_literal(host_, port_)) return connect_to({*literal});
     owner.on_dial_stage(Stage::look_up);
-    look_up_.emplace(loop_, host_, port_, timeouts_.look_up,
+    look_up_.emplace(loop_, host_, port_, options_.look_up,
                      [this](LookUp::Answer answer) { looked_up(std::move(answer)); });
     look_up_->start();
   }
@@ -70,10 +71,17 @@ class TcpDialer final : public Dialer, public RaceOwner {
   }
 
   void connect_to(const std::vector<Address>& addresses) {
+    const auto local = std::ranges::find_if(addresses, &Address::is_local);
+    if (!options_.local_addresses && local != addresses.end()) {
+      return owner_->on_dial_failed(
+          {Reason::Kind::refused, Stage::look_up,
+           host_ + " is " + local->text() +
+               ", an address of this host or of its link, where URIs of clients must not lead"});
+    }
     owner_->on_dial_stage(Stage::connect);
     race_.emplace(loop_.clock(), addresses, *this);
     race_->start();
-    deadline_.start(timeouts_.connect);
+    deadline_.start(options_.connect);
   }
 
   void on_attempt(std::size_t index) override {
@@ -129,14 +137,14 @@ class TcpDialer final : public Dialer, public RaceOwner {
 
   void give_up() {
     const std::string text =
-        race_->account() + " (in " + std::to_string(timeouts_.connect.count()) + " ms)";
+        race_->account() + " (in " + std::to_string(options_.connect.count()) + " ms)";
     owner_->on_dial_failed({Reason::Kind::timeout, Stage::connect, text});
   }
 
   Loop& loop_;
   std::string host_;
   std::uint16_t port_;
-  ConnectTimeouts timeouts_;
+  ConnectOptions options_;
   DialerOwner* owner_ = nullptr;
   std::optional<LookUp> look_up_;
   std::optional<Race> race_;
@@ -147,8 +155,8 @@ class TcpDialer final : public Dialer, public RaceOwner {
 }  // namespace
 
 std::unique_ptr<Dialer> tcp_dialer(Loop& loop, std::string host, std::uint16_t port,
-                                   const ConnectTimeouts& timeouts) {
-  return std::make_unique<TcpDialer>(loop, std::move(host), port, timeouts);
+                                   const ConnectOptions& options) {
+  return std::make_unique<TcpDialer>(loop, std::move(host), port, options);
 }
 
 }  // namespace tunnel::io

@@ -35,7 +35,7 @@ class Dialer {
 };
 
 std::unique_ptr<Dialer> tcp_dialer(Loop& loop, std::string host, std::uint16_t port,
-                                   const ConnectTimeouts& timeouts);
+                                   const ConnectOptions& options);
 std::unique_ptr<Dialer> unix_dialer(Loop& loop, std::vector<std::string> addresses,
                                     Milliseconds deadline);
 

@@ -250,8 +250,8 @@ std::unique_ptr<Stream> adopt_fd(Loop& loop, int fd) {
 }
 
 std::unique_ptr<Stream> connect_tcp(Loop& loop, std::string host, std::uint16_t port,
-                                    const ConnectTimeouts& timeouts) {
-  return std::make_unique<SocketStream>(loop, tcp_dialer(loop, std::move(host), port, timeouts));
+                                    const ConnectOptions& options) {
+  return std::make_unique<SocketStream>(loop, tcp_dialer(loop, std::move(host), port, options));
 }
 
 std::unique_ptr<Stream> connect_unix(Loop& loop, std::vector<std::string> addresses,

@@ -1,0 +1,80 @@
+// The pools of a gate: one for each target of the configuration, and those of the URIs that clients
+// have named beyond them. Of the latter there are only so many, in all and for each user who
+// brought them about, and they go when nobody uses them any more.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <sys/types.h>
+
+#include "base/result.h"
+#include "conf/config.h"
+#include "proxy/pool.h"
+#include "tunnel/tunnel.h"
+
+namespace proxy {
+
+using TunnelFactory = std::function<std::unique_ptr<tunnel::Tunnel>(const tunnel::Target&)>;
+
+class Pools {
+ public:
+  // An opened target that nobody has used for so long is forgotten, and with it how often reaching
+  // it failed.
+  static constexpr Milliseconds kForgotten{120000};
+
+  // Clock, log, sasl and limits outlive it.
+  Pools(tunnel::io::Clock& clock, Log& log, Sasl& sasl, const conf::Limits& limits,
+        TunnelFactory tunnels);
+  Pools(const Pools&) = delete;
+  Pools& operator=(const Pools&) = delete;
+  ~Pools() = default;
+
+  // Of the configuration, of protocol rpc.
+  void add(const conf::Target& target);
+  // Of a client of user `uid`. One that is there already is used. The error is a sentence for the
+  // client, safe to show.
+  std::optional<std::string> open(const conf::Target& target, uid_t uid);
+  // Null: there is none.
+  [[nodiscard]] Pool* find(std::string_view name);
+
+  // Ends all; `closed` is called once, from the loop or at once. Nobody may be attached.
+  void close(std::function<void()> closed);
+
+  [[nodiscard]] std::size_t opened() const;
+
+ private:
+  struct Entry {
+    std::unique_ptr<Pool> pool;
+    std::optional<uid_t> opener;  // of one that is not of the configuration
+    Milliseconds last_used{0};
+  };
+  using Entries = std::map<std::string, Entry, std::less<>>;
+
+  void insert(const conf::Target& target, std::optional<uid_t> opener);
+  bool make_room(uid_t uid);
+  void forget();
+  void retire(Entries::iterator entry);
+  void one_less();
+
+  tunnel::io::Clock& clock_;
+  Log& log_;
+  Sasl& sasl_;
+  const conf::Limits& limits_;
+  const TunnelFactory tunnels_;
+  Entries entries_;
+  std::list<std::unique_ptr<Pool>> retired_;
+  std::list<std::unique_ptr<Pool>> gone_;  // retired and closed; a pool cannot be freed in its call
+  tunnel::io::Timer forget_;
+  tunnel::io::Timer free_;
+  std::size_t closing_ = 0;
+  std::function<void()> closed_;
+};
+
+}  // namespace proxy

@@ -1,0 +1,94 @@
+// Hosts that clients of a gate name beyond its targets.
+#include "tests/unit/catch.h"
+#include "tests/unit/world.h"
+
+using Catch::Matchers::Contains;
+using test::RawClient;
+using test::World;
+
+namespace {
+
+std::string host(int number) { return "qemu+tls://h" + std::to_string(number) + "/system"; }
+
+struct OpenWorld : World {
+  explicit OpenWorld(int hosts) {
+    config.rules.open_uris = {{{"*", "*", "h*", "*", "/*"}, false}};
+    for (int i = 0; i < hosts; ++i) may_be_opened(host(i));
+    config.limits.open_timeout = std::chrono::hours(1);
+  }
+
+  std::string refusal(const std::string& name, uid_t uid = 1000) {
+    RawClient& one = client(uid);
+    const auto open = one.open(name);
+    settle();
+    REQUIRE_FALSE(one.ok(open));
+    const std::string text = one.error(open).text;
+    leave(one);
+    return text;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a host that open_uris let pass is reached, and shared") {
+  OpenWorld world(1);
+  world.opened("qemu://H0/system", 1000);
+  world.opened("qemu+tls://h0:16514/system", 1001);
+  CHECK(world.daemon(host(0)).count(1) == 1);
+  CHECK(world.log.count("target=" + host(0)) >= 2);
+  world.opened("hail");
+}
+
+TEST_CASE("what open_uris do not let pass is refused by name") {
+  OpenWorld world(0);
+  CHECK_THAT(world.refusal("qemu+tls://other/system"),
+             Contains("qemu+tls://other/system") && Contains("nor one that clients may name"));
+  CHECK_THAT(world.refusal("qemu+tls://h1/system?no_verify=1"), Contains("\"no_verify\""));
+  CHECK_THAT(world.refusal("qemu+tcp://h1/system"), Contains("insecure"));
+  CHECK_THAT(world.refusal("qemu+ext://h1/system?command=/bin/sh"), Contains("command"));
+  CHECK(world.gate().opened_targets() == 0);
+}
+
+TEST_CASE("rules decide about open URIs as about targets") {
+  OpenWorld world(2);
+  policy::AccessRule rule;
+  rule.users = {1000};
+  rule.uris = {{"qemu+tls", "", "h0", "", "/system"}};
+  rule.allow = {"CONNECT_*"};
+  rule.place = "f line 3";
+  world.config.rules.rules = {rule};
+  RawClient& client = world.opened(host(0), 1000);
+  const auto info = client.call(6);
+  world.settle();
+  CHECK_THAT(client.error(info).text, Contains("of target '" + host(0) + "'"));
+  CHECK_THAT(world.refusal(host(1), 1000), Contains("may not see target '" + host(1) + "'"));
+  CHECK_THAT(world.refusal(host(0), 1001), Contains("user 1001 may not see"));
+}
+
+TEST_CASE("hosts that clients have named are bounded, in all and for each user") {
+  OpenWorld world(6);
+  world.config.limits.open_targets = 3;
+  world.config.limits.open_targets_per_user = 2;
+  RawClient& first = world.opened(host(0), 1000);
+  world.opened(host(1), 1000);
+  CHECK_THAT(world.refusal(host(2), 1000), Contains("as many hosts") && Contains("2 for one user"));
+  world.opened(host(2), 1001);
+  CHECK_THAT(world.refusal(host(3), 1002), Contains("as many hosts"));
+  CHECK(world.gate().opened_targets() == 3);
+  // One that is not used makes room.
+  world.leave(first);
+  world.opened(host(3), 1002);
+  CHECK(world.gate().opened_targets() == 3);
+  CHECK_THAT(world.refusal(host(4), 1000), Contains("as many hosts"));
+}
+
+TEST_CASE("hosts that clients have named are forgotten when nobody uses them") {
+  OpenWorld world(2);
+  RawClient& client = world.opened(host(0), 1000);
+  world.opened(host(1), 1000);
+  world.leave(client);
+  world.pass(proxy::Pools::kForgotten / 2);
+  CHECK(world.gate().opened_targets() == 2);
+  world.pass(proxy::Pools::kForgotten);
+  CHECK(world.gate().opened_targets() == 1);
+}
