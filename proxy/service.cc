@@ -46,12 +46,13 @@ class Service::Door final : private tunnel::io::ListenerOwner {
 Service::Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtConf libvirt_conf)
     : log_(log),
       notify_(loop_.clock()),
-      audit_(loop_.clock(), log, local_user_names(), std::move(sink), config.audit.calls),
+      repeats_(loop_.clock(), log),
+      audit_(loop_.clock(), repeats_, local_user_names(), std::move(sink), config.audit.calls),
       sasl_(read_auth_conf),
       gate_(loop_.clock(), audit_, sasl_, std::move(config), std::move(libvirt_conf),
             [this](const tunnel::Target& target) {
               return tunnel::make_tunnel(loop_, target, [this](const std::string& note) {
-                log_.line(Level::warning, "tunnel").with("note", note);
+                repeats_.line(Level::warning, "tunnel").with("note", note);
               });
             }) {}
 
@@ -97,6 +98,7 @@ void Service::run() {
   notify_.ready("targets: " + std::to_string(gate_.config().targets.size()) +
                 ", sockets: " + std::to_string(doors_.size()));
   loop_.run();
+  repeats_.say();
 }
 
 // A second signal changes nothing: the drain has its own limit.

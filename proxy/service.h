@@ -13,6 +13,7 @@
 #include "proxy/log.h"
 #include "proxy/notify.h"
 #include "proxy/passed_sockets.h"
+#include "proxy/repeats.h"
 #include "proxy/sasl.h"
 #include "tunnel/io/loop.h"
 
@@ -45,6 +46,7 @@ class Service {
   Log& log_;
   tunnel::io::Loop loop_;
   Notify notify_;
+  Repeats repeats_;
   Audit audit_;
   Sasl sasl_;
   Gate gate_;

@@ -304,6 +304,7 @@ class Gate:
         self.launcher: list[str] = []  # what runs it, if not we
         self.environment: dict[str, str] = {}  # what it gets besides
         self.descriptors: tuple[int, ...] = ()  # what it inherits
+        self.arguments: list[str] = []  # what it is told besides
 
     @property
     def socket(self) -> str:
@@ -322,7 +323,7 @@ class Gate:
         return self.process.pid
 
     def start(self) -> "Gate":
-        command = [*self.launcher, GATE, "serve", "--config", str(self.config)]
+        command = [*self.launcher, GATE, "serve", "--config", str(self.config), *self.arguments]
         env = environment(self.folder) | self.environment
         self.process = Process(command, self.folder / "gate.log", env, self.descriptors)
         wait_for("the gate", lambda: not self._running() or self.accepts())
