@@ -32,7 +32,7 @@ WERROR ?= 0
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Woverloaded-virtual \
             -Wimplicit-fallthrough -Wformat=2 $(if $(filter 1,$(WERROR)),-Werror)
 
-PACKAGES := libuv libssh2 libsystemd libsasl2 spdlog fmt
+PACKAGES := libuv libssh2 libsystemd libsasl2 libseccomp spdlog fmt
 PACKAGE_CFLAGS := $(subst -I,-isystem ,$(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null))
 LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lmbedtls -lmbedx509 -lmbedcrypto -lpthread
 
@@ -48,9 +48,10 @@ archives := $(foreach l,$(LIBRARIES),$(BUILD)/lib$(l).a)
 main_source := proxy/main.cc
 
 UNIT_SOURCES := $(sort $(wildcard tests/unit/*.cc) $(wildcard tests/unit/*/*.cc))
+LIVE_SOURCES := $(sort $(wildcard tests/live/*.cc))
 BENCH_SOURCES := $(sort $(wildcard tests/bench/*.cc))
 FUZZERS := $(sort $(basename $(notdir $(wildcard tests/fuzz/*.cc))))
-ALL_SOURCES := $(foreach l,$(LIBRARIES),$(call sources,$(l))) $(UNIT_SOURCES) $(BENCH_SOURCES) $(wildcard tests/fuzz/*.cc)
+ALL_SOURCES := $(foreach l,$(LIBRARIES),$(call sources,$(l))) $(UNIT_SOURCES) $(LIVE_SOURCES) $(BENCH_SOURCES) $(wildcard tests/fuzz/*.cc)
 ALL_HEADERS := $(sort $(wildcard $(foreach l,$(LIBRARIES) tests,$(l)/*.h $(l)/*/*.h)))
 
 # V=1 prints whole command lines.
@@ -108,6 +109,9 @@ $(BUILD)/virtgate: $(call objects,$(main_source)) $(archives)
 $(BUILD)/unit-tests: $(call objects,$(UNIT_SOURCES)) $(archives)
 	$(call quiet,LINK)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(shell $(PKG_CONFIG) --libs catch2-with-main 2>/dev/null) $(LIBS)
 
+$(BUILD)/confined: $(call objects,$(LIVE_SOURCES)) $(archives)
+	$(call quiet,LINK)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
 $(BUILD)/bench-load: $(call objects,$(BENCH_SOURCES)) $(archives)
 	$(call quiet,LINK)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
@@ -119,7 +123,7 @@ demo: deps
 	@tests/demo $(BUILD)/virtgate
 
 test: deps
-	@$(MAKE) --no-print-directory all unit-tests
+	@$(MAKE) --no-print-directory all unit-tests $(BUILD)/confined
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run
 
 bench: deps

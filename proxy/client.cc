@@ -26,16 +26,14 @@ namespace {
 
 constexpr unsigned kHeld = 1;  // the one reason for which a client's stream is paused
 
-// virConnectCloseReason
-constexpr std::int32_t kClosedByError = 0;
-constexpr std::int32_t kClosedByEnd = 1;
+constexpr std::int32_t kClosedByError = 0;  // virConnectCloseReason
 
 constexpr std::int32_t kConnectionClosed =
     static_cast<std::int32_t>(Remote::CONNECT_EVENT_CONNECTION_CLOSED);
 constexpr std::uint32_t kEventSerial = 1;  // daemons send events with this serial
-constexpr Milliseconds kGoodbye{3000};
 constexpr Milliseconds kRecount{1000};
 constexpr Milliseconds kRecountWhenHeld{20};
+constexpr Milliseconds kLookAgain{50};
 
 }  // namespace
 
@@ -53,7 +51,8 @@ Client::Client(const Place& place, std::int64_t number, std::unique_ptr<Stream> 
       lane_(*this),
       came_(place.clock.now()),
       began_(place.clock.now()),
-      last_heard_(place.clock.now()) {}
+      last_heard_(place.clock.now()),
+      active_(place.clock.now()) {}
 
 void Client::start() {
   stream_->open(*this);
@@ -64,14 +63,9 @@ Line Client::line(Level level, std::string_view event) {
   return place_.log.audit(level, event, number_, peer_);
 }
 
-void Client::turn_away(std::string why) {
-  turned_away_ = std::move(why);
-  leave_by_ = place_.clock.now() + kGoodbye;
-  arm();
-}
-
 void Client::on_data(base::Bytes data) {
   last_heard_ = place_.clock.now();
+  active_ = last_heard_;
   bytes_in_ += data.size();
   pings_unanswered_ = 0;
   if (state_ == State::leaving) return;
@@ -200,6 +194,7 @@ void Client::pay() {
 void Client::done() {
   CHECK(outstanding_ > 0);
   --outstanding_;
+  active_ = place_.clock.now();
   if (state_ == State::leaving) return leave_when_done();
   release(kCalls);
 }
@@ -345,43 +340,6 @@ void Client::on_drain() {
   if (pool_ != nullptr) pool_->wake(lane_);
 }
 
-void Client::on_end() {
-  if (guest_.answer_after_end && state_ != State::leaving) {
-    return leave_when_done(pool_ == nullptr ? kGoodbye : pool_->target().call_timeout + kGoodbye);
-  }
-  close({Reason::Kind::end, Stage::established, "the client closed the connection"});
-}
-
-void Client::drain(std::string_view why) {
-  if (state_ == State::leaving) return;
-  line(Level::debug, "drain").with("reason", why);
-  send_closed_event(kClosedByEnd);
-  if (state_ != State::opening) return leave_when_done();
-  close({Reason::Kind::requested, Stage::open, std::string(why)});
-}
-
-// Nothing more is read as a call; when the last answer has been written, the other side is told
-// that nothing follows.
-void Client::leave_when_done() { leave_when_done(std::max(kGoodbye, place_.limits.drain_timeout)); }
-
-void Client::leave_when_done(Milliseconds patience) {
-  if (state_ != State::leaving) {
-    state_ = State::leaving;
-    hold(kLeaving);
-    leave_by_ = place_.clock.now() + patience;
-  }
-  if (outstanding_ == 0 && !ended_output_) say_nothing_follows();
-  arm();
-}
-
-void Client::say_nothing_follows() {
-  ended_output_ = true;
-  leave_by_ = place_.clock.now() +
-              (guest_.answer_after_end && counted_ > 0 ? place_.limits.write_timeout : kGoodbye);
-  stream_->end();
-  pause_or_resume();
-}
-
 void Client::close(Reason reason) {
   if (state_ == State::opening) opening_.reset();
   state_ = State::leaving;
@@ -421,6 +379,7 @@ void Client::arm() {
   if (counted_ > 0) consider(now + kRecount);
   if (user_.held.contains(this)) consider(now + kRecountWhenHeld);
   if ((hold_ & kRate) != 0) consider(pays_at_);
+  if (draining_ && state_ != State::leaving) consider(now + kLookAgain);
   if (!due) return tick_.stop();
   tick_.start(std::max(Milliseconds(0), *due - now));
 }
@@ -446,6 +405,7 @@ void Client::tick() {
   }
   if (keepalive_ && state_ == State::open) keep_alive();
   if ((hold_ & kRate) != 0 && now >= pays_at_) may_have_paid();
+  if (draining_ && state_ != State::leaving) return leave_unless_just_came();
   arm();
 }
 

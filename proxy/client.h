@@ -73,7 +73,8 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   // Every call is answered with `why`, and the connection ends soon: for a newcomer who is one too
   // many.
   void turn_away(std::string why);
-  // Takes no more calls, and ends when those that it has are answered.
+  // Takes no more calls, and ends when those that it has are answered. Whoever came a moment ago is
+  // let finish first what it came for, within a few seconds.
   void drain(std::string_view why);
   void close(tunnel::io::Reason reason);
 
@@ -136,6 +137,8 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   void leave_when_done();
   void leave_when_done(Milliseconds patience);
   void say_nothing_follows();
+  [[nodiscard]] bool just_came() const;
+  void leave_unless_just_came();
 
   void tick();
   void arm();
@@ -168,6 +171,7 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   bool keepalive_ = false;
   bool close_callback_ = false;
   bool ended_output_ = false;
+  bool draining_ = false;
   std::uint32_t outstanding_ = 0;
   std::uint32_t pings_unanswered_ = 0;
   std::uint64_t calls_ = 0;
@@ -178,6 +182,8 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   const Milliseconds came_;
   Milliseconds began_;  // came, or last failed to open
   Milliseconds last_heard_;
+  Milliseconds opened_{0};
+  Milliseconds active_;  // when a call last came or was answered
   Milliseconds last_progress_{0};
   Milliseconds leave_by_{0};
   Milliseconds pays_at_{0};  // while kRate holds

@@ -17,6 +17,7 @@ constexpr std::uint32_t kMostCalls = 100000;
 // What the command line says, for whichever command it names.
 struct Options {
   bool verbose = false;
+  proxy::Level log_level = proxy::Level::info;
   proxy::ServeOptions serve;
   proxy::ResolveOptions resolve;
   proxy::PingOptions ping;
@@ -26,12 +27,20 @@ struct Options {
   proxy::BridgeOptions bridge;
 };
 
+proxy::Level level_of(const std::string& name) {
+  using proxy::Level;
+  for (const Level level : {Level::debug, Level::info, Level::warning}) {
+    if (level_name(level) == name) return level;
+  }
+  return Level::error;
+}
+
 template <typename T>
 CLI::Option* add_config(CLI::App& command, T& to, const char* what) {
   return command.add_option("--config", to, what)->type_name("FILE");
 }
 
-CLI::App* add_serve(CLI::App& app, proxy::ServeOptions& options) {
+CLI::App* add_serve(CLI::App& app, proxy::Level& level, proxy::ServeOptions& options) {
   CLI::App* command = app.add_subcommand("serve", "Run the gate in the foreground");
   add_config(*command, options.config, "Configuration file; conf.d/*.toml beside it is read too");
   command
@@ -39,6 +48,12 @@ CLI::App* add_serve(CLI::App& app, proxy::ServeOptions& options) {
       ->type_name("PATH");
   command->add_option("--target", options.targets, "A target besides")->type_name("NAME=URI");
   command->add_flag("--check", options.check, "Report every mistake in the configuration, and end");
+  command
+      ->add_option_function<std::string>(
+          "--log-level", [&level](const std::string& name) { level = level_of(name); },
+          "The least that is logged, info if not given; -v is debug")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
   return command;
 }
 
@@ -162,7 +177,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   Options options;
   app.add_flag("-v,--verbose", options.verbose, "Log more");
-  const CLI::App* serve = add_serve(app, options.serve);
+  const CLI::App* serve = add_serve(app, options.log_level, options.serve);
   const CLI::App* resolve = add_resolve(app, options.resolve);
   const CLI::App* ping = add_ping(app, options.ping);
   const CLI::App* aliases = add_aliases(app, options.aliases);
@@ -182,7 +197,7 @@ int run(int argc, char** argv) {
   options.bridge.verbose = options.verbose;
   if (bridge->parsed()) return proxy::bridge(options.bridge);
   CHECK(serve->parsed());
-  const auto log = proxy::make_log(options.verbose ? proxy::Level::debug : proxy::Level::info);
+  const auto log = proxy::make_log(options.verbose ? proxy::Level::debug : options.log_level);
   return proxy::serve(options.serve, *log);
 }
 

@@ -15,6 +15,7 @@
 #include "policy/access.h"
 #include "proxy/audit.h"
 #include "proxy/command_text.h"
+#include "proxy/confine.h"
 #include "proxy/service.h"
 #include "tunnel/io/local_socket.h"
 
@@ -45,6 +46,13 @@ std::string local_uri(const conf::Environment& environment) {
 
 bool named_nothing(const ServeOptions& options) {
   return !options.config && options.listen.empty() && options.targets.empty();
+}
+
+// Where the configuration is from; nothing: from the command line alone.
+std::optional<std::string> config_file(const ServeOptions& options) {
+  if (options.config) return options.config;
+  if (named_nothing(options) && ::access(kConfig, F_OK) == 0) return kConfig;
+  return std::nullopt;
 }
 
 conf::Loaded from_file(const std::string& file) {
@@ -117,11 +125,7 @@ bool make_default_folder(const conf::Config& config, const conf::Environment& en
 conf::Loaded configuration(const ServeOptions& options) {
   const conf::Environment environment = conf::process_environment();
   conf::Loaded loaded;
-  if (options.config) {
-    loaded = from_file(*options.config);
-  } else if (named_nothing(options) && ::access(kConfig, F_OK) == 0) {
-    loaded = from_file(kConfig);
-  }
+  if (const auto file = config_file(options)) loaded = from_file(*file);
   add_targets(options, loaded);
   for (const std::string& address : options.listen) {
     if (auto wrong = wrong_address(address)) {
@@ -161,8 +165,10 @@ int serve(const ServeOptions& options, Log& log) {
     }
     sink = std::move(opened).value();
   }
+  const Confinement confinement = confinement_of(loaded.config, config_file(options), environment);
   Service service(log, std::move(sink), std::move(loaded.config), std::move(libvirt_conf).value());
   if (!service.open_doors()) return 1;
+  log_confined(confine(confinement), log);
   service.run();
   log.line(Level::info, "stopped");
   return 0;

@@ -9,6 +9,12 @@
 #include "tunnel/tunnel.h"
 
 namespace proxy {
+namespace {
+
+// What closing the upstreams may take when the clients have gone.
+constexpr tunnel::io::Milliseconds kAfterDrain{20000};
+
+}  // namespace
 
 // One of the gate's sockets.
 class Service::Door final : private tunnel::io::ListenerOwner {
@@ -39,12 +45,14 @@ class Service::Door final : private tunnel::io::ListenerOwner {
 
 Service::Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtConf libvirt_conf)
     : log_(log),
-      audit_(loop_.clock(), log, local_user_names(), std::move(sink), config.audit.calls),
+      notify_(loop_.clock()),
+      repeats_(loop_.clock(), log),
+      audit_(loop_.clock(), repeats_, local_user_names(), std::move(sink), config.audit.calls),
       sasl_(read_auth_conf),
       gate_(loop_.clock(), audit_, sasl_, std::move(config), std::move(libvirt_conf),
             [this](const tunnel::Target& target) {
               return tunnel::make_tunnel(loop_, target, [this](const std::string& note) {
-                log_.line(Level::warning, "tunnel").with("note", note);
+                repeats_.line(Level::warning, "tunnel").with("note", note);
               });
             }) {}
 
@@ -54,28 +62,52 @@ bool Service::open_doors() {
   for (const int signal : {SIGTERM, SIGINT}) {
     loop_.on_signal(signal, [this] { stop(); });
   }
+  auto passed = PassedSockets::take();
+  if (!passed) return start_failed(passed.error());
   for (std::size_t i = 0; i < gate_.config().listen.size(); ++i) {
-    const conf::Listen& listen = gate_.config().listen[i];
-    auto bound = tunnel::io::LocalSocket::bind({listen.path, listen.mode, listen.group});
-    if (!bound) {
-      log_.line(Level::error, "start-failed").with("reason", bound.error());
-      return false;
-    }
-    doors_.push_back(std::make_unique<Door>(loop_, std::move(bound).value(), gate_, i, log_));
-    log_.line(Level::info, "listen")
-        .with("socket", listen.path)
-        .with("target", listen.target.empty() ? "-" : listen.target);
+    if (!open_door(i, *passed)) return false;
+  }
+  if (const std::string rest = passed->unclaimed(); !rest.empty()) {
+    return start_failed("passed by the service manager, but no [[listen]] has that path: " + rest);
   }
   return true;
 }
 
-void Service::run() { loop_.run(); }
+bool Service::open_door(std::size_t number, PassedSockets& passed) {
+  const conf::Listen& listen = gate_.config().listen[number];
+  PassedSocket from = passed.claim(listen.path);
+  const bool was_passed = from.socket != nullptr;
+  if (!was_passed) {
+    auto bound = tunnel::io::LocalSocket::bind({listen.path, listen.mode, listen.group});
+    if (!bound) return start_failed(bound.error());
+    from.socket = std::move(bound).value();
+  }
+  doors_.push_back(std::make_unique<Door>(loop_, std::move(from.socket), gate_, number, log_));
+  Line line = log_.line(Level::info, "listen");
+  line.with("socket", listen.path).with("target", listen.target.empty() ? "-" : listen.target);
+  if (was_passed) line.with("passed_as", from.name);
+  return true;
+}
+
+bool Service::start_failed(const std::string& reason) {
+  log_.line(Level::error, "start-failed").with("reason", reason);
+  return false;
+}
+
+void Service::run() {
+  notify_.ready("targets: " + std::to_string(gate_.config().targets.size()) +
+                ", sockets: " + std::to_string(doors_.size()));
+  loop_.run();
+  repeats_.say();
+}
 
 // A second signal changes nothing: the drain has its own limit.
 void Service::stop() {
   if (stopping_) return;
   stopping_ = true;
   doors_.clear();
+  notify_.stopping("waits for last calls, clients: " + std::to_string(gate_.clients()),
+                   gate_.config().limits.drain_timeout + kAfterDrain);
   gate_.drain([this] { loop_.stop(); });
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "conf/config.h"
@@ -10,6 +11,9 @@
 #include "proxy/audit.h"
 #include "proxy/gate.h"
 #include "proxy/log.h"
+#include "proxy/notify.h"
+#include "proxy/passed_sockets.h"
+#include "proxy/repeats.h"
 #include "proxy/sasl.h"
 #include "tunnel/io/loop.h"
 
@@ -23,20 +27,26 @@ class Service {
   Service& operator=(const Service&) = delete;
   ~Service();
 
-  // Binds every socket of the configuration; false, after a line in the log: one could not be. From
-  // then on SIGTERM and SIGINT end it in order, also before run().
+  // Binds every socket of the configuration that was not passed on by the service manager; false,
+  // after a line in the log: one could not be, or one was passed on that the configuration does not
+  // name. From then on SIGTERM and SIGINT end it in order, also before run().
   bool open_doors();
 
-  // Returns when a signal has ended it and the drain is through.
+  // Tells the service manager that it serves, and returns when a signal has ended it and the drain
+  // is through.
   void run();
 
  private:
   class Door;
 
+  bool open_door(std::size_t number, PassedSockets& passed);
+  bool start_failed(const std::string& reason);
   void stop();
 
   Log& log_;
   tunnel::io::Loop loop_;
+  Notify notify_;
+  Repeats repeats_;
   Audit audit_;
   Sasl sasl_;
   Gate gate_;

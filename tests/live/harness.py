@@ -16,7 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterable, Iterator
 
 import node
 
@@ -103,7 +103,13 @@ def environment(folder: pathlib.Path) -> dict[str, str]:
 class Process:
     """A child with its output in a file. Its session is its own, so that its children can be found."""
 
-    def __init__(self, command: list[str], log: pathlib.Path, env: dict[str, str]) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        log: pathlib.Path,
+        env: dict[str, str],
+        descriptors: Iterable[int] = (),
+    ) -> None:
         self.log = log
         with log.open("ab") as output:
             self.popen = subprocess.Popen(
@@ -114,6 +120,7 @@ class Process:
                 env=env,
                 cwd=log.parent,
                 start_new_session=True,
+                pass_fds=tuple(descriptors),
             )
 
     @property
@@ -298,6 +305,10 @@ class Gate:
         self.config = folder / "virtgate.toml"
         self.config.write_text("\n".join(lines) + "\n")
         self.process: Process | None = None
+        self.launcher: list[str] = []  # what runs it, if not we
+        self.environment: dict[str, str] = {}  # what it gets besides
+        self.descriptors: tuple[int, ...] = ()  # what it inherits
+        self.arguments: list[str] = []  # what it is told besides
 
     @property
     def socket(self) -> str:
@@ -316,8 +327,9 @@ class Gate:
         return self.process.pid
 
     def start(self) -> "Gate":
-        command = [GATE, "serve", "--config", str(self.config)]
-        self.process = Process(command, self.folder / "gate.log", environment(self.folder))
+        command = [*self.launcher, GATE, "serve", "--config", str(self.config), *self.arguments]
+        env = environment(self.folder) | self.environment
+        self.process = Process(command, self.folder / "gate.log", env, self.descriptors)
         wait_for("the gate", lambda: not self._running() or self.accepts())
         if not self._running():
             raise Failure(f"the gate ended:\n{self.process.output()}")

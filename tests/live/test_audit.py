@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -79,6 +80,41 @@ def test_each_call(daemon: harness.Daemon, make_gate: MakeGate) -> None:
     assert calls["DOMAIN_LOOKUP_BY_NAME"]["ms"] >= 0
     assert "no such machine" not in gate.audit.read_text()
     assert "procedure=CONNECT_GET_LIB_VERSION" not in gate.log()
+
+
+def test_what_repeats_is_counted_in_the_log_and_recorded_in_the_file(
+    daemon: harness.Daemon, make_gate: MakeGate
+) -> None:
+    gate = make_gate({"hail": daemon.uri("unix")}, audit_calls=False)
+    for _ in range(30):
+        with raw.connect(gate.socket, "hail") as one:
+            assert one.version() > 0
+    process = gate.process
+    gate.stop()
+    assert process is not None
+    log = process.output()
+    assert len(re.findall(r" info open .*target=hail", log)) == 1
+    assert re.search(r"info repeated record=open times=29 uid=\d+ target=hail", log), log
+    assert len(records(gate, "open")) == 30
+    assert len([one for one in records(gate, "close") if one["target"] == "hail"]) == 30
+
+
+@pytest.mark.parametrize(("level", "lines"), [("debug", True), ("info", True), ("error", False)])
+def test_levels(daemon: harness.Daemon, folders: Any, level: str, lines: bool) -> None:
+    gate = harness.Gate(next(folders), {"hail": daemon.uri("unix")})
+    gate.arguments = ["--log-level", level]
+    try:
+        gate.start()
+        for _ in range(2):
+            with raw.connect(gate.socket, "hail") as one, pytest.raises(raw.LibvirtError):
+                one.call(raw.DOMAIN_DESTROY, one.domain("machine1"))
+        process = gate.process
+    finally:
+        gate.stop()
+    assert process is not None
+    assert (" info confined" in process.output()) == lines
+    assert (" warning refused" in process.output()) == lines
+    assert (" debug open" in process.output()) == (level == "debug")
 
 
 def test_a_file_that_cannot_be_is_an_error(daemon: harness.Daemon, folders: Any) -> None:

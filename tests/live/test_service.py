@@ -9,6 +9,7 @@ import subprocess
 import time
 from typing import Callable
 
+import libvirt
 import pytest
 
 import busy
@@ -274,6 +275,21 @@ def test_idle_clients_end_with_the_gate(
         with pytest.raises(raw.Closed):
             one.receive()
     silent.close()
+
+
+def test_an_idle_client_is_told_why_its_connection_ends(
+    daemon: harness.Daemon, make_gate: MakeGate, connect: Connect
+) -> None:
+    """Whoever registered for it, as virt-manager does, hears that the other side has ended."""
+    gate = make_gate({"machines": daemon.uri("unix")})
+    client = connect(gate.socket, "machines")
+    client.call(raw.CONNECT_REGISTER_CLOSE_CALLBACK)
+    gate.stop()
+    told = client.message()
+    assert told.procedure == raw.CONNECT_EVENT_CONNECTION_CLOSED
+    assert told.body == raw.uint(libvirt.VIR_CONNECT_CLOSE_REASON_EOF)
+    with pytest.raises(raw.Closed):
+        client.receive()
 
 
 def test_virsh_keeps_its_connection_alive(daemon: harness.Daemon, make_gate: MakeGate) -> None:

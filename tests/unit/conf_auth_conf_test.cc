@@ -214,6 +214,8 @@ TEST_CASE("an auth.conf that others can read is refused", "[conf][auth_conf]") {
     write(folder, "etc/auth.conf", kFile, mode);
     CHECK(problem(environment) == "none");
   }
+  write(folder, "etc/auth.conf", kFile, 0440);
+  CHECK((problem(environment) == "none") == (::geteuid() == 0));  // a credential of systemd
   write(folder, "etc/auth.conf", std::string(conf::kLargestAuthConf + 1, '\n'));
   CHECK(problem(environment) == path + " is larger than 1048576 bytes");
   const test::TemporaryFolder other;

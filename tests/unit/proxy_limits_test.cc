@@ -142,6 +142,7 @@ TEST_CASE("a gate that stops answers the calls in flight first") {
   world.daemon().hold = true;
   RawClient& idle = world.opened();
   RawClient& busy = world.opened();
+  world.pass(std::chrono::seconds(4));
   const auto version = busy.call(kLibVersion);
   world.settle();
   bool done = false;
@@ -152,6 +153,49 @@ TEST_CASE("a gate that stops answers the calls in flight first") {
   world.daemon().answer_all();
   world.settle();
   CHECK(busy.ok(version));
+  CHECK(busy.closed());
+  world.pass(std::chrono::seconds(1));
+  CHECK(done);
+  world.drained();
+}
+
+TEST_CASE("a gate that stops lets those finish who have just come") {
+  World world;
+  world.gate();
+  RawClient& silent = world.client();
+  RawClient& calls = world.opened();
+  bool done = false;
+  world.gate().drain([&] { done = true; });
+  world.settle();
+  const auto open = silent.open("hail");
+  const auto version = calls.call(kLibVersion);
+  world.pass(std::chrono::milliseconds(600));
+  CHECK(silent.ok(open));
+  CHECK(calls.ok(version));
+  const auto once_more = silent.call(kLibVersion);
+  world.pass(std::chrono::milliseconds(600));
+  CHECK(silent.ok(once_more));
+  CHECK(calls.closed());
+  CHECK_FALSE(silent.closed());
+  world.pass(std::chrono::milliseconds(600));
+  CHECK(silent.closed());
+  world.pass(std::chrono::seconds(1));
+  CHECK(done);
+  world.drained();
+}
+
+TEST_CASE("a gate that stops does not let newcomers go on and on") {
+  World world;
+  world.gate();
+  RawClient& busy = world.opened();
+  bool done = false;
+  world.gate().drain([&] { done = true; });
+  for (int i = 0; i < 4; ++i) {
+    CHECK_FALSE(busy.closed());
+    busy.call(kLibVersion);
+    world.pass(std::chrono::milliseconds(700));
+  }
+  world.pass(std::chrono::milliseconds(400));
   CHECK(busy.closed());
   world.pass(std::chrono::seconds(1));
   CHECK(done);

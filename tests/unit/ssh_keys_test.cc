@@ -2,6 +2,7 @@
 
 #include <libssh2.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/unit/catch.h"
 #include "tests/unit/ssh_server.h"
@@ -84,6 +85,18 @@ TEST_CASE("ssh keys: a key that others can read is refused") {
   const auto key = load_private_key(file, "", {});
   CHECK(key.ok() == row.second);
   if (!key) CHECK(key.error().text.find("it should have 0600") != std::string::npos);
+}
+
+TEST_CASE("ssh keys: a key may be a credential of systemd, and no other group's") {
+  const test::TemporaryFolder folder;
+  keygen(folder, "-t ed25519 -N ''");
+  const std::string file = folder / "key";
+  REQUIRE(chmod(file.c_str(), 0440) == 0);
+  const bool as_root = geteuid() == 0;
+  CHECK(load_private_key(file, "", {}).ok() == as_root);
+  if (!as_root) return;
+  REQUIRE(chown(file.c_str(), 0, 1234) == 0);
+  CHECK_FALSE(load_private_key(file, "", {}).ok());
 }
 
 TEST_CASE("ssh keys: the passphrase comes from a file") {

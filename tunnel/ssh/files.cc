@@ -31,7 +31,7 @@ base::Result<FileText, FileError> read_file(const std::string& path, std::size_t
         FileError{false, false, name + ": larger than " + std::to_string(limit) + " bytes"}};
   }
   FileText out{base::Secret(static_cast<std::size_t>(status.st_size)), status.st_mode,
-               status.st_uid};
+               status.st_uid, status.st_gid};
   std::size_t length = 0;
   while (length < out.text.size()) {
     const ssize_t n = read(file.get(), out.text.data() + length, out.text.size() - length);

@@ -21,6 +21,7 @@ struct FileText {
   base::Secret text;
   mode_t mode = 0;
   uid_t owner = 0;
+  gid_t group = 0;
 };
 
 // A regular file of at most `limit` bytes.

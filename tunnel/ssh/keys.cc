@@ -106,11 +106,11 @@ std::string mode_text(mode_t mode) {
   return out;
 }
 
-// systemd hands credentials out as root's with mode 0440, whose group bits are the mask of an
-// access list that names the service's user only.
+// systemd hands credentials out as root's and its group's with mode 0440, whose group bits are the
+// mask of an access list that names the service's user only.
 bool fit_for_secrets(const FileText& file) {
   const bool trusted = file.owner == geteuid() || file.owner == 0;
-  const bool credential = file.owner == 0 && (file.mode & 0777) == 0440;
+  const bool credential = file.owner == 0 && file.group == 0 && (file.mode & 07777) == 0440;
   return trusted && ((file.mode & 077) == 0 || credential);
 }
 
