@@ -60,7 +60,8 @@ ifneq ($(V),1)
 quiet = @printf '  %-8s %s\n' '$(1)' '$@';
 endif
 
-.PHONY: all deps demo test bench lint format fuzz fuzz-client install uninstall clean help unit-tests fuzzers
+.PHONY: all deps demo test bench lint format fuzz fuzz-client install uninstall srcdist deb test-package clean help \
+        unit-tests fuzzers
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/virtgate
@@ -76,6 +77,8 @@ help:
 	@echo 'fuzz      each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'
 	@echo 'fuzz-client  the whole client side of a gate, FUZZ_RUNS ($(FUZZ_RUNS)) times'
 	@echo 'install   to DESTDIR and PREFIX ($(PREFIX)); uninstall takes it away again'
+	@echo 'srcdist   the sources as $(BUILD)/virtgate-$(VERSION).tar.gz'
+	@echo 'deb       a Debian package in $(BUILD)/deb; test-package installs, upgrades and purges it too'
 
 deps:
 	@tests/deps
@@ -181,15 +184,58 @@ fuzz-client: deps
 # virt-ssh-helper is a link too where somebody wants it, but the name is libvirt's.
 LINKS := virtgate-ssh virtgate-nc virtgate-bridge
 
-install: all
-	install -D -m 0755 $(BUILD)/virtgate $(DESTDIR)$(PREFIX)/bin/virtgate
-	for link in $(LINKS); do ln -sf virtgate $(DESTDIR)$(PREFIX)/bin/$$link || exit 1; done
-	install -D -m 0644 packaging/virtgate.toml $(DESTDIR)$(PREFIX)/share/doc/virtgate/virtgate.toml
-	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/virtgate/README.md
+# Where distributions differ.
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+APPARMORDIR ?= $(SYSCONFDIR)/apparmor.d
 
+bindir := $(DESTDIR)$(PREFIX)/bin
+mandir := $(DESTDIR)$(PREFIX)/share/man
+docdir := $(DESTDIR)$(PREFIX)/share/doc/virtgate
+unitdir := $(DESTDIR)$(PREFIX)/lib/systemd/system
+UNITS := virtgate.service virtgate.socket virtgate@.socket
+installed := $(addprefix $(bindir)/,virtgate $(LINKS)) $(addprefix $(unitdir)/,$(UNITS)) \
+  $(DESTDIR)$(PREFIX)/lib/sysusers.d/virtgate.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/virtgate.conf \
+  $(addprefix $(mandir)/man1/,$(addsuffix .1,virtgate $(LINKS))) $(mandir)/man5/virtgate.toml.5 $(mandir)/man8/virtgate.8 \
+  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/virtgate $(DESTDIR)$(ZSHDIR)/_virtgate \
+  $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/virtgate.fish $(DESTDIR)$(APPARMORDIR)/virtgate
+
+# A configuration that is there is somebody's work, and stays.
+install: all
+	install -D -m 0755 $(BUILD)/virtgate $(bindir)/virtgate
+	for link in $(LINKS); do ln -sf virtgate $(bindir)/$$link || exit 1; done
+	install -d $(unitdir)
+	for unit in $(UNITS); do \
+	  sed 's#/usr/bin/virtgate#$(PREFIX)/bin/virtgate#' packaging/systemd/$$unit >$(unitdir)/$$unit && \
+	  chmod 0644 $(unitdir)/$$unit || exit 1; done
+	install -D -m 0644 packaging/systemd/virtgate.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/virtgate.conf
+	install -D -m 0644 packaging/systemd/virtgate.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/virtgate.conf
+	install -D -m 0644 packaging/man/virtgate.1 $(mandir)/man1/virtgate.1
+	for link in $(LINKS); do ln -sf virtgate.1 $(mandir)/man1/$$link.1 || exit 1; done
+	install -D -m 0644 packaging/man/virtgate.toml.5 $(mandir)/man5/virtgate.toml.5
+	install -D -m 0644 packaging/man/virtgate.8 $(mandir)/man8/virtgate.8
+	install -D -m 0644 packaging/completions/virtgate.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/virtgate
+	install -D -m 0644 packaging/completions/_virtgate $(DESTDIR)$(ZSHDIR)/_virtgate
+	install -D -m 0644 packaging/completions/virtgate.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/virtgate.fish
+	install -D -m 0644 packaging/apparmor/virtgate $(DESTDIR)$(APPARMORDIR)/virtgate
+	install -D -m 0644 packaging/virtgate.toml $(docdir)/examples/virtgate.toml
+	install -D -m 0644 README.md $(docdir)/README.md
+	test -e $(DESTDIR)$(SYSCONFDIR)/virtgate/virtgate.toml || \
+	  install -D -m 0644 packaging/virtgate.toml $(DESTDIR)$(SYSCONFDIR)/virtgate/virtgate.toml
+
+# The configuration and the keys stay.
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,virtgate $(LINKS))
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/virtgate
+	rm -f $(installed)
+	rm -rf $(docdir)
+
+# What builds anywhere, without git.
+srcdist:
+	packaging/sources $(VERSION) $(BUILD)/virtgate-$(VERSION).tar.gz
+
+deb:
+	packaging/deb $(VERSION) $(BUILD)/deb
+
+test-package:
+	@tests/package
 
 clean:
 	rm -rf build

@@ -45,7 +45,9 @@ bool same_ignoring_case(std::string_view a, std::string_view b) {
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-std::string quoted(std::string_view text) { return '"' + base::printable(text, 256) + '"'; }
+std::string Quoted::operator()(std::string_view text) const {
+  return '"' + base::printable(text, 256) + '"';
+}
 
 bool has_controls(std::string_view text) {
   return std::any_of(text.begin(), text.end(), [](char c) {

@@ -1,0 +1,77 @@
+# Completion of virtgate for bash, which finds it in bash-completion's folder by its name.
+
+# The names of [targets] in the usual configuration, as far as it can be read.
+_virtgate_targets() {
+  virtgate aliases 2>/dev/null | sed -nE 's/^ *"([^="]+)=.*/\1/p'
+}
+
+_virtgate() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local command='' word options=''
+  COMPREPLY=()
+
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case $command:$word in
+      :serve | :resolve | :ping | :aliases | :policy | :bridge) command=$word ;;
+      policy:list | policy:explain) command="policy $word" ;;
+    esac
+  done
+
+  case $previous in
+    --config | --socket | --via | --gate-socket | --listen)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -f -- "$current")
+      return
+      ;;
+    --user)
+      mapfile -t COMPREPLY < <(compgen -u -- "$current")
+      return
+      ;;
+    --group)
+      mapfile -t COMPREPLY < <(compgen -g -- "$current")
+      return
+      ;;
+    --through)
+      mapfile -t COMPREPLY < <(compgen -W "$(_virtgate_targets)" -- "$current")
+      return
+      ;;
+    --target)
+      if [[ $command == 'policy explain' ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_virtgate_targets)" -- "$current")
+      fi
+      return
+      ;;
+    -n | --count | --flags | --connect)
+      return
+      ;;
+  esac
+
+  case $command in
+    '') options='-h --help --version -v --verbose serve resolve ping aliases policy bridge' ;;
+    serve) options='-h --help --config --listen --target --check' ;;
+    resolve) options='-h --help --json -r --read-only --config' ;;
+    ping) options='-h --help -n --count --json --insecure --config' ;;
+    aliases) options='-h --help --config --socket' ;;
+    policy) options='-h --help list explain' ;;
+    'policy list') options='-h --help --json' ;;
+    'policy explain') options='-h --help --user --group --target --flags --config' ;;
+    bridge) options='-h --help --config --via --unfiltered --insecure --connect --through --gate-socket' ;;
+  esac
+
+  if [[ $current == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current" | grep -e ^-)
+    return
+  fi
+  case $command in
+    '' | policy) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current" | grep -ve ^-) ;;
+    ping | resolve | bridge) mapfile -t COMPREPLY < <(compgen -W "$(_virtgate_targets)" -- "$current") ;;
+    'policy explain')
+      if [[ $current == [A-Z]* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(virtgate policy list 2>/dev/null | grep -oE '[A-Z]+_[A-Z_0-9]+' | sort -u)" \
+          -- "$current")
+      fi
+      ;;
+  esac
+}
+
+complete -F _virtgate virtgate
