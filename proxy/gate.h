@@ -15,8 +15,10 @@
 #include "conf/libvirt_conf.h"
 #include "conf/names.h"
 #include "proxy/client.h"
+#include "proxy/counters.h"
 #include "proxy/log.h"
 #include "proxy/pool.h"
+#include "proxy/snapshot.h"
 #include "proxy/users.h"
 #include "proxy/xend_pool.h"
 #include "proxy/xend_session.h"
@@ -50,6 +52,8 @@ class Gate final : private ClientOwner, private XendSessionOwner {
 
   [[nodiscard]] const conf::Config& config() const { return config_; }
   [[nodiscard]] std::size_t clients() const { return clients_.size() + sessions_.size(); }
+  // What there is now. Its cost grows with the number of clients.
+  [[nodiscard]] Snapshot snapshot() const;
 
  private:
   base::Result<std::vector<Candidate>, policy::Fault> resolve(
@@ -67,11 +71,14 @@ class Gate final : private ClientOwner, private XendSessionOwner {
   [[nodiscard]] std::optional<std::string> forbidden(const tunnel::io::Peer& peer,
                                                      const conf::Target& xend) const;
   void close_pools();
+  void describe_users(Snapshot& to) const;
+  void describe_clients(Snapshot& to) const;
 
   tunnel::io::Clock& clock_;
   Log& log_;
   const conf::Config config_;
   const conf::LibvirtConf libvirt_conf_;
+  Counters counters_;
   std::map<std::string, std::unique_ptr<Pool>, std::less<>> pools_;
   const policy::Access access_;
   std::map<std::string, std::unique_ptr<XendPool>, std::less<>> xends_;
@@ -80,6 +87,7 @@ class Gate final : private ClientOwner, private XendSessionOwner {
   std::map<std::int64_t, std::unique_ptr<Client>> clients_;
   std::map<std::int64_t, std::unique_ptr<XendSession>> sessions_;
   std::int64_t next_client_ = 1;
+  const tunnel::io::Milliseconds began_;
   tunnel::io::Timer cut_off_;
   tunnel::io::Timer finish_;
   std::size_t open_pools_ = 0;
