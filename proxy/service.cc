@@ -37,7 +37,8 @@ class Service::Door final : private tunnel::io::ListenerOwner {
   tunnel::io::Listener listener_;
 };
 
-Service::Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtConf libvirt_conf)
+Service::Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtConf libvirt_conf,
+                 std::string control)
     : log_(log),
       audit_(loop_.clock(), log, local_user_names(), std::move(sink), config.audit.calls),
       sasl_(read_auth_conf),
@@ -46,7 +47,8 @@ Service::Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtCon
               return tunnel::make_tunnel(loop_, target, [this](const std::string& note) {
                 log_.line(Level::warning, "tunnel").with("note", note);
               });
-            }) {}
+            }),
+      status_(loop_, gate_, log, std::move(control)) {}
 
 Service::~Service() = default;
 
@@ -66,7 +68,7 @@ bool Service::open_doors() {
         .with("socket", listen.path)
         .with("target", listen.target.empty() ? "-" : listen.target);
   }
-  return true;
+  return status_.open();
 }
 
 void Service::run() { loop_.run(); }
@@ -76,7 +78,7 @@ void Service::stop() {
   if (stopping_) return;
   stopping_ = true;
   doors_.clear();
-  gate_.drain([this] { loop_.stop(); });
+  gate_.drain([this] { status_.close([this] { loop_.stop(); }); });
 }
 
 }  // namespace proxy

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "conf/config.h"
@@ -11,14 +12,16 @@
 #include "proxy/gate.h"
 #include "proxy/log.h"
 #include "proxy/sasl.h"
+#include "proxy/status_desks.h"
 #include "tunnel/io/loop.h"
 
 namespace proxy {
 
 class Service {
  public:
-  // The log outlives it.
-  Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtConf libvirt_conf);
+  // The log outlives it. `control` is the path of the control socket; empty: none.
+  Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtConf libvirt_conf,
+          std::string control);
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
   ~Service();
@@ -40,6 +43,7 @@ class Service {
   Audit audit_;
   Sasl sasl_;
   Gate gate_;
+  StatusDesks status_;
   std::vector<std::unique_ptr<Door>> doors_;
   bool stopping_ = false;
 };
