@@ -42,6 +42,7 @@ class Builder {
   void expand_sockets();
   void check_presence();
   void check_references();
+  void check_taken(const std::string& path, const Place& place);
   void sort_mistakes();
   [[nodiscard]] bool target_exists(std::string_view pattern) const;
 
@@ -54,8 +55,8 @@ class Builder {
 };
 
 void Builder::add_text(std::string_view text, const std::string& file) {
-  static constexpr std::array<std::string_view, 5> kSections = {"listen", "targets", "policy",
-                                                                "audit", "limits"};
+  static constexpr std::array<std::string_view, 7> kSections = {
+      "listen", "targets", "policy", "audit", "control", "metrics", "limits"};
   files_.push_back(file);
   Reader reader(file, loaded_.mistakes);
   const auto document = parse_document(text);
@@ -74,6 +75,8 @@ void Builder::add_text(std::string_view text, const std::string& file) {
   }
   if (const Node* node = document->find("policy")) read_policy(reader, *node, draft_);
   if (const Node* node = document->find("audit")) read_audit(reader, *node, draft_);
+  if (const Node* node = document->find("control")) read_control(reader, *node, draft_);
+  if (const Node* node = document->find("metrics")) read_metrics(reader, *node, draft_);
   if (const Node* node = document->find("limits")) read_limits(reader, *node, draft_);
 }
 
@@ -188,6 +191,17 @@ void Builder::check_references() {
   }
 }
 
+// A socket that is not one of [[listen]] must not be where one of these is.
+void Builder::check_taken(const std::string& path, const Place& place) {
+  if (path.empty()) return;
+  for (const Listen& other : loaded_.config.listen) {
+    if (other.path != path) continue;
+    mistake(place, "there is a socket " + quoted(path) + " already, in " + other.place.file +
+                       " line " + std::to_string(other.place.line));
+    return;
+  }
+}
+
 void Builder::sort_mistakes() {
   const auto key = [&](const Mistake& mistake) {
     const auto file = std::find(files_.begin(), files_.end(), mistake.place.file);
@@ -201,11 +215,18 @@ Loaded Builder::finish() {
   check_presence();
   check_references();
   expand_sockets();
+  check_taken(draft_.control.path, draft_.control.place);
+  check_taken(draft_.metrics.socket, draft_.metrics.place);
+  if (!draft_.control.path.empty() && draft_.control.path == draft_.metrics.socket) {
+    mistake(draft_.metrics.place, "this is the socket of [control] already");
+  }
   sort_mistakes();
   loaded_.config.targets = std::move(draft_.targets);
   loaded_.config.rules = std::move(draft_.rules);
   loaded_.procedures = std::move(draft_.procedures);
   loaded_.config.audit = std::move(draft_.audit);
+  loaded_.config.control = std::move(draft_.control);
+  loaded_.config.metrics = std::move(draft_.metrics);
   loaded_.config.limits = draft_.limits;
   return std::move(loaded_);
 }

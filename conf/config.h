@@ -105,11 +105,31 @@ struct Audit {
   bool calls = false;  // each call is recorded too
 };
 
+// Where the running gate answers `virtgate status`.
+struct Control {
+  std::string path;  // of a socket; empty: beside the first one of [[listen]]
+  Place place;
+};
+
+// Where what the gate counts can be read.
+struct Metrics {
+  std::string socket;  // a path; empty: none
+  mode_t mode = 0660;
+  std::optional<gid_t> group;  // of the socket file; none: the process's own
+  std::string host;            // an address of this machine's own, without brackets; empty: none
+  std::uint16_t port = 0;
+  std::string textfile;  // empty: none
+  Milliseconds interval{15000};
+  Place place;  // of the socket
+};
+
 struct Config {
   std::vector<Listen> listen;
   std::vector<Target> targets;
   policy::Rules rules;
   Audit audit;
+  Control control;
+  Metrics metrics;
   Limits limits;
 
   [[nodiscard]] const Target* find(std::string_view name) const;

@@ -6,7 +6,6 @@
 #include <optional>
 #include <utility>
 
-#include "conf/accounts.h"
 #include "conf/target.h"
 #include "conf/text.h"
 
@@ -75,44 +74,13 @@ void read_times(Reader& reader, const Node& table, const std::array<TimeKey<Owne
   }
 }
 
-// The elements of a list of tables, as [[listen]] makes it.
-std::optional<mode_t> mode_of(std::string_view text) {
-  const bool octal =
-      std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c < '8'; });
-  if (!octal || text.size() < 3 || text.size() > 4 || (text.size() == 4 && text[0] != '0')) {
-    return std::nullopt;
-  }
-  mode_t mode = 0;
-  for (const char c : text) mode = mode * 8 + static_cast<mode_t>(c - '0');
-  return mode;
-}
-
-void read_mode(Reader& reader, const Node& node, Listen& listen) {
-  constexpr std::string_view kWanted = "an octal mode in quotes, such as \"0660\"";
-  const auto text = reader.text(node, kWanted);
-  if (!text) return;
-  if (const auto mode = mode_of(*text)) {
-    listen.mode = *mode;
-  } else {
-    reader.mistake(node.position,
-                   "\"mode\" is " + quoted(*text) + "; it must be " + std::string(kWanted));
-  }
-}
-
-void read_group(Reader& reader, const Node& node, Listen& listen) {
-  const auto name = reader.text(node, "the name of a group, or its number in quotes");
-  if (!name) return;
-  listen.group = find_group(*name);
-  if (!listen.group) reader.mistake(node.position, "there is no group " + quoted(*name));
-}
-
 void read_socket(Reader& reader, const Node& table, ConfigDraft& draft) {
   static constexpr std::array<std::string_view, 4> kKeys = {"path", "mode", "group", "target"};
   reader.expect_keys(table, "[[listen]]", kKeys);
   ListenDraft out;
   out.listen.place = reader.place(table.position);
-  if (const Node* node = table.find("mode")) read_mode(reader, *node, out.listen);
-  if (const Node* node = table.find("group")) read_group(reader, *node, out.listen);
+  if (const Node* node = table.find("mode")) read_mode(reader, *node, out.listen.mode);
+  if (const Node* node = table.find("group")) read_group(reader, *node, out.listen.group);
   const Node* path = table.find("path");
   if (path == nullptr) {
     reader.mistake(table.position, "[[listen]] has no \"path\"");

@@ -1,8 +1,11 @@
 // The sections of the configuration file, each read from its node into one draft.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
+
+#include <sys/types.h>
 
 #include "conf/config.h"
 #include "conf/document.h"
@@ -26,6 +29,8 @@ struct ConfigDraft {
   std::vector<Placed> procedures;    // the same
   policy::Rules rules;
   Audit audit;
+  Control control;
+  Metrics metrics;
   Limits limits;
 };
 
@@ -34,6 +39,12 @@ void read_targets(Reader& reader, const Node& section, const Environment& enviro
                   ConfigDraft& draft);
 void read_policy(Reader& reader, const Node& section, ConfigDraft& draft);
 void read_audit(Reader& reader, const Node& section, ConfigDraft& draft);
+void read_control(Reader& reader, const Node& section, ConfigDraft& draft);
+void read_metrics(Reader& reader, const Node& section, ConfigDraft& draft);
 void read_limits(Reader& reader, const Node& section, ConfigDraft& draft);
+
+// Keys of any section that makes a socket.
+void read_mode(Reader& reader, const Node& node, mode_t& mode);
+void read_group(Reader& reader, const Node& node, std::optional<gid_t>& group);
 
 }  // namespace conf

@@ -119,6 +119,12 @@ void HttpHead::fail(std::string_view wrong) {
   wrong_ = wrong;
 }
 
+std::string_view HttpHead::find(std::string_view name) const {
+  const auto found = std::find_if(fields_.begin(), fields_.end(),
+                                  [&](const Field& field) { return field.name == name; });
+  return found == fields_.end() ? std::string_view() : std::string_view(found->value);
+}
+
 std::size_t HttpHead::count(std::string_view name) const {
   return static_cast<std::size_t>(std::count_if(
       fields_.begin(), fields_.end(), [&](const Field& field) { return field.name == name; }));

@@ -49,6 +49,8 @@ class HttpHead {
   // As far as it has come.
   [[nodiscard]] const std::string& first_line() const { return first_line_; }
 
+  // The value of the first field of this name, which is in lower case; empty: there is none.
+  [[nodiscard]] std::string_view find(std::string_view name) const;
   // How many fields have this name, which is in lower case.
   [[nodiscard]] std::size_t count(std::string_view name) const;
   // Content-Length: nothing when there is none; or what is wrong with it.

@@ -67,6 +67,7 @@ void Client::on_data(base::Bytes data) {
   last_heard_ = place_.clock.now();
   active_ = last_heard_;
   bytes_in_ += data.size();
+  place_.counters.traffic.in += data.size();
   pings_unanswered_ = 0;
   if (state_ == State::leaving) return;
   if (hold_ != 0) return base::append(backlog_, data);
@@ -125,12 +126,15 @@ void Client::on_frame(const Frame& frame) {
   const bool call = verdict.decision == Decision::forward || verdict.decision == Decision::answer ||
                     verdict.decision == Decision::refuse;
   if (call && !turned_away_.empty()) {
-    refuse(frame.header, {ErrorCode::operation_denied, ErrorDomain::rpc, turned_away_});
+    refuse(frame.header, Refusal::limit,
+           {ErrorCode::operation_denied, ErrorDomain::rpc, turned_away_});
     return leave_when_done();
   }
   if (call) pay();
   if (call && verdict.decision != Decision::refuse) {
-    if (auto fault = forbidden(*verdict.procedure)) return refuse(frame.header, *std::move(fault));
+    if (auto fault = forbidden(*verdict.procedure)) {
+      return refuse(frame.header, Refusal::rule, *std::move(fault));
+    }
   }
   switch (verdict.decision) {
     case Decision::forward:
@@ -138,7 +142,7 @@ void Client::on_frame(const Frame& frame) {
     case Decision::answer:
       return answer(frame.header, verdict, std::move(encoded));
     case Decision::refuse:
-      return refuse(frame.header, std::move(verdict.fault));
+      return refuse(frame.header, Refusal::policy, std::move(verdict.fault));
     case Decision::ping:
       stream_->write(policy::keepalive_frame(policy::Keepalive::pong));
       return wrote();
@@ -147,7 +151,7 @@ void Client::on_frame(const Frame& frame) {
     case Decision::end:
       break;
   }
-  refuse(frame.header, std::move(verdict.fault));
+  refuse(frame.header, Refusal::policy, std::move(verdict.fault));
   leave_when_done();
 }
 
@@ -163,7 +167,7 @@ Call Client::make_call(const Header& header, base::Buffer encoded) const {
 
 void Client::forward(const Header& header, base::Buffer encoded) {
   if (state_ != State::open) {
-    return refuse(header,
+    return refuse(header, Refusal::order,
                   {ErrorCode::internal_error, ErrorDomain::rpc, "hypervisor connection not open"});
   }
   taken();
@@ -172,6 +176,7 @@ void Client::forward(const Header& header, base::Buffer encoded) {
 
 void Client::taken() {
   ++calls_;
+  count(Fate::passed);
   std::uint32_t most = place_.limits.calls_per_client;
   if (share_ != nullptr && share_->limits().queue != 0) {
     most = std::min(most, share_->limits().queue);
@@ -208,6 +213,7 @@ void Client::on_reply(const Call& call, policy::Status status, base::Bytes body)
   header.status = static_cast<std::uint32_t>(status);
   header.length = policy::kHeaderSize + static_cast<std::uint32_t>(body.size());
   send(header, body);
+  count_end(call, status == policy::Status::ok ? Outcome::ok : Outcome::error);
   record_call(header, status == policy::Status::ok ? "ok" : "error", call.began);
   done();
 }
@@ -217,7 +223,8 @@ void Client::on_call_failed(const Call& call, const Fault& fault) {
   header.program = call.program;
   header.procedure = call.procedure;
   header.serial = call.serial;
-  refuse(header, fault);
+  say_fault(header, fault);
+  count_end(call, fault.code == ErrorCode::operation_timeout ? Outcome::timeout : Outcome::failed);
   record_call(header, "failed", call.began);
   done();
 }
@@ -227,6 +234,7 @@ void Client::send(const Header& header, base::Bytes body, base::Bytes rest) {
   if (!body.empty()) stream_->write(body);
   if (!rest.empty()) stream_->write(rest);
   bytes_out_ += header.length;
+  place_.counters.traffic.out += header.length;
   wrote();
 }
 
@@ -238,6 +246,7 @@ void Client::on_event(std::int32_t procedure, base::Bytes first, base::Bytes res
   header.serial = kEventSerial;
   header.length = policy::kHeaderSize + static_cast<std::uint32_t>(first.size() + rest.size());
   send(header, first, rest);
+  ++pool_->counters().events;
   if (stream_->queued() > place_.limits.client_buffer) {
     close({Reason::Kind::timeout, Stage::established, "it does not read its events"});
   }
@@ -263,15 +272,23 @@ void Client::reply(const Header& call, base::Bytes body) {
   header.status = static_cast<std::uint32_t>(policy::Status::ok);
   header.length = policy::kHeaderSize + static_cast<std::uint32_t>(body.size());
   send(header, body);
+  count(Fate::answered);
 }
 
-void Client::refuse(const Header& call, Fault fault) {
+void Client::refuse(const Header& call, Refusal why, Fault fault) {
+  count(Fate::refused);
+  place_.counters.refusals.add(why);
+  say_fault(call, std::move(fault));
+}
+
+void Client::say_fault(const Header& call, Fault fault) {
   fault.text = base::printable(fault.text, 4096);
   log_refusal(call, fault);
   base::Buffer frame;
   policy::append_error_reply(frame, call, fault);
   stream_->write(frame);
   bytes_out_ += frame.size();
+  place_.counters.traffic.out += frame.size();
   wrote();
 }
 

@@ -18,9 +18,11 @@
 #include "policy/filter.h"
 #include "policy/message.h"
 #include "proxy/call.h"
+#include "proxy/counters.h"
 #include "proxy/guest.h"
 #include "proxy/log.h"
 #include "proxy/pool.h"
+#include "proxy/snapshot.h"
 #include "proxy/users.h"
 #include "tunnel/io/peer.h"
 #include "tunnel/io/stream.h"
@@ -58,6 +60,7 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
     tunnel::io::Clock& clock;
     Log& log;
     const conf::Limits& limits;
+    Counters& counters;
     ClientOwner& owner;
   };
 
@@ -81,6 +84,8 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   [[nodiscard]] std::int64_t number() const { return number_; }
   [[nodiscard]] User& user() { return user_; }
   [[nodiscard]] const Guest& guest() const { return guest_; }
+  [[nodiscard]] std::uint64_t calls() const { return calls_; }
+  [[nodiscard]] ClientSnapshot snapshot() const;
   // Complete in on_client_gone().
   [[nodiscard]] const ClientEnd& end() const { return end_; }
   // `buffered` of the user has become small enough.
@@ -128,7 +133,11 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
 
   void send(const policy::Header& header, base::Bytes body, base::Bytes rest = {});
   void reply(const policy::Header& call, base::Bytes body);
-  void refuse(const policy::Header& call, policy::Fault fault);
+  void refuse(const policy::Header& call, Refusal why, policy::Fault fault);
+  void say_fault(const policy::Header& call, policy::Fault fault);
+  void open_failed(Refusal why, const policy::Fault& fault);
+  void count(Fate fate);
+  void count_end(const Call& call, Outcome outcome);
   void log_refusal(const policy::Header& call, const policy::Fault& fault);
   void send_closed_event(std::int32_t why);
   void wrote();

@@ -49,21 +49,23 @@ void Client::answer(const Header& header, const policy::Verdict& verdict, base::
           header.procedure == static_cast<std::int32_t>(Remote::CONNECT_REGISTER_CLOSE_CALLBACK);
       return reply(header, {});
     default:
-      return refuse(header, {ErrorCode::auth_failed, ErrorDomain::rpc,
-                             "no authentication is asked for on this socket"});
+      return refuse(header, Refusal::order,
+                    {ErrorCode::auth_failed, ErrorDomain::rpc,
+                     "no authentication is asked for on this socket"});
   }
 }
 
 void Client::answer_open(const Header& header, const policy::Arguments& arguments) {
   if (state_ != State::greeting) {
-    return refuse(header, {ErrorCode::internal_error, ErrorDomain::rpc, "connection already open"});
+    return refuse(header, Refusal::order,
+                  {ErrorCode::internal_error, ErrorDomain::rpc, "connection already open"});
   }
   const policy::Argument& name = arguments[0];
   auto found = place_.owner.resolve(
       listen_, peer_, name.present ? std::optional<std::string_view>(name.text) : std::nullopt);
   if (!found) {
     end_.failure = found.error();
-    return refuse(header, found.error());
+    return refuse(header, Refusal::name, found.error());
   }
   state_ = State::opening;
   opening_ = std::make_unique<Opening>();
@@ -83,10 +85,11 @@ void Client::try_next_target() {
   if (const policy::AccessRule* rule = grant_.rule()) {
     Share& share = place_.owner.share(*rule, peer_.uid);
     if (!share.has_room()) {
-      return on_target_failed({ErrorCode::operation_denied, ErrorDomain::rpc,
-                               "user " + std::to_string(peer_.uid) + " has as many clients as " +
-                                   grant_.because() + " lets them have (" +
-                                   std::to_string(share.limits().clients) + ")"});
+      return open_failed(
+          Refusal::limit,
+          {ErrorCode::operation_denied, ErrorDomain::rpc,
+           "user " + std::to_string(peer_.uid) + " has as many clients as " + grant_.because() +
+               " lets them have (" + std::to_string(share.limits().clients) + ")"});
     }
     share_ = &share;
     ++share_->clients;
@@ -125,7 +128,10 @@ void Client::on_target_ready() {
 }
 
 void Client::on_target_failed(const Fault& fault) {
-  if (state_ != State::opening) return;
+  if (state_ == State::opening) open_failed(Refusal::target, fault);
+}
+
+void Client::open_failed(Refusal why, const Fault& fault) {
   leave_share();
   if (opening_->next < opening_->candidates.size()) return try_next_target();
   state_ = State::greeting;
@@ -134,7 +140,7 @@ void Client::on_target_failed(const Fault& fault) {
   end_.failure = fault;
   const Header header = opening_->header;
   opening_.reset();
-  refuse(header, fault);
+  refuse(header, why, fault);
   arm();
   release(kOpening);
 }
@@ -166,13 +172,13 @@ void Client::answer_event_call(const Header& header, const policy::Arguments& ar
   const auto id = arguments.count > 0 ? static_cast<std::int32_t>(arguments[0].number) : 0;
   Call call = make_call(header, {});
   call.deadline = pool_->deadline();
+  if (how->adds && lane_.subscriptions >= place_.limits.registrations_per_client) {
+    return refuse(header, Refusal::limit,
+                  {ErrorCode::internal_error, ErrorDomain::rpc,
+                   "this connection has as many event registrations as it may"});
+  }
   taken();
   if (!how->adds) return pool_->events().unsubscribe(lane_, call, id);
-  if (lane_.subscriptions >= place_.limits.registrations_per_client) {
-    done();
-    return refuse(header, {ErrorCode::internal_error, ErrorDomain::rpc,
-                           "this connection has as many event registrations as it may"});
-  }
   const base::Bytes object = arguments.count > 1 ? arguments[1].encoded : base::Bytes();
   pool_->events().subscribe(lane_, std::move(call), id, object);
 }

@@ -37,6 +37,14 @@ struct AliasesOptions {
 };
 int aliases(const AliasesOptions& options);
 
+// `virtgate status`: what a running gate does.
+struct StatusOptions {
+  std::optional<std::string> control;  // its control socket; nothing: where it is by default
+  bool json = false;
+  bool watch = false;  // goes on showing it
+};
+int status(const StatusOptions& options);
+
 // `virtgate policy list`: the table of procedures with its verdicts.
 int list_policy(bool json);
 

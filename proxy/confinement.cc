@@ -160,17 +160,20 @@ std::string_view doing(FileUse use) {
 }  // namespace
 
 Confinement confinement_of(const conf::Config& config, const std::optional<std::string>& file,
-                           const conf::Environment& environment) {
+                           const std::string& control, const conf::Environment& environment) {
   Draft draft(environment);
   add_surroundings(environment, draft);
   if (file) draft.file(*file, FileUse::read);
-  for (const conf::Listen& listen : config.listen) {
-    const std::string folder = folder_of(listen.path);
-    if (!abstract(listen.path) && folder != "/") draft.place(folder, FileUse::own);
+  std::vector<std::string> own = {control, config.metrics.socket, config.metrics.textfile};
+  for (const conf::Listen& listen : config.listen) own.push_back(listen.path);
+  for (const std::string& path : own) {
+    const std::string folder = folder_of(path);
+    if (!path.empty() && !abstract(path) && folder != "/") draft.place(folder, FileUse::own);
   }
   if (!config.audit.file.empty()) draft.made_file(config.audit.file);
   // A new target at a port that is usual must not need a new start.
   draft.out().ports = {kDnsPort, kKerberosPort, conf::kSshPort, conf::kTcpPort, conf::kTlsPort};
+  draft.out().any_port = !config.rules.open_uris.empty();
   for (const conf::Target& target : config.targets) add_target(target, environment, draft);
   draft.out().abstract_sockets = abstract(value_of("NOTIFY_SOCKET"));
   return std::move(draft.out());
@@ -186,6 +189,8 @@ std::optional<std::string> beyond(const Confinement& held, const Confinement& wa
       return std::string(doing(place.use)) + place.path;
     }
   }
+  if (held.any_port) return std::nullopt;
+  if (wanted.any_port) return std::string("connecting to any port");
   for (const std::uint16_t port : wanted.ports) {
     if (!held.ports.contains(port)) return "connecting to port " + std::to_string(port);
   }

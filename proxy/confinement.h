@@ -30,6 +30,7 @@ struct FilePlace {
 struct Confinement {
   std::vector<FilePlace> places;
   std::set<std::uint16_t> ports;  // of TCP, to connect to
+  bool any_port = false;          // clients may name some
   // Targets need programs, whose needs nobody knows: files, ports and system calls stay theirs.
   bool runs_programs = false;
   // The service manager listens in the abstract namespace.
@@ -38,9 +39,10 @@ struct Confinement {
 
 // What a gate with this configuration needs, and what it will need to read its configuration anew:
 // from `file`, if that is where it is from. Folders stand for their files, because a file that is
-// replaced by another, as editors do it, is not the one that was allowed.
+// replaced by another, as editors do it, is not the one that was allowed. `control` is the path of
+// the control socket; empty: there is none.
 Confinement confinement_of(const conf::Config& config, const std::optional<std::string>& file,
-                           const conf::Environment& environment);
+                           const std::string& control, const conf::Environment& environment);
 
 // The first thing that `wanted` has and `held` has not, such as "reading /srv/keys"; nothing: a
 // process that holds this can do that.

@@ -38,8 +38,9 @@ Gate::Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
       log_(log),
       config_(std::move(config)),
       libvirt_conf_(std::move(libvirt_conf)),
-      pools_(clock, log, sasl, config_.limits, tunnels),
+      pools_(clock, log, sasl, counters_, config_.limits, tunnels),
       access_(config_.rules),
+      began_(clock.now()),
       cut_off_(clock,
                [this] {
                  const Reason reason{Reason::Kind::timeout, Stage::established,
@@ -50,8 +51,8 @@ Gate::Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
       finish_(clock, [this] { close_pools(); }) {
   for (const conf::Target& target : config_.targets) {
     if (target.protocol == conf::Protocol::xend) {
-      xends_.emplace(target.name,
-                     std::make_unique<XendPool>(clock_, target, tunnels(target.tunnel)));
+      xends_.emplace(target.name, std::make_unique<XendPool>(clock_, target, tunnels(target.tunnel),
+                                                             counters_.target(target.name)));
       continue;
     }
     pools_.add(target);
@@ -79,10 +80,11 @@ void Gate::accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer p
   User& user = users_.arrive(peer.uid);
   const std::optional<std::string> refusal = too_many(user);
   const std::int64_t number = next_client_++;
+  ++counters_.accepted;
   const auto xend = xends_.find(listen.target);
   if (xend != xends_.end()) {
     auto session = std::make_unique<XendSession>(
-        XendSession::Place{clock_, log_, config_.limits, *xend->second, *this}, number,
+        XendSession::Place{clock_, log_, config_.limits, *xend->second, counters_, *this}, number,
         std::move(stream), peer, user, std::move(guest));
     XendSession& added = *sessions_.emplace(number, std::move(session)).first->second;
     admit(added, user, refusal);
@@ -91,9 +93,9 @@ void Gate::accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer p
     }
     return;
   }
-  auto client =
-      std::make_unique<Client>(Client::Place{clock_, log_, config_.limits, *this}, number,
-                               std::move(stream), std::move(peer), listen, user, std::move(guest));
+  auto client = std::make_unique<Client>(
+      Client::Place{clock_, log_, config_.limits, counters_, *this}, number, std::move(stream),
+      std::move(peer), listen, user, std::move(guest));
   admit(*clients_.emplace(number, std::move(client)).first->second, user, refusal);
 }
 
@@ -101,6 +103,7 @@ template <typename Visitor>
 void Gate::admit(Visitor& visitor, const User& user, const std::optional<std::string>& refusal) {
   visitor.start();
   if (!refusal) return;
+  ++counters_.turned_away;
   if (clients() > config_.limits.clients + kTurnedAwayAtOnce ||
       user.clients > config_.limits.clients_per_user + kTurnedAwayAtOnce) {
     return visitor.close({Reason::Kind::refused, Stage::connect, *refusal});

@@ -15,8 +15,10 @@
 #include "conf/libvirt_conf.h"
 #include "conf/names.h"
 #include "proxy/client.h"
+#include "proxy/counters.h"
 #include "proxy/log.h"
 #include "proxy/pools.h"
+#include "proxy/snapshot.h"
 #include "proxy/users.h"
 #include "proxy/xend_pool.h"
 #include "proxy/xend_session.h"
@@ -49,6 +51,8 @@ class Gate final : private ClientOwner, private XendSessionOwner {
   [[nodiscard]] std::size_t clients() const { return clients_.size() + sessions_.size(); }
   // Hosts that clients have named beyond the targets, and that are not yet forgotten.
   [[nodiscard]] std::size_t opened_targets() const { return pools_.opened(); }
+  // What there is now. Its cost grows with the number of clients.
+  [[nodiscard]] Snapshot snapshot() const;
 
  private:
   base::Result<std::vector<Candidate>, policy::Fault> resolve(
@@ -68,11 +72,14 @@ class Gate final : private ClientOwner, private XendSessionOwner {
   [[nodiscard]] std::optional<std::string> forbidden(const tunnel::io::Peer& peer,
                                                      const conf::Target& xend) const;
   void close_pools();
+  void describe_users(Snapshot& to) const;
+  void describe_clients(Snapshot& to) const;
 
   tunnel::io::Clock& clock_;
   Log& log_;
   const conf::Config config_;
   const conf::LibvirtConf libvirt_conf_;
+  Counters counters_;
   Pools pools_;
   const policy::Access access_;
   std::map<std::string, std::unique_ptr<XendPool>, std::less<>> xends_;
@@ -81,6 +88,7 @@ class Gate final : private ClientOwner, private XendSessionOwner {
   std::map<std::int64_t, std::unique_ptr<Client>> clients_;
   std::map<std::int64_t, std::unique_ptr<XendSession>> sessions_;
   std::int64_t next_client_ = 1;
+  const tunnel::io::Milliseconds began_;
   tunnel::io::Timer cut_off_;
   tunnel::io::Timer finish_;
   std::size_t open_pools_ = 0;

@@ -63,7 +63,7 @@ RulesetAttributes known_to(int version, const Confinement& confinement) {
   if (version >= 2) all.files |= kRefer;
   if (version >= 3) all.files |= kTruncate;
   if (version >= 5) all.files |= kControlDevice;
-  if (version >= kNetworkSince) all.network = kBindTcp | kConnectTcp;
+  if (version >= kNetworkSince) all.network = kBindTcp | (confinement.any_port ? 0 : kConnectTcp);
   if (version >= 6) {
     all.scoped = kScopeSignals | (confinement.abstract_sockets ? 0 : kScopeAbstractSockets);
   }
@@ -100,7 +100,7 @@ bool allow_all(int ruleset, const RulesetAttributes& known, const Confinement& c
   for (const FilePlace& place : confinement.places) {
     if (!allow_place(ruleset, place, known.files)) return false;
   }
-  if (known.network == 0) return true;
+  if ((known.network & kConnectTcp) == 0) return true;
   for (const std::uint16_t port : confinement.ports) {
     const NetPort rule{kConnectTcp, port};
     if (syscall(SYS_landlock_add_rule, ruleset, kRuleNetPort, &rule, 0) != 0) return false;

@@ -22,6 +22,7 @@ struct Options {
   proxy::ResolveOptions resolve;
   proxy::PingOptions ping;
   proxy::AliasesOptions aliases;
+  proxy::StatusOptions status;
   bool policy_json = false;
   proxy::ExplainOptions explain;
   proxy::BridgeOptions bridge;
@@ -97,6 +98,21 @@ CLI::App* add_aliases(CLI::App& app, proxy::AliasesOptions& options) {
   command
       ->add_option("--socket", options.socket,
                    "The gate's socket; the first of its configuration if not given")
+      ->type_name("PATH");
+  return command;
+}
+
+CLI::App* add_status(CLI::App& app, proxy::StatusOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "status", "Show a running gate's clients, users, targets, queues and refusals");
+  CLI::Option* json = command->add_flag("--json", options.json, "One JSON object");
+  command->add_flag("--watch", options.watch, "Go on showing it, each second, with rates")
+      ->excludes(json);
+  command
+      ->add_option(
+          "--control", options.control,
+          "The gate's control socket; if not given, that of the configuration in its usual "
+          "place, or of a gate without one")
       ->type_name("PATH");
   return command;
 }
@@ -181,6 +197,7 @@ int run(int argc, char** argv) {
   const CLI::App* resolve = add_resolve(app, options.resolve);
   const CLI::App* ping = add_ping(app, options.ping);
   const CLI::App* aliases = add_aliases(app, options.aliases);
+  const CLI::App* status = add_status(app, options.status);
   const CLI::App* policy = add_policy(app, options);
   const CLI::App* bridge = add_bridge(app, options.bridge);
 
@@ -192,6 +209,7 @@ int run(int argc, char** argv) {
   if (resolve->parsed()) return proxy::resolve(options.resolve);
   if (ping->parsed()) return proxy::ping(options.ping);
   if (aliases->parsed()) return proxy::aliases(options.aliases);
+  if (status->parsed()) return proxy::status(options.status);
   if (policy->got_subcommand("list")) return proxy::list_policy(options.policy_json);
   if (policy->parsed()) return proxy::explain_policy(options.explain);
   options.bridge.verbose = options.verbose;

@@ -8,13 +8,12 @@
 
 #include "base/text.h"
 #include "proxy/ping_hints.h"
+#include "tunnel/tunnel.h"
 
 namespace proxy {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using tunnel::Transport;
-using tunnel::io::Reason;
 
 double milliseconds(Nanoseconds time) { return static_cast<double>(time.count()) / 1e6; }
 
@@ -34,40 +33,6 @@ Calls3 summary(const std::vector<Nanoseconds>& calls) {
   const auto sum = std::accumulate(calls.begin(), calls.end(), Nanoseconds{0});
   return {milliseconds(*least), milliseconds(sum) / static_cast<double>(calls.size()),
           milliseconds(*most)};
-}
-
-std::string_view transport_name(Transport transport) {
-  switch (transport) {
-    case Transport::unix:
-      return "unix";
-    case Transport::tcp:
-      return "tcp";
-    case Transport::tls:
-      return "tls";
-    case Transport::ssh:
-      return "ssh";
-    case Transport::ext:
-      return "ext";
-  }
-  return "";
-}
-
-std::string_view kind_name(Reason::Kind kind) {
-  switch (kind) {
-    case Reason::Kind::requested:
-      return "requested";
-    case Reason::Kind::end:
-      return "end";
-    case Reason::Kind::system:
-      return "system";
-    case Reason::Kind::timeout:
-      return "timeout";
-    case Reason::Kind::refused:
-      return "refused";
-    case Reason::Kind::protocol:
-      return "protocol";
-  }
-  return "";
 }
 
 std::string answer_text(const conf::Target& target, const PingReport& report) {
@@ -107,7 +72,7 @@ std::string ping_json(const conf::Target& target, const PingReport& report) {
   Json out;
   out["target"] = target.name;
   out["uri"] = target.uri;
-  out["transport"] = transport_name(target.tunnel.transport);
+  out["transport"] = tunnel::transport_name(target.tunnel.transport);
   out["stages"] = Json::array();
   for (const auto& [name, time] : report.stages) {
     out["stages"].push_back({{"stage", name}, {"ms", milliseconds(time)}});
@@ -121,7 +86,7 @@ std::string ping_json(const conf::Target& target, const PingReport& report) {
       {"count", report.calls.size()}, {"min", of.least}, {"avg", of.mean}, {"max", of.most}};
   if (report.failure) {
     out["error"] = {{"stage", report.failure->stage},
-                    {"kind", kind_name(report.failure->reason.kind)},
+                    {"kind", tunnel::io::kind_name(report.failure->reason.kind)},
                     {"reason", report.failure->reason.text},
                     {"hints", hints_for(target, report.failure->reason)}};
   }

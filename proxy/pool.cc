@@ -29,13 +29,15 @@ constexpr Milliseconds kSpareIdle{30000};
 }  // namespace
 
 Pool::Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Target target,
-           const conf::Limits& limits, std::unique_ptr<tunnel::Tunnel> tunnel)
+           const conf::Limits& limits, std::unique_ptr<tunnel::Tunnel> tunnel,
+           TargetCounters& counters)
     : clock_(clock),
       log_(log),
       sasl_(sasl),
       target_(std::move(target)),
       limits_(limits),
       tunnel_(std::move(tunnel)),
+      counters_(counters),
       events_(*this),
       retry_(clock, [this] { reach(); }),
       refuse_(clock, [this] { give_up(last_fault_); }),
@@ -192,6 +194,8 @@ void Pool::dial() {
   settings.keepalive_interval = limits_.keepalive_interval;
   settings.keepalive_count = limits_.keepalive_count;
   settings.max_message = limits_.max_message;
+  settings.traffic = &counters_.traffic;
+  ++counters_.dials;
   UpstreamOwner& owner = *this;
   upstreams_.push_back(
       std::make_unique<Upstream>(clock_, sasl_, owner, tunnel_->stream(), std::move(settings)));
@@ -202,6 +206,7 @@ void Pool::on_upstream_ready(Upstream&) {
   log_.line(Level::info, "upstream-open")
       .with("target", target_.name)
       .with("upstreams", static_cast<std::int64_t>(ready_upstreams()));
+  ++counters_.opened;
   failures_ = 0;
   refused_ = false;
   retry_.stop();
@@ -254,11 +259,13 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
     events_.upstream_lost();
   }
   std::erase_if(upstreams_, [&](const auto& u) { return u.get() == &upstream; });
+  counters_.ended(was_open, reason);
   if (reason.kind != Reason::Kind::requested) {
     log_.line(Level::warning, was_open ? "upstream-lost" : "upstream-failed")
         .with("target", target_.name)
         .with("reason", fault.text)
         .with("in_flight", static_cast<std::int64_t>(calls.size()));
+    last_failure_ = UpstreamFailure{reason.stage, fault.text, clock_.now()};
     last_fault_ = fault;
     last_fault_.text = "target '" + target_.name + "': " + fault.text;
     if (was_open) {

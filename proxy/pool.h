@@ -12,13 +12,16 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "conf/config.h"
 #include "proxy/call.h"
+#include "proxy/counters.h"
 #include "proxy/events.h"
 #include "proxy/log.h"
+#include "proxy/snapshot.h"
 #include "proxy/upstream.h"
 #include "tunnel/tunnel.h"
 
@@ -26,10 +29,11 @@ namespace proxy {
 
 class Pool final : private UpstreamOwner, private EventsOwner {
  public:
-  // Target and limits are copied; clock, log and sasl outlive the pool. `tunnel` is the way to the
-  // target.
+  // Target and limits are copied; clock, log, sasl and counters outlive the pool. `tunnel` is the
+  // way to the target.
   Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Target target,
-       const conf::Limits& limits, std::unique_ptr<tunnel::Tunnel> tunnel);
+       const conf::Limits& limits, std::unique_ptr<tunnel::Tunnel> tunnel,
+       TargetCounters& counters);
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
   // close() has been called and on_closed has come, or nothing was ever opened.
@@ -57,6 +61,9 @@ class Pool final : private UpstreamOwner, private EventsOwner {
 
   // Somebody is attached.
   [[nodiscard]] bool used() const;
+  [[nodiscard]] TargetCounters& counters() { return counters_; }
+  [[nodiscard]] TargetSnapshot snapshot() const;
+
   // For tests and status.
   [[nodiscard]] std::size_t upstreams() const { return upstreams_.size(); }
   [[nodiscard]] std::size_t ready_upstreams() const;
@@ -98,6 +105,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   const conf::Target target_;
   const conf::Limits limits_;
   std::unique_ptr<tunnel::Tunnel> tunnel_;
+  TargetCounters& counters_;
   std::list<std::unique_ptr<Upstream>> upstreams_;
   Upstream* event_upstream_ = nullptr;
   Events events_;
@@ -117,6 +125,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   Milliseconds no_growth_until_{0};  // after an additional upstream was refused
   bool refused_ = false;             // the last dial: trying again soon would only annoy the daemon
   policy::Fault last_fault_;
+  std::optional<UpstreamFailure> last_failure_;
   std::function<void()> closed_;
 };
 

@@ -24,7 +24,10 @@ Pools::Pools(tunnel::io::Clock& clock, Log& log, Sasl& sasl, const conf::Limits&
       free_(clock, [this] { gone_.clear(); }) {}
 
 void Pools::insert(const conf::Target& target, std::optional<uid_t> opener) {
-  auto pool = std::make_unique<Pool>(clock_, log_, sasl_, target, limits_, tunnels_(target.tunnel));
+  // Those of all hosts that clients have named are together, or their number would have no bound.
+  TargetCounters& counters = counters_.target(opener ? Counters::kOpened : target.name);
+  auto pool = std::make_unique<Pool>(clock_, log_, sasl_, target, limits_, tunnels_(target.tunnel),
+                                     counters);
   const bool added =
       entries_.try_emplace(target.name, Entry{std::move(pool), opener, clock_.now()}).second;
   CHECK(added);
@@ -40,6 +43,10 @@ Pool* Pools::find(std::string_view name) {
 std::size_t Pools::opened() const {
   return static_cast<std::size_t>(std::ranges::count_if(
       entries_, [](const auto& entry) { return entry.second.opener.has_value(); }));
+}
+
+void Pools::describe(std::vector<TargetSnapshot>& to) const {
+  for (const auto& [name, entry] : entries_) to.push_back(entry.pool->snapshot());
 }
 
 std::optional<std::string> Pools::open(const conf::Target& target, uid_t uid) {

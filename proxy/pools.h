@@ -11,12 +11,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <sys/types.h>
 
 #include "base/result.h"
 #include "conf/config.h"
+#include "proxy/counters.h"
 #include "proxy/pool.h"
+#include "proxy/snapshot.h"
 #include "tunnel/tunnel.h"
 
 namespace proxy {
@@ -29,9 +32,9 @@ class Pools {
   // it failed.
   static constexpr Milliseconds kForgotten{120000};
 
-  // Clock, log, sasl and limits outlive it.
-  Pools(tunnel::io::Clock& clock, Log& log, Sasl& sasl, const conf::Limits& limits,
-        TunnelFactory tunnels);
+  // Clock, log, sasl, counters and limits outlive it.
+  Pools(tunnel::io::Clock& clock, Log& log, Sasl& sasl, Counters& counters,
+        const conf::Limits& limits, TunnelFactory tunnels);
   Pools(const Pools&) = delete;
   Pools& operator=(const Pools&) = delete;
   ~Pools() = default;
@@ -48,6 +51,7 @@ class Pools {
   void close(std::function<void()> closed);
 
   [[nodiscard]] std::size_t opened() const;
+  void describe(std::vector<TargetSnapshot>& to) const;
 
  private:
   struct Entry {
@@ -66,6 +70,7 @@ class Pools {
   tunnel::io::Clock& clock_;
   Log& log_;
   Sasl& sasl_;
+  Counters& counters_;
   const conf::Limits& limits_;
   const TunnelFactory tunnels_;
   Entries entries_;

@@ -26,12 +26,6 @@ constexpr const char* kConfig = "/etc/virtgate/virtgate.toml";
 constexpr const char* kDropIns = "conf.d";
 constexpr const char* kSocketName = "virtgate-sock";
 
-std::string default_socket_folder(const conf::Environment& environment) {
-  if (environment.uid == 0) return "/run/virtgate";
-  if (!environment.runtime_directory.empty()) return environment.runtime_directory + "/virtgate";
-  return environment.home + "/.cache/virtgate";
-}
-
 // What libvirt on this host would open for somebody who names nothing.
 std::string local_uri(const conf::Environment& environment) {
   const char* told = std::getenv("LIBVIRT_DEFAULT_URI");
@@ -122,6 +116,16 @@ bool make_default_folder(const conf::Config& config, const conf::Environment& en
 
 }  // namespace
 
+// systemd.exec(5) says where the service's folder is.
+std::string default_socket_folder(const conf::Environment& environment) {
+  const char* told = std::getenv("RUNTIME_DIRECTORY");
+  if (told != nullptr && *told == '/')
+    return std::string(told).substr(0, std::string(told).find(':'));
+  if (environment.uid == 0) return "/run/virtgate";
+  if (!environment.runtime_directory.empty()) return environment.runtime_directory + "/virtgate";
+  return environment.home + "/.cache/virtgate";
+}
+
 conf::Loaded configuration(const ServeOptions& options) {
   const conf::Environment environment = conf::process_environment();
   conf::Loaded loaded;
@@ -165,8 +169,11 @@ int serve(const ServeOptions& options, Log& log) {
     }
     sink = std::move(opened).value();
   }
-  const Confinement confinement = confinement_of(loaded.config, config_file(options), environment);
-  Service service(log, std::move(sink), std::move(loaded.config), std::move(libvirt_conf).value());
+  std::string control = control_path(loaded.config, default_socket_folder(environment));
+  const Confinement confinement =
+      confinement_of(loaded.config, config_file(options), control, environment);
+  Service service(log, std::move(sink), std::move(loaded.config), std::move(libvirt_conf).value(),
+                  std::move(control));
   if (!service.open_doors()) return 1;
   log_confined(confine(confinement), log);
   service.run();

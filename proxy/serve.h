@@ -20,6 +20,9 @@ struct ServeOptions {
 // What `options` and, where they name nothing, the usual places say; and every mistake in it.
 conf::Loaded configuration(const ServeOptions& options);
 
+// The folder in which a gate of this process's user has its sockets.
+std::string default_socket_folder(const conf::Environment& environment);
+
 // Runs until a signal ends it. The result is the exit code.
 int serve(const ServeOptions& options, Log& log);
 

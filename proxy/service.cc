@@ -43,7 +43,8 @@ class Service::Door final : private tunnel::io::ListenerOwner {
   tunnel::io::Listener listener_;
 };
 
-Service::Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtConf libvirt_conf)
+Service::Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtConf libvirt_conf,
+                 std::string control)
     : log_(log),
       notify_(loop_.clock()),
       repeats_(loop_.clock(), log),
@@ -54,7 +55,8 @@ Service::Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtCon
               return tunnel::make_tunnel(loop_, target, [this](const std::string& note) {
                 repeats_.line(Level::warning, "tunnel").with("note", note);
               });
-            }) {}
+            }),
+      status_(loop_, gate_, log, std::move(control)) {}
 
 Service::~Service() = default;
 
@@ -70,7 +72,7 @@ bool Service::open_doors() {
   if (const std::string rest = passed->unclaimed(); !rest.empty()) {
     return start_failed("passed by the service manager, but no [[listen]] has that path: " + rest);
   }
-  return true;
+  return status_.open();
 }
 
 bool Service::open_door(std::size_t number, PassedSockets& passed) {
@@ -108,7 +110,7 @@ void Service::stop() {
   doors_.clear();
   notify_.stopping("waits for last calls, clients: " + std::to_string(gate_.clients()),
                    gate_.config().limits.drain_timeout + kAfterDrain);
-  gate_.drain([this] { loop_.stop(); });
+  gate_.drain([this] { status_.close([this] { loop_.stop(); }); });
 }
 
 }  // namespace proxy

@@ -15,14 +15,16 @@
 #include "proxy/passed_sockets.h"
 #include "proxy/repeats.h"
 #include "proxy/sasl.h"
+#include "proxy/status_desks.h"
 #include "tunnel/io/loop.h"
 
 namespace proxy {
 
 class Service {
  public:
-  // The log outlives it.
-  Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtConf libvirt_conf);
+  // The log outlives it. `control` is the path of the control socket; empty: none.
+  Service(Log& log, AuditSink sink, conf::Config config, conf::LibvirtConf libvirt_conf,
+          std::string control);
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
   ~Service();
@@ -50,6 +52,7 @@ class Service {
   Audit audit_;
   Sasl sasl_;
   Gate gate_;
+  StatusDesks status_;
   std::vector<std::unique_ptr<Door>> doors_;
   bool stopping_ = false;
 };

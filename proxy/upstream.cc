@@ -75,6 +75,7 @@ void Upstream::on_open() {
 }
 
 void Upstream::on_data(base::Bytes data) {
+  if (settings_.traffic != nullptr) settings_.traffic->in += data.size();
   last_heard_ = clock_.now();
   pings_unanswered_ = 0;
   if (layer_ == nullptr) data = read(data);
@@ -246,6 +247,7 @@ void Upstream::send_frame(Header header, base::Bytes body) {
 }
 
 void Upstream::write(base::Bytes data) {
+  if (settings_.traffic != nullptr) settings_.traffic->out += data.size();
   if (layer_ == nullptr) return stream_->write(data);
   base::Buffer out;
   if (!layer_->encode(data, out)) {

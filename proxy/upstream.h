@@ -11,6 +11,7 @@
 #include "policy/message.h"
 #include "proxy/authentication.h"
 #include "proxy/call.h"
+#include "proxy/counters.h"
 #include "tunnel/io/clock.h"
 #include "tunnel/io/stream.h"
 
@@ -45,6 +46,7 @@ struct UpstreamSettings {
   Milliseconds keepalive_interval{5000};  // 0: none
   std::uint32_t keepalive_count = 5;
   std::uint32_t max_message = policy::kMaxMessage;
+  Traffic* traffic = nullptr;  // counts its bytes, and outlives it; null: nobody does
 };
 
 class Upstream final : private tunnel::io::StreamOwner {
@@ -67,6 +69,8 @@ class Upstream final : private tunnel::io::StreamOwner {
   [[nodiscard]] bool connecting() const { return state_ < State::ready; }
   [[nodiscard]] bool has_room() const { return ready() && in_flight_.size() < kSlots; }
   [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
+  // `established` once it is ready.
+  [[nodiscard]] tunnel::io::Stage stage() const { return stage_; }
   [[nodiscard]] Calls& calls() { return in_flight_; }
   // When it last had a call in flight.
   [[nodiscard]] Milliseconds last_used() const { return last_used_; }

@@ -35,6 +35,7 @@ class Users {
     ++user.clients;
     return user;
   }
+  [[nodiscard]] const std::map<uid_t, User>& all() const { return users_; }
   void leave(User& user) {
     if (--user.clients == 0) users_.erase(user.uid);
   }

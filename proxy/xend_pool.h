@@ -5,9 +5,12 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "conf/config.h"
+#include "proxy/counters.h"
+#include "proxy/snapshot.h"
 #include "proxy/xend_exchange.h"
 #include "tunnel/io/clock.h"
 #include "tunnel/tunnel.h"
@@ -24,9 +27,10 @@ class XendAsker {
 
 class XendPool final : private XendExchangeOwner {
  public:
-  // The target, of protocol xend, is copied; the clock outlives the pool. `tunnel` is the way to
-  // it.
-  XendPool(tunnel::io::Clock& clock, conf::Target target, std::unique_ptr<tunnel::Tunnel> tunnel);
+  // The target, of protocol xend, is copied; clock and counters outlive the pool. `tunnel` is the
+  // way to it.
+  XendPool(tunnel::io::Clock& clock, conf::Target target, std::unique_ptr<tunnel::Tunnel> tunnel,
+           TargetCounters& counters);
   XendPool(const XendPool&) = delete;
   XendPool& operator=(const XendPool&) = delete;
   // close() has been called and is through, or nothing was ever asked.
@@ -44,6 +48,8 @@ class XendPool final : private XendExchangeOwner {
   // may wait for an answer.
   void close(std::function<void()> closed);
 
+  [[nodiscard]] TargetCounters& counters() { return counters_; }
+  [[nodiscard]] TargetSnapshot snapshot() const;
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
   [[nodiscard]] std::size_t running() const { return running_.size(); }
 
@@ -67,6 +73,8 @@ class XendPool final : private XendExchangeOwner {
   const conf::Target target_;
   const std::string host_;
   std::unique_ptr<tunnel::Tunnel> tunnel_;
+  TargetCounters& counters_;
+  std::optional<UpstreamFailure> last_failure_;
   std::list<Waiting> waiting_;  // in the order of their deadlines
   std::list<Running> running_;
   tunnel::io::Timer expire_;

@@ -53,11 +53,11 @@ Line XendSession::line(Level level, std::string_view event) {
 }
 
 void XendSession::turn_away(const std::string& why) {
-  refuse(policy::http_text(kUnavailable, base::printable(why)), why);
+  refuse(Refusal::limit, policy::http_text(kUnavailable, base::printable(why)), why);
 }
 
 void XendSession::forbid(const std::string& why) {
-  refuse(policy::http_text(kForbidden, base::printable(why)), why);
+  refuse(Refusal::rule, policy::http_text(kForbidden, base::printable(why)), why);
 }
 
 void XendSession::drain(std::string_view why) {
@@ -68,14 +68,18 @@ void XendSession::drain(std::string_view why) {
 void XendSession::close(Reason reason) { stream_->close(std::move(reason)); }
 
 void XendSession::on_data(base::Bytes data) {
+  traffic_.in += data.size();
+  place_.counters.traffic.in += data.size();
   if (state_ != State::reading) return drop(data.size());
   switch (request_.feed(data)) {
     case XendRequest::State::reading:
       return;
     case XendRequest::State::refused:
-      return refuse(request_.refusal(), request_.reason());
+      return refuse(Refusal::policy, request_.refusal(), request_.reason());
     case XendRequest::State::accepted:
       state_ = State::asking;
+      asked_ = place_.clock.now();
+      place_.pool.counters().calls.add(Fate::passed);
       arm();
       return place_.pool.ask(*this, request_.question());
   }
@@ -97,12 +101,15 @@ void XendSession::on_end() {
 void XendSession::on_xend_answer(const policy::XendResponse& response) {
   if (user_.buffered > place_.limits.user_buffer) {
     const std::string why = "user " + std::to_string(user_.uid) + " leaves too much unread";
-    return refuse(policy::http_text(kUnavailable, why), why);
+    count_end(Outcome::failed);
+    return say_refusal(policy::http_text(kUnavailable, why), why);
   }
   const policy::HttpAnswer clean = policy::answer_of_xend(request_.question(), response);
   if (clean.status == kBadGateway && response.status() != kBadGateway) {
-    return refuse(clean, "the answer of xend is no S-expression");
+    count_end(Outcome::failed);
+    return say_refusal(clean, "the answer of xend is no S-expression");
   }
+  count_end(clean.status < 400 ? Outcome::ok : Outcome::error);
   answer(clean);
 }
 
@@ -114,10 +121,23 @@ void XendSession::on_xend_failed(const Reason& reason) {
     why += ": ";
   }
   why += base::printable(reason.text);
-  refuse(policy::http_text(late ? kGatewayTimeout : kBadGateway, why), why);
+  count_end(late ? Outcome::timeout : Outcome::failed);
+  say_refusal(policy::http_text(late ? kGatewayTimeout : kBadGateway, why), why);
 }
 
-void XendSession::refuse(const policy::HttpAnswer& refusal, std::string_view reason) {
+void XendSession::count_end(Outcome outcome) {
+  TargetCounters& counters = place_.pool.counters();
+  counters.replies.add(outcome);
+  counters.durations.add(place_.clock.now() - asked_);
+}
+
+void XendSession::refuse(Refusal why, const policy::HttpAnswer& refusal, std::string_view reason) {
+  place_.pool.counters().calls.add(Fate::refused);
+  place_.counters.refusals.add(why);
+  say_refusal(refusal, reason);
+}
+
+void XendSession::say_refusal(const policy::HttpAnswer& refusal, std::string_view reason) {
   line(Level::warning, "refused")
       .with("status", refusal.status)
       .with("request", request_.first_line())
@@ -129,7 +149,10 @@ void XendSession::answer(const policy::HttpAnswer& answer) {
   state_ = State::leaving;
   status_ = answer.status;
   last_progress_ = place_.clock.now();
-  stream_->write(policy::encode_http_answer(answer));
+  const base::Buffer bytes = policy::encode_http_answer(answer);
+  traffic_.out += bytes.size();
+  place_.counters.traffic.out += bytes.size();
+  stream_->write(bytes);
   stream_->end();
   recount();
   arm();
@@ -173,7 +196,7 @@ void XendSession::tick() {
   const Milliseconds now = place_.clock.now();
   if (state_ == State::reading) {
     const std::string why = "the request was not complete in time";
-    return refuse(policy::http_text(kRequestTimeout, why), why);
+    return refuse(Refusal::order, policy::http_text(kRequestTimeout, why), why);
   }
   recount();
   if (counted_ == 0) {

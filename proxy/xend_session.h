@@ -13,8 +13,10 @@
 #include "conf/config.h"
 #include "policy/http.h"
 #include "policy/xend_request.h"
+#include "proxy/counters.h"
 #include "proxy/guest.h"
 #include "proxy/log.h"
+#include "proxy/snapshot.h"
 #include "proxy/users.h"
 #include "proxy/xend_pool.h"
 #include "tunnel/io/peer.h"
@@ -39,6 +41,7 @@ class XendSession final : private tunnel::io::StreamOwner, private XendAsker {
     Log& log;
     const conf::Limits& limits;
     XendPool& pool;
+    Counters& counters;
     XendSessionOwner& owner;
   };
 
@@ -61,6 +64,7 @@ class XendSession final : private tunnel::io::StreamOwner, private XendAsker {
 
   [[nodiscard]] std::int64_t number() const { return number_; }
   [[nodiscard]] User& user() { return user_; }
+  [[nodiscard]] ClientSnapshot snapshot() const;
   // Of the answer that was given; 0: none was.
   [[nodiscard]] int status() const { return status_; }
   [[nodiscard]] const Guest& guest() const { return guest_; }
@@ -80,7 +84,9 @@ class XendSession final : private tunnel::io::StreamOwner, private XendAsker {
   void on_xend_failed(const tunnel::io::Reason& reason) override;
 
   void drop(std::size_t bytes);
-  void refuse(const policy::HttpAnswer& answer, std::string_view reason);
+  void refuse(Refusal why, const policy::HttpAnswer& answer, std::string_view reason);
+  void say_refusal(const policy::HttpAnswer& answer, std::string_view reason);
+  void count_end(Outcome outcome);
   void answer(const policy::HttpAnswer& answer);
   void recount();
   void arm();
@@ -101,8 +107,10 @@ class XendSession final : private tunnel::io::StreamOwner, private XendAsker {
   int status_ = 0;
   bool input_ended_ = false;
   std::size_t dropped_ = 0;
+  Traffic traffic_;
   std::uint64_t counted_ = 0;  // what user_.buffered holds of ours
   tunnel::io::Milliseconds began_;
+  tunnel::io::Milliseconds asked_{0};
   tunnel::io::Milliseconds last_progress_{0};
   std::optional<tunnel::io::Milliseconds> sent_;  // when all of the answer had gone out
 };

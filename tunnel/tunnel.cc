@@ -135,4 +135,20 @@ bool is_loopback(const std::string& host) {
   return ntohl(in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
+std::string_view transport_name(Transport transport) {
+  switch (transport) {
+    case Transport::unix:
+      return "unix";
+    case Transport::tcp:
+      return "tcp";
+    case Transport::tls:
+      return "tls";
+    case Transport::ssh:
+      return "ssh";
+    case Transport::ext:
+      return "ext";
+  }
+  return "";
+}
+
 }  // namespace tunnel

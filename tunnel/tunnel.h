@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "tunnel/io/stream.h"
 #include "tunnel/notes.h"
@@ -33,5 +34,8 @@ std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes 
 
 // Whether bytes to `host` stay on this machine: 127.0.0.0/8, ::1, or the name localhost.
 bool is_loopback(const std::string& host);
+
+// "unix", "tcp", ...
+std::string_view transport_name(Transport transport);
 
 }  // namespace tunnel

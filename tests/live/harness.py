@@ -286,6 +286,7 @@ class Gate:
         rules: tuple[dict[str, Any], ...] = (),
         open_uris: tuple[Any, ...] = (),
         audit_calls: bool | None = None,
+        sections: dict[str, dict[str, Any]] | None = None,
         **limits: Any,
     ) -> None:
         self.folder = folder
@@ -299,6 +300,8 @@ class Gate:
         for rule in rules:
             lines += ["[[policy.rule]]", *(f"{name} = {toml(what)}" for name, what in rule.items())]
         lines += ["[limits]", *(f"{name} = {toml(value)}" for name, value in limits.items())]
+        for section, keys in (sections or {}).items():
+            lines += [f"[{section}]", *(f"{name} = {toml(what)}" for name, what in keys.items())]
         self.audit = folder / "audit.json"
         if audit_calls is not None:
             lines += ["[audit]", f"file = {toml(str(self.audit))}", f"calls = {toml(audit_calls)}"]
@@ -313,6 +316,11 @@ class Gate:
     @property
     def socket(self) -> str:
         return self.path(self.listen[0].name)
+
+    @property
+    def control(self) -> str:
+        """The control socket, where the configuration does not say where it is."""
+        return self.socket + ".control"
 
     def path(self, name: str) -> str:
         return str(self.folder / name)

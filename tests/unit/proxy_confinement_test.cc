@@ -37,7 +37,7 @@ conf::Config with_target(const std::string& uri) {
 }
 
 Confinement of(const conf::Config& config) {
-  return confinement_of(config, std::nullopt, surroundings());
+  return confinement_of(config, std::nullopt, "", surroundings());
 }
 
 bool has(const Confinement& confinement, const std::string& path, FileUse use) {
@@ -52,11 +52,13 @@ TEST_CASE("a confined gate keeps the folders of the files that it is told of") {
   config.listen.push_back(at("/run/gate/sock"));
   config.listen.push_back(at("@abstract"));
   config.listen.push_back(at("/sock"));
-  const Confinement made = confinement_of(config, "/srv/gate/virtgate.toml", surroundings());
+  const Confinement made =
+      confinement_of(config, "/srv/gate/virtgate.toml", "/srv/control/socket", surroundings());
   for (const char* folder : {"/srv/keys", "/srv/hosts", "/srv/phrases", "/srv/gate", "/etc"}) {
     CHECK(has(made, folder, FileUse::read));
   }
   CHECK(has(made, "/run/gate", FileUse::own));
+  CHECK(has(made, "/srv/control", FileUse::own));
   CHECK(std::ranges::none_of(made.places, [](const FilePlace& one) { return one.path == "/"; }));
   CHECK(made.ports.contains(2222));
   CHECK_FALSE(made.runs_programs);

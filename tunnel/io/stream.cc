@@ -22,4 +22,22 @@ std::string_view stage_name(Stage stage) {
   return "unknown";
 }
 
+std::string_view kind_name(Reason::Kind kind) {
+  switch (kind) {
+    case Reason::Kind::requested:
+      return "requested";
+    case Reason::Kind::end:
+      return "end";
+    case Reason::Kind::system:
+      return "system";
+    case Reason::Kind::timeout:
+      return "timeout";
+    case Reason::Kind::refused:
+      return "refused";
+    case Reason::Kind::protocol:
+      return "protocol";
+  }
+  return "";
+}
+
 }  // namespace tunnel::io

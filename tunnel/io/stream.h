@@ -53,6 +53,9 @@ struct Reason {
   std::string text;
 };
 
+// "requested", "end", ...
+std::string_view kind_name(Reason::Kind kind);
+
 // Who gets a stream's calls. The owner may call any function of the stream from them.
 class StreamOwner {
  public:

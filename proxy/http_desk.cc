@@ -1,0 +1,117 @@
+#include "proxy/http_desk.h"
+
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+
+namespace proxy {
+
+using policy::HttpAnswer;
+using policy::HttpHead;
+using tunnel::io::Reason;
+using tunnel::io::Stage;
+
+namespace {
+
+constexpr int kBadRequest = 400;
+constexpr int kWrongMethod = 405;
+constexpr int kLongLine = 414;
+constexpr int kLongFields = 431;
+
+}  // namespace
+
+class HttpDesk::Visit final : private tunnel::io::StreamOwner {
+ public:
+  Visit(HttpDesk& desk, std::unique_ptr<tunnel::io::Stream> stream)
+      : desk_(desk), stream_(std::move(stream)), deadline_(desk.clock_, [this] {
+          stream_->close({Reason::Kind::timeout, Stage::established, "it took too long"});
+        }) {}
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+  ~Visit() override = default;
+
+  void start() {
+    stream_->open(*this);
+    deadline_.start(kPatience);
+  }
+  void close() { stream_->close({Reason::Kind::requested, Stage::established, "the gate stops"}); }
+
+ private:
+  void on_open() override {}
+  void on_data(base::Bytes data) override {
+    if (answered_) return;
+    switch (head_.feed(data)) {
+      case HttpHead::State::reading:
+        return;
+      case HttpHead::State::complete:
+        return send(answer());
+      case HttpHead::State::malformed:
+        return send(policy::http_text(kBadRequest, "the request cannot be used: " + head_.wrong()));
+      case HttpHead::State::long_line:
+        return send(policy::http_text(kLongLine, "the request is too long"));
+      case HttpHead::State::long_fields:
+        return send(policy::http_text(kLongFields, "the request has too many fields"));
+    }
+  }
+  // It has what it came for, or will not get it.
+  void on_end() override {
+    if (!answered_ || stream_->queued() == 0) close();
+  }
+  void on_drain() override {}
+  void on_closed(const Reason& reason) override {
+    static_cast<void>(reason);
+    deadline_.stop();
+    desk_.gone(*this);
+  }
+
+  [[nodiscard]] HttpAnswer answer() const {
+    const std::string_view line = head_.first_line();
+    const std::size_t first = line.find(' ');
+    const std::size_t second = line.rfind(' ');
+    if (first == std::string_view::npos || second == first ||
+        !line.substr(second + 1).starts_with("HTTP/1.")) {
+      return policy::http_text(kBadRequest, "this is no request of HTTP/1.1");
+    }
+    if (line.substr(0, first) != "GET") return policy::http_text(kWrongMethod, "only GET works");
+    std::string_view path = line.substr(first + 1, second - first - 1);
+    path = path.substr(0, path.find('?'));
+    return desk_.answer_(path, head_.find("accept"));
+  }
+
+  void send(const HttpAnswer& answer) {
+    answered_ = true;
+    stream_->write(policy::encode_http_answer(answer));
+    stream_->end();
+  }
+
+  HttpDesk& desk_;
+  std::unique_ptr<tunnel::io::Stream> stream_;
+  tunnel::io::Timer deadline_;
+  HttpHead head_{{kLongestLine, kMostFields, kLongestFields}};
+  bool answered_ = false;
+};
+
+HttpDesk::HttpDesk(tunnel::io::Clock& clock, Answer answer)
+    : clock_(clock), answer_(std::move(answer)) {}
+
+HttpDesk::~HttpDesk() { CHECK(visits_.empty()); }
+
+void HttpDesk::accept(std::unique_ptr<tunnel::io::Stream> stream) {
+  if (visits_.size() >= kMostConnections || closed_) return;
+  visits_.push_back(std::make_unique<Visit>(*this, std::move(stream)));
+  visits_.back()->start();
+}
+
+void HttpDesk::gone(const Visit& visit) {
+  std::erase_if(visits_, [&](const auto& one) { return one.get() == &visit; });
+  if (closed_ && visits_.empty()) std::exchange(closed_, nullptr)();
+}
+
+void HttpDesk::close(std::function<void()> closed) {
+  if (visits_.empty()) return closed();
+  closed_ = std::move(closed);
+  for (const auto& visit : visits_) visit->close();
+}
+
+}  // namespace proxy

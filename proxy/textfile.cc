@@ -1,0 +1,44 @@
+#include "proxy/textfile.h"
+
+#include <cerrno>
+#include <cstdio>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+namespace proxy {
+namespace {
+
+constexpr mode_t kMode = 0644;
+
+bool write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+// The mode is set apart, because the umask of a service takes away what others may do.
+bool write_file(const std::string& path, std::string_view text) {
+  const base::Fd file(
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, kMode));
+  return file.ok() && ::fchmod(file.get(), kMode) == 0 && write_all(file.get(), text);
+}
+
+}  // namespace
+
+std::optional<std::string> replace_file(const std::string& path, std::string_view text) {
+  const std::string fresh = path + ".new";
+  if (write_file(fresh, text) && std::rename(fresh.c_str(), path.c_str()) == 0) return std::nullopt;
+  const int error = errno;
+  ::unlink(fresh.c_str());
+  return path + " cannot be written: " + base::system_words(error);
+}
+
+}  // namespace proxy

@@ -1,0 +1,53 @@
+// Takes connections from a listening socket of any family.
+#pragma once
+
+#include <string>
+
+#include "base/fd.h"
+#include "tunnel/io/clock.h"
+
+namespace tunnel::io {
+
+class Loop;
+
+// The acceptor may be destroyed in either call.
+class AcceptorOwner {
+ public:
+  virtual ~AcceptorOwner() = default;
+  // Non-blocking, and closed on exec. Whoever does not release it ends it.
+  virtual void on_connection(base::Fd& fd) = 0;
+  // A connection could not be taken. When that is for want of descriptors or memory, those that
+  // wait are left waiting and the acceptor tries again a little later; this is said once until one
+  // could be taken again.
+  virtual void on_connection_failed(const std::string& text) = 0;
+};
+
+class Acceptor {
+ public:
+  // Begins at once. The loop, the owner and the socket outlive it. Destroying it is how it ends.
+  Acceptor(Loop& loop, int fd, AcceptorOwner& owner);
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+  ~Acceptor();
+
+  // While paused, connections wait in the system's queue.
+  void pause();
+  void resume();
+
+ private:
+  struct Poll;
+  void poll_or_not();
+  void accept_some();
+  bool accept_one(const Poll& poll);
+  void rest(int error);
+
+  Loop& loop_;
+  const int fd_;
+  AcceptorOwner& owner_;
+  Poll* poll_;
+  Timer retry_;
+  bool paused_ = false;
+  bool said_ = false;
+};
+
+}  // namespace tunnel::io
