@@ -56,7 +56,8 @@ bool Service::open_doors() {
   }
   for (std::size_t i = 0; i < gate_.config().listen.size(); ++i) {
     const conf::Listen& listen = gate_.config().listen[i];
-    auto bound = tunnel::io::LocalSocket::bind({listen.path, listen.mode, listen.group});
+    auto bound = tunnel::io::LocalSocket::bind(
+        {listen.path, listen.mode, listen.group, listen.xen_proxy.has_value()});
     if (!bound) {
       log_.line(Level::error, "start-failed").with("reason", bound.error());
       return false;
