@@ -38,6 +38,7 @@ class Builder {
     loaded_.mistakes.push_back({std::move(place), std::move(text)});
   }
   void unreadable(const std::string& file, std::string text);
+  void check_xen_proxy(const ListenDraft& draft, const std::string& target);
   void add_socket(const ListenDraft& draft, const std::string& path, const std::string& target);
   void expand_sockets();
   void check_presence();
@@ -120,8 +121,19 @@ bool Builder::target_exists(std::string_view pattern) const {
                      [&](const Placed& name) { return base::matches(pattern, name.text); });
 }
 
+void Builder::check_xen_proxy(const ListenDraft& draft, const std::string& target) {
+  if (!draft.listen.xen_proxy) return;
+  for (const Target& one : draft_.targets) {
+    if (one.name != target || one.protocol == Protocol::rpc) continue;
+    mistake(draft.listen.target.empty() ? draft.path_place : draft.target_place,
+            "target " + quoted(target) + " is a legacy xend; a socket with protocol = " +
+                "\"xen-proxy\" needs one that speaks libvirt's RPC");
+  }
+}
+
 void Builder::add_socket(const ListenDraft& draft, const std::string& path,
                          const std::string& target) {
+  check_xen_proxy(draft, target);
   if (path.size() > kLongestSocketPath) {
     mistake(draft.path_place, "the path " + quoted(path) + " has " + std::to_string(path.size()) +
                                   " bytes; a socket's path can have " +
@@ -252,6 +264,10 @@ const Target* Config::find(std::string_view name) const {
 const Target* Config::xend_of(const Listen& socket) const {
   const Target* target = find(socket.target);
   return target != nullptr && target->protocol == Protocol::xend ? target : nullptr;
+}
+
+bool Config::speaks_rpc(const Listen& socket) const {
+  return !socket.xen_proxy && xend_of(socket) == nullptr;
 }
 
 Loaded parse_config(std::string_view text, const std::string& file,

@@ -42,11 +42,16 @@ struct Mistake {
 // "file:line:column: text", leaving out what is not known.
 std::string to_string(const Mistake& mistake);
 
+// How the clients of the old Xen proxy lay structures out: the sizes of their long and its
+// alignment.
+enum class XenAbi : std::uint8_t { x86_64, i386 };
+
 struct Listen {
   std::string path;  // a leading @ means the abstract namespace. %t has been expanded
   mode_t mode = 0660;
   std::optional<gid_t> group;  // of the socket file; none: the process's own
   std::string target;  // what a name without a host means on this socket; empty: see names.h
+  std::optional<XenAbi> xen_proxy;  // its clients are those of the old Xen proxy
   Place place;
 };
 
@@ -135,6 +140,8 @@ struct Config {
   [[nodiscard]] const Target* find(std::string_view name) const;
   // The target that a socket is for, where that is a xend: then the socket's clients speak HTTP.
   [[nodiscard]] const Target* xend_of(const Listen& socket) const;
+  // Whether the socket's clients are those of libvirt today.
+  [[nodiscard]] bool speaks_rpc(const Listen& socket) const;
 };
 
 // What is wrong with the path of a socket, as [[listen]] takes it; nothing: it is one. Its length

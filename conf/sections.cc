@@ -74,13 +74,44 @@ void read_times(Reader& reader, const Node& table, const std::array<TimeKey<Owne
   }
 }
 
+std::optional<XenAbi> abi_of(Reader& reader, const Node& node) {
+  constexpr std::string_view kWanted = "\"x86-64\" or \"i386\"";
+  const auto text = reader.text(node, kWanted);
+  if (!text) return std::nullopt;
+  if (*text == "x86-64") return XenAbi::x86_64;
+  if (*text == "i386") return XenAbi::i386;
+  reader.mistake(node.position,
+                 "\"abi\" is " + quoted(*text) + "; it must be " + std::string(kWanted));
+  return std::nullopt;
+}
+
+void read_protocol(Reader& reader, const Node& table, Listen& listen) {
+  constexpr std::string_view kWanted = "\"libvirt\" or \"xen-proxy\"";
+  const Node* protocol = table.find("protocol");
+  const Node* abi = table.find("abi");
+  const auto name = protocol == nullptr ? std::nullopt : reader.text(*protocol, kWanted);
+  if (name == "xen-proxy") {
+    listen.xen_proxy = XenAbi::x86_64;
+  } else if (name && name != "libvirt") {
+    reader.mistake(protocol->position,
+                   "\"protocol\" is " + quoted(*name) + "; it must be " + std::string(kWanted));
+  } else if (abi != nullptr && (protocol == nullptr || name)) {
+    reader.mistake(abi->key_position, "abi is for sockets with protocol = \"xen-proxy\"");
+  }
+  if (abi == nullptr) return;
+  const auto wanted = abi_of(reader, *abi);
+  if (listen.xen_proxy && wanted) listen.xen_proxy = wanted;
+}
+
 void read_socket(Reader& reader, const Node& table, ConfigDraft& draft) {
-  static constexpr std::array<std::string_view, 4> kKeys = {"path", "mode", "group", "target"};
+  static constexpr std::array<std::string_view, 6> kKeys = {"path",   "mode",     "group",
+                                                            "target", "protocol", "abi"};
   reader.expect_keys(table, "[[listen]]", kKeys);
   ListenDraft out;
   out.listen.place = reader.place(table.position);
   if (const Node* node = table.find("mode")) read_mode(reader, *node, out.listen.mode);
   if (const Node* node = table.find("group")) read_group(reader, *node, out.listen.group);
+  read_protocol(reader, table, out.listen);
   const Node* path = table.find("path");
   if (path == nullptr) {
     reader.mistake(table.position, "[[listen]] has no \"path\"");
@@ -101,6 +132,10 @@ void read_socket(Reader& reader, const Node& table, ConfigDraft& draft) {
   if (target != nullptr && out.listen.path.find("%t") != std::string::npos) {
     reader.mistake(target->position, "each socket of a path with %t has the target of its name");
     out.listen.target.clear();
+  }
+  if (out.listen.xen_proxy && target == nullptr &&
+      out.listen.path.find("%t") == std::string::npos) {
+    reader.mistake(table.position, "[[listen]] with protocol = \"xen-proxy\" has no \"target\"");
   }
   draft.listen.push_back(std::move(out));
 }

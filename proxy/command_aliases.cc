@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 
 #include "conf/aliases.h"
@@ -18,8 +19,15 @@ int aliases(const AliasesOptions& options) {
       return 2;
     }
   }
-  const std::string socket = options.socket.value_or(loaded.config.listen.front().path);
-  std::fputs(conf::alias_lines(loaded.config, socket).c_str(), stdout);
+  const conf::Config& config = loaded.config;
+  const auto listen = std::find_if(config.listen.begin(), config.listen.end(),
+                                   [&](const conf::Listen& one) { return config.speaks_rpc(one); });
+  if (!options.socket && listen == config.listen.end()) {
+    complain("no [[listen]] speaks libvirt's RPC");
+    return 1;
+  }
+  const std::string socket = options.socket ? *options.socket : listen->path;
+  std::fputs(conf::alias_lines(config, socket).c_str(), stdout);
   return 0;
 }
 

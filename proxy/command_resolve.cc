@@ -67,7 +67,7 @@ void add_meanings(conf::Resolution& to, const conf::Config& config,
                   const conf::LibvirtConf& libvirt) {
   const std::string sent = to.transport == "unix" ? to.name.value_or("") : to.uri;
   for (const conf::Listen& listen : config.listen) {
-    if (config.xend_of(listen) != nullptr) continue;
+    if (!config.speaks_rpc(listen)) continue;
     const auto meaning = conf::meaning_of(sent, config, listen, libvirt);
     std::string text =
         "the gate that is asked for " + conf::quoted(sent) + " on " + conf::quoted(listen.path);

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "conf/open_uri.h"
 #include "conf/text.h"
+#include "proxy/xen_proxy_stream.h"
 
 namespace proxy {
 
@@ -92,6 +93,11 @@ void Gate::accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer p
       added.forbid(*why);
     }
     return;
+  }
+  if (listen.xen_proxy) {
+    const bool i386 = *listen.xen_proxy == conf::XenAbi::i386;
+    stream = std::make_unique<XenProxyStream>(clock_, std::move(stream),
+                                              i386 ? policy::XenAbi::i386 : policy::XenAbi::x86_64);
   }
   auto client = std::make_unique<Client>(
       Client::Place{clock_, log_, config_.limits, counters_, *this}, number, std::move(stream),

@@ -37,8 +37,8 @@ class Gate final : private ClientOwner, private XendSessionOwner {
   // drain() is through, or nobody ever came.
   ~Gate() override;
 
-  // A client that came in by config().listen[listener]. It speaks HTTP where the target of that is
-  // a xend, and else libvirt's RPC.
+  // A client that came in by config().listen[listener]. That decides what it speaks: HTTP where the
+  // target is a xend, packets of the old Xen proxy, or else libvirt's RPC.
   void accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer peer,
               std::size_t listener, Guest guest = {});
 

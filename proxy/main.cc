@@ -97,7 +97,7 @@ CLI::App* add_aliases(CLI::App& app, proxy::AliasesOptions& options) {
   add_config(*command, options.config, "The gate's configuration");
   command
       ->add_option("--socket", options.socket,
-                   "The gate's socket; the first of its configuration if not given")
+                   "The gate's socket; the first for clients of libvirt if not given")
       ->type_name("PATH");
   return command;
 }

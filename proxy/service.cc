@@ -80,7 +80,8 @@ bool Service::open_door(std::size_t number, PassedSockets& passed) {
   PassedSocket from = passed.claim(listen.path);
   const bool was_passed = from.socket != nullptr;
   if (!was_passed) {
-    auto bound = tunnel::io::LocalSocket::bind({listen.path, listen.mode, listen.group});
+    auto bound = tunnel::io::LocalSocket::bind(
+        {listen.path, listen.mode, listen.group, listen.xen_proxy.has_value()});
     if (!bound) return start_failed(bound.error());
     from.socket = std::move(bound).value();
   }

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Writes the corpora of the fuzz targets filter and client: calls made from the signatures in procedures.def.
+"""Writes the corpora of the fuzz targets filter, client and xen_proxy: calls made from the signatures in
+procedures.def, and packets of the old Xen proxy with replies to them.
 
 Usage: make_corpus.py FOLDER, from the root of the source tree. FOLDER gets a folder for each target.
 """
@@ -81,6 +82,61 @@ def write_client(folder, bodies, others):
     (folder / "events").write_bytes(bytes((0, GREETED | COMPACT | SLOW)) + b"".join(events))
 
 
+# Steps of the target xen_proxy.
+SENDS, REPLIES, FAILS, SAYS, GIVES_UP = 0, 2, 3, 4, 5
+
+
+def step(kind, data=b""):
+    return struct.pack(">BH", kind, len(data)) + data
+
+
+def packet(command, number=0, extra=b"", version=1, length=None):
+    return struct.pack("=4Hq", version, command, 7, 16 + len(extra) if length is None else length, number) + extra
+
+
+def write_xen_proxy(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    uuid = bytes(range(16))
+    domain = text(b"web") + uuid + word(5)
+    hyper = word(0) + word(4096)
+    xml = text(b"<domain/>")
+    sessions = {
+        "none": (packet(0), None),
+        "version": (packet(1), hyper),
+        "node_info": (packet(2), b"".join(map(word, b"x86_64".ljust(32, b"\0"))) + hyper + word(1) * 6),
+        "list": (packet(3), word(2) + word(1) + word(5)),
+        "num_domain": (packet(4), word(2)),
+        "lookup_id": (packet(5, 5), domain),
+        "lookup_uuid": (packet(6, extra=uuid), domain),
+        "lookup_name": (packet(7, extra=b"web\0"), domain),
+        "max_memory": (packet(8, 5), domain, hyper),
+        "domain_info": (packet(9, 5), domain, word(1) + hyper + hyper + word(2) + hyper),
+        "domain_xml": (packet(10, 5), domain, xml),
+        "domain_os_type": (packet(11, 5), domain, text(b"hvm")),
+        "capabilities": (packet(12), text(b"<capabilities/>" * 300)),
+    }
+    everything = b""
+    for number, (name, (request, *replies)) in enumerate(sessions.items()):
+        told = b"".join(step(REPLIES, reply or b"") for reply in replies)
+        everything += step(SENDS, request) + told
+        (folder / name).write_bytes(bytes((number,)) + step(SENDS, request) + step(REPLIES) + told)
+    greeting = step(SENDS, packet(0)) + step(REPLIES)
+    others = {
+        "session": greeting + everything,
+        "failures": b"".join(step(SENDS, one[0]) + step(FAILS) for one in sessions.values()),
+        "ahead": step(SENDS, packet(4) * 20) + step(REPLIES) + step(REPLIES, word(2)) * 19 + step(GIVES_UP),
+        "half": greeting + step(SENDS, packet(7, extra=b"web\0")[:17]) + step(SENDS, b"eb\0") + step(REPLIES, domain),
+        "stray": greeting + step(SAYS, frame(4, serial=99, kind=1)) + step(SENDS, packet(1)),
+        "version_2": greeting + step(SENDS, packet(1, version=2)),
+        "command_13": greeting + step(SENDS, packet(13)),
+        "short_length": greeting + step(SENDS, packet(1, length=15)),
+        "no_nul": greeting + step(SENDS, packet(7, extra=b"web")),
+        "long_name": greeting + step(SENDS, packet(5, 5)) + step(REPLIES, text(b"n" * 1200) + uuid + word(5)),
+    }
+    for name, steps in others.items():
+        (folder / ("other_" + name)).write_bytes(bytes((10,)) + steps)
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     filters = folder / "filter"
@@ -126,6 +182,7 @@ def main():
     for name, stream in others.items():
         (filters / ("other_" + name)).write_bytes(b"\x05" + stream)
     write_client(folder / "client", bodies, {name: stream for name, stream in others.items() if name != "session"})
+    write_xen_proxy(folder / "xen_proxy")
 
 
 main()

@@ -193,7 +193,8 @@ TEST_CASE("mistakes in [[listen]] are found", "[conf][config]") {
   const OneMistake c = GENERATE(values<OneMistake>({
       {"mod = \"0600\"", "f:3:1: unknown key \"mod\" in [[listen]]; did you mean \"mode\"?"},
       {"frobnicate = 1",
-       "f:3:1: unknown key \"frobnicate\" in [[listen]]; known are path, mode, group, target"},
+       "f:3:1: unknown key \"frobnicate\" in [[listen]]; known are path, mode, group, target, "
+       "protocol, abi"},
       {"mode = 438",
        "f:3:8: \"mode\" is an integer; it must be an octal mode in quotes, such as \"0660\""},
       {"mode = \"0888\"",

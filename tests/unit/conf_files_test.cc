@@ -127,7 +127,8 @@ TEST_CASE("one broken file does not hide the mistakes of the others", "[conf][fi
   const Texts found = mistakes(files);
   REQUIRE(found.size() == 5);
   CHECK(found[0] ==
-        "main.toml:4:1: unknown key \"x\" in [[listen]]; known are path, mode, group, target");
+        "main.toml:4:1: unknown key \"x\" in [[listen]]; known are path, mode, group, target, "
+        "protocol, abi");
   CHECK_THAT(found[1], Catch::StartsWith("conf.d/10.toml:1:9: "));
   CHECK_THAT(found[2], Catch::StartsWith("conf.d/20.toml:3:5: \"b\" is an integer"));
   CHECK(found[3] ==

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/io.h"
 #include "tests/unit/temporary_folder.h"
@@ -111,6 +112,19 @@ TEST_CASE("an abstract socket needs no file") {
     CHECK_THAT(error_of({name, 0600, {}}), Contains("someone already listens there"));
   }
   CHECK(connected(name) == -1);
+  CHECK(bound({name, 0600, {}}) != nullptr);
+}
+
+TEST_CASE("an abstract name can fill the whole of its address") {
+  const std::string name = "@virtgate-padded-" + std::to_string(getpid());
+  const auto socket = bound({name, 0600, {}, true});
+  CHECK(socket->name() == name);
+  CHECK(connected(name) == -1);
+  auto whole = *tunnel::io::unix_address(name);
+  whole.length = sizeof whole.raw;
+  const base::Fd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  CHECK(connect(client.get(), reinterpret_cast<const sockaddr*>(&whole.raw), whole.length) == 0);
+  CHECK_THAT(error_of({name, 0600, {}, true}), Contains("someone already listens there"));
   CHECK(bound({name, 0600, {}}) != nullptr);
 }
 

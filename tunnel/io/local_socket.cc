@@ -116,9 +116,10 @@ base::Result<std::unique_ptr<LocalSocket>, std::string> LocalSocket::bind(
   const auto failed = [&](const std::string& why) {
     return base::Failure{address.name + ": " + why};
   };
-  const auto target = unix_address(address.name);
+  auto target = unix_address(address.name);
   if (!target) return failed(target.error());
   const bool abstract = address.name.starts_with('@');
+  if (abstract && address.padded) target->length = sizeof target->raw;
   Lock lock(address.name + ".lock");
   if (!abstract) {
     if (const auto problem = lock.take()) return failed(*problem);

@@ -24,6 +24,9 @@ struct LocalAddress {
   // Of the file; in the abstract namespace there are none, and whoever is on this host can connect.
   mode_t mode = 0600;
   std::optional<gid_t> group;
+  // A name in the abstract namespace has zeros behind it up to the end of the address, 108 bytes in
+  // all, for clients that pass the whole of sun_path: to the system these are part of the name.
+  bool padded = false;
 };
 
 class LocalSocket {

@@ -1,0 +1,126 @@
+#include "proxy/xen_proxy_stream.h"
+
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+
+namespace proxy {
+
+using tunnel::io::Milliseconds;
+using tunnel::io::Reason;
+using tunnel::io::Stage;
+
+namespace {
+
+// Why the stream below is paused.
+constexpr unsigned kOwnerPaused = 1;
+constexpr unsigned kAhead = 2;
+
+}  // namespace
+
+XenProxyStream::XenProxyStream(tunnel::io::Clock& clock, std::unique_ptr<Stream> below,
+                               policy::XenAbi abi)
+    : below_(std::move(below)),
+      engine_(abi),
+      turn_(clock, [this] { deliver(); }),
+      deadline_(clock, [this] { late(); }) {}
+
+XenProxyStream::~XenProxyStream() { CHECK(owner_ == nullptr); }
+
+void XenProxyStream::open(tunnel::io::StreamOwner& owner) {
+  CHECK(owner_ == nullptr);
+  owner_ = &owner;
+  below_->open(*this);
+}
+
+void XenProxyStream::on_data(base::Bytes data) {
+  if (closing_ || ended_) return;
+  engine_.feed(data);
+  advance();
+  deliver();
+}
+
+void XenProxyStream::write(base::Bytes data) {
+  if (closing_) return;
+  answers_.feed(data);
+  while (const auto message = answers_.next()) engine_.answer(*message);
+  CHECK(!answers_.broken());
+  advance();
+}
+
+// What the engine has done is passed on; calls not from here, because the owner may be the one who
+// called us.
+void XenProxyStream::advance() {
+  const base::Buffer packets = engine_.take_packets();
+  if (!packets.empty()) below_->write(packets);
+  base::append(calls_, engine_.take_calls());
+  if (engine_.broken()) {
+    return close({Reason::Kind::protocol, Stage::established, engine_.wrong()});
+  }
+  if (!calls_.empty() && paused_ == 0) turn_.start(Milliseconds(0));
+  if (engine_.asking() && engine_.held() > kMostAhead) {
+    below_->pause(kAhead);
+  } else {
+    below_->resume(kAhead);
+  }
+  if (!engine_.midway()) {
+    deadline_.stop();
+  } else if (!deadline_.running()) {
+    deadline_.start(kPacketTimeout);
+  }
+}
+
+void XenProxyStream::deliver() {
+  if (closing_ || ended_ || paused_ != 0 || calls_.empty()) return;
+  turn_.stop();
+  const base::Buffer calls = std::exchange(calls_, {});
+  owner_->on_data(calls);
+}
+
+void XenProxyStream::late() {
+  // While nobody reads, the rest may be there.
+  if (paused_ != 0) return deadline_.start(kPacketTimeout);
+  close({Reason::Kind::timeout, Stage::established, "its packet was not whole in time"});
+}
+
+void XenProxyStream::end() {
+  if (closing_ || ended_) return;
+  engine_.give_up();
+  advance();
+  ended_ = true;
+  stop_timers();
+  if (!closing_) below_->end();
+}
+
+void XenProxyStream::pause(unsigned reasons) {
+  paused_ |= reasons;
+  if (paused_ != 0) below_->pause(kOwnerPaused);
+}
+
+void XenProxyStream::resume(unsigned reasons) {
+  paused_ &= ~reasons;
+  if (paused_ != 0) return;
+  below_->resume(kOwnerPaused);
+  if (!calls_.empty() && !closing_ && !ended_) turn_.start(Milliseconds(0));
+}
+
+void XenProxyStream::close(Reason reason) {
+  closing_ = true;
+  stop_timers();
+  below_->close(std::move(reason));
+}
+
+void XenProxyStream::stop_timers() {
+  turn_.stop();
+  deadline_.stop();
+}
+
+void XenProxyStream::on_closed(const Reason& closed_for) {
+  const Reason reason = closed_for;
+  closing_ = true;
+  stop_timers();
+  std::exchange(owner_, nullptr)->on_closed(reason);
+}
+
+}  // namespace proxy
