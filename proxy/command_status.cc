@@ -39,7 +39,7 @@ constexpr const char* kOfRoot = "/run/virtgate/control";
 std::string usual_socket() {
   const conf::Environment environment = conf::process_environment();
   const std::string folder = default_socket_folder(environment);
-  const std::string ours = control_path(configuration({}).config, folder);
+  std::string ours = control_path(configuration({}).config, folder);
   if (!ours.empty() && (environment.uid == 0 || ::access(ours.c_str(), F_OK) == 0)) return ours;
   return ::access(kOfRoot, F_OK) == 0 || ours.empty() ? kOfRoot : ours;
 }

@@ -12,7 +12,7 @@ using tunnel::io::Stage;
 
 namespace {
 
-constexpr std::size_t kLongestName = 128;
+constexpr std::size_t kLongestName = 125;
 
 constexpr std::array<std::string_view, 3> kFates = {"passed", "answered", "refused"};
 constexpr std::array<std::string_view, 6> kRefusals = {"policy", "rule",  "name",

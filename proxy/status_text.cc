@@ -267,7 +267,7 @@ std::string_view escape_of(Style style) {
 }
 
 std::string shown(const StyledLine& line, std::size_t columns, bool colour) {
-  const std::string text(clipped(line.text, columns));
+  std::string text(clipped(line.text, columns));
   if (!colour || line.style == Style::plain) return text;
   return std::string(escape_of(line.style)) + text + "\x1b[0m";
 }
