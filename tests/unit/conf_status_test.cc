@@ -93,7 +93,7 @@ TEST_CASE("mistakes of control and metrics have their places", "[conf][config]")
       {"[control]\npath = 1", "f:2:8: "},
       {"[control]\npath = \"c\"", "f:2:8: the path \"c\" is relative"},
       {"[control]\npath = \"/%t\"", "f:2:8: this socket is there once"},
-      {"[control]\npath = \"/s\"", "f:2:8: there is a socket \"/s\" already, in f line 4"},
+      {"[control]\npath = \"/s\"", "f:2:8: there is a socket \"/s\" already, in f line 3"},
       {"[control]\npath = \"/" + std::string(107, 'x') + "\"", "f:2:8: the path \"/xxx"},
       {"[metrics]\nsocket = \"/s\"", "f:2:10: there is a socket \"/s\" already"},
       {"[metrics]\nsockets = \"/s\"", "f:2:1: "},
