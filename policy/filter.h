@@ -6,7 +6,8 @@
 // were encoded anew from what was decoded, so that what the daemon reads is what was judged.
 // Everything else is refused: a program, version, procedure, status or flag that the table does not
 // know, bytes that are left over, streams and file descriptors. Nothing that a client names when it
-// opens a connection is ever sent on.
+// opens a connection is ever sent on; of a URI that open_uris let pass, driver and path are written
+// anew from their plain characters.
 //
 // Verdicts depend on the bytes and the table alone: there is no I/O here, no clock, no state and no
 // setting, and so nothing that could loosen them.

@@ -116,8 +116,7 @@ void XenProxyStream::stop_timers() {
   deadline_.stop();
 }
 
-void XenProxyStream::on_closed(const Reason& closed_for) {
-  const Reason reason = closed_for;
+void XenProxyStream::on_closed(const Reason& reason) {
   closing_ = true;
   stop_timers();
   std::exchange(owner_, nullptr)->on_closed(reason);

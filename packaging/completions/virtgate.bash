@@ -12,13 +12,13 @@ _virtgate() {
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $command:$word in
-      :serve | :resolve | :ping | :aliases | :policy | :bridge) command=$word ;;
+      :serve | :resolve | :ping | :aliases | :status | :policy | :bridge) command=$word ;;
       policy:list | policy:explain) command="policy $word" ;;
     esac
   done
 
   case $previous in
-    --config | --socket | --via | --gate-socket | --listen)
+    --config | --socket | --via | --gate-socket | --listen | --control)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return
@@ -41,17 +41,22 @@ _virtgate() {
       fi
       return
       ;;
+    --log-level)
+      mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$current")
+      return
+      ;;
     -n | --count | --flags | --connect)
       return
       ;;
   esac
 
   case $command in
-    '') options='-h --help --version -v --verbose serve resolve ping aliases policy bridge' ;;
-    serve) options='-h --help --config --listen --target --check' ;;
+    '') options='-h --help --version -v --verbose serve resolve ping aliases status policy bridge' ;;
+    serve) options='-h --help --config --listen --target --log-level --check' ;;
     resolve) options='-h --help --json -r --read-only --config' ;;
     ping) options='-h --help -n --count --json --insecure --config' ;;
     aliases) options='-h --help --config --socket' ;;
+    status) options='-h --help --json --watch --control' ;;
     policy) options='-h --help list explain' ;;
     'policy list') options='-h --help --json' ;;
     'policy explain') options='-h --help --user --group --target --flags --config' ;;

@@ -14,7 +14,7 @@ function __virtgate_in
     set -l command
     for word in (commandline -opc)[2..-1]
         switch "$command:$word"
-            case :serve :resolve :ping :aliases :policy :bridge
+            case :serve :resolve :ping :aliases :status :policy :bridge
                 set command $word
             case policy:list policy:explain
                 set command "policy $word"
@@ -32,6 +32,7 @@ complete -c virtgate -n '__virtgate_in ""' -a serve -d 'Run the gate'
 complete -c virtgate -n '__virtgate_in serve' -l config -rF -d 'Configuration file'
 complete -c virtgate -n '__virtgate_in serve' -l listen -rF -d 'A socket to listen on besides'
 complete -c virtgate -n '__virtgate_in serve' -l target -x -d 'A target besides, NAME=URI'
+complete -c virtgate -n '__virtgate_in serve' -l log-level -xa 'error warning info debug' -d 'The least grave records to log'
 complete -c virtgate -n '__virtgate_in serve' -l check -d 'Report every mistake, and end'
 
 complete -c virtgate -n '__virtgate_in ""' -a resolve -d 'Say what a URI means'
@@ -50,6 +51,11 @@ complete -c virtgate -n '__virtgate_in ping' -a '(__virtgate_targets)'
 complete -c virtgate -n '__virtgate_in ""' -a aliases -d 'Print uri_aliases for libvirt.conf'
 complete -c virtgate -n '__virtgate_in aliases' -l config -rF -d 'Configuration file'
 complete -c virtgate -n '__virtgate_in aliases' -l socket -rF -d 'Socket of the gate'
+
+complete -c virtgate -n '__virtgate_in ""' -a status -d 'Show what the gate does'
+complete -c virtgate -n '__virtgate_in status' -l json -d 'One JSON object'
+complete -c virtgate -n '__virtgate_in status' -l watch -d 'Go on showing it'
+complete -c virtgate -n '__virtgate_in status' -l control -rF -d 'Control socket of the gate'
 
 complete -c virtgate -n '__virtgate_in ""' -a policy -d 'Show what may pass'
 complete -c virtgate -n '__virtgate_in policy' -a list -d 'Print every procedure'
