@@ -25,6 +25,8 @@ struct Place {
   std::string file;
   std::uint32_t line = 0;
   std::uint32_t column = 0;
+
+  bool operator==(const Place&) const = default;
 };
 
 // A text and where it stands.
@@ -59,6 +61,8 @@ struct Listen {
 struct AuthSettings {
   std::string request;   // auth= of the URI: "polkit", "sasl" or "sasl.MECHANISM"; empty: as asked
   std::string authfile;  // authfile= of the URI; empty: see auth_conf.h
+
+  bool operator==(const AuthSettings&) const = default;
 };
 
 enum class Protocol : std::uint8_t {
@@ -83,6 +87,8 @@ struct Target {
       600000};                    // the last upstream of a target that nobody uses is kept so long
   std::vector<Forward> forwards;  // where a bridge may connect through it
   Place place;
+
+  bool operator==(const Target&) const = default;
 };
 
 struct Limits {
@@ -126,6 +132,8 @@ struct Metrics {
   std::string textfile;  // empty: none
   Milliseconds interval{15000};
   Place place;  // of the socket
+
+  bool operator==(const Metrics&) const = default;
 };
 
 struct Config {

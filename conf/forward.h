@@ -14,6 +14,8 @@ struct Forward {
   std::string host;  // in lower case, without brackets; each * stands for any characters
   std::uint16_t first = 0;
   std::uint16_t last = 0;
+
+  bool operator==(const Forward&) const = default;
 };
 
 // "HOST:PORT" or "HOST:FIRST-LAST", with brackets around an IPv6 address. The error says what is

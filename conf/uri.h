@@ -29,6 +29,8 @@ struct Uri {
 
   // The last one of that name counts, as in libvirt; names compare without case.
   [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const;
+
+  bool operator==(const Uri&) const = default;
 };
 
 // What is wrong with a text, and where in it (bytes from its start).

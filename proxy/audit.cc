@@ -42,6 +42,12 @@ Audit::Audit(tunnel::io::Clock& clock, Log& next, UserNames names, AuditSink sin
       calls_(calls),
       timer_(clock, [this] { say_suppressed(); }) {}
 
+void Audit::redirect(AuditSink sink, bool calls) {
+  sink_ = std::move(sink);
+  calls_ = calls;
+  lost_ = false;
+}
+
 void Audit::write(const Record& record) {
   const Field* uid = record.find("uid");
   if (!record.audit || uid == nullptr) return next_.write(record);
@@ -132,6 +138,11 @@ base::Result<AuditSink, std::string> open_audit_file(const std::string& path) {
   return AuditSink([file](const std::string& line) {
     return ::write(file->get(), line.data(), line.size()) == static_cast<ssize_t>(line.size());
   });
+}
+
+base::Result<AuditSink, std::string> audit_sink(const conf::Audit& audit) {
+  if (audit.file.empty()) return AuditSink();
+  return open_audit_file(audit.file);
 }
 
 UserNames local_user_names() {

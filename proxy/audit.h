@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "base/result.h"
+#include "conf/config.h"
 #include "proxy/log.h"
 #include "tunnel/io/clock.h"
 
@@ -38,6 +39,8 @@ class Audit final : public Log {
   Audit& operator=(const Audit&) = delete;
   ~Audit() override = default;
 
+  // As the constructor's, from now on.
+  void redirect(AuditSink sink, bool calls);
   void write(const Record& record) override;
   [[nodiscard]] bool wants_calls() const override { return calls_ && sink_ != nullptr; }
 
@@ -56,8 +59,8 @@ class Audit final : public Log {
   tunnel::io::Clock& clock_;
   Log& next_;
   const UserNames names_;
-  const AuditSink sink_;
-  const bool calls_;
+  AuditSink sink_;
+  bool calls_;
   bool lost_ = false;
   std::map<uid_t, Bucket> buckets_;
   tunnel::io::Timer timer_;
@@ -68,6 +71,9 @@ std::string to_json(const Record& record, std::int64_t time);
 
 // Appends to a regular file, which is made if need be; the error says why it cannot be.
 base::Result<AuditSink, std::string> open_audit_file(const std::string& path);
+
+// Where `audit` says; null, without an error: nowhere.
+base::Result<AuditSink, std::string> audit_sink(const conf::Audit& audit);
 
 // From /etc/passwd alone: other databases can take long to answer.
 UserNames local_user_names();

@@ -50,6 +50,9 @@ class ClientOwner {
   virtual Pool* pool(const std::string& target) = 0;
   // The share of a user under a rule.
   virtual Share& share(const policy::AccessRule& rule, uid_t uid) = 0;
+  // What `peer` may do now on a target that it has opened.
+  virtual base::Result<policy::Grant, std::string> grant(const tunnel::io::Peer& peer,
+                                                         const std::string& target) = 0;
   // The last call; the owner destroys the client.
   virtual void on_client_gone(Client& client) = 0;
 };
@@ -64,8 +67,7 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
     ClientOwner& owner;
   };
 
-  // `number` names the client in the log; `listen` is where it came in, and outlives it, as all of
-  // `place` does.
+  // `number` names the client in the log; `listen` is where it came in. All of `place` outlives it.
   Client(const Place& place, std::int64_t number, std::unique_ptr<tunnel::io::Stream> stream,
          tunnel::io::Peer peer, const conf::Listen& listen, User& user, Guest guest);
   Client(const Client&) = delete;
@@ -79,6 +81,9 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   // Takes no more calls, and ends when those that it has are answered. Whoever came a moment ago is
   // let finish first what it came for, within a few seconds.
   void drain(std::string_view why);
+  // The rules are others: they hold from the next call. Who may no longer see the target, or events
+  // that it gets, is ended when what it has asked is answered.
+  void regrant();
   void close(tunnel::io::Reason reason);
 
   [[nodiscard]] std::int64_t number() const { return number_; }
@@ -118,7 +123,10 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   void on_frame(const policy::Frame& frame);
   void answer(const policy::Header& header, const policy::Verdict& verdict, base::Buffer encoded);
   void answer_open(const policy::Header& header, const policy::Arguments& arguments);
+  void begin_open();
   void try_next_target();
+  void take_share(Share& share);
+  void end_now();
   void answer_feature(const policy::Header& header, std::int64_t feature, base::Buffer encoded);
   void answer_event_call(const policy::Header& header, const policy::Arguments& arguments);
   void answer_close(const policy::Header& header);
@@ -135,6 +143,7 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   void reply(const policy::Header& call, base::Bytes body);
   void refuse(const policy::Header& call, Refusal why, policy::Fault fault);
   void say_fault(const policy::Header& call, policy::Fault fault);
+  [[nodiscard]] bool loses_events(const policy::Grant& next) const;
   void open_failed(Refusal why, const policy::Fault& fault);
   void count(Fate fate);
   void count_end(const Call& call, Outcome outcome);
@@ -160,7 +169,7 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   const std::int64_t number_;
   std::unique_ptr<tunnel::io::Stream> stream_;
   const tunnel::io::Peer peer_;
-  const conf::Listen& listen_;
+  const conf::Listen listen_;
   User& user_;
   const Guest guest_;
   ClientEnd end_;
@@ -200,6 +209,7 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   // While opening.
   struct Opening {
     policy::Header header;
+    std::optional<std::string> name;
     std::vector<Candidate> candidates;
     std::size_t next = 0;
   };

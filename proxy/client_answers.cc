@@ -1,4 +1,5 @@
 // What a client is answered by the gate itself: the calls that concern this hop only.
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -61,18 +62,20 @@ void Client::answer_open(const Header& header, const policy::Arguments& argument
                   {ErrorCode::internal_error, ErrorDomain::rpc, "connection already open"});
   }
   const policy::Argument& name = arguments[0];
-  auto found = place_.owner.resolve(
-      listen_, peer_, name.present ? std::optional<std::string_view>(name.text) : std::nullopt);
-  if (!found) {
-    end_.failure = found.error();
-    return refuse(header, Refusal::name, found.error());
-  }
   state_ = State::opening;
   opening_ = std::make_unique<Opening>();
   opening_->header = header;
-  opening_->candidates = std::move(found).value();
+  if (name.present) opening_->name = std::string(name.text);
   hold(kOpening);
   arm();
+  begin_open();
+}
+
+void Client::begin_open() {
+  auto found = place_.owner.resolve(listen_, peer_, opening_->name);
+  if (!found) return open_failed(Refusal::name, found.error());
+  opening_->candidates = std::move(found).value();
+  opening_->next = 0;
   try_next_target();
 }
 
@@ -91,11 +94,15 @@ void Client::try_next_target() {
            "user " + std::to_string(peer_.uid) + " has as many clients as " + grant_.because() +
                " lets them have (" + std::to_string(share.limits().clients) + ")"});
     }
-    share_ = &share;
-    ++share_->clients;
-    lane_.most_in_flight = share_->limits().calls_in_flight;
+    take_share(share);
   }
   if (pool_->attach(lane_)) on_target_ready();
+}
+
+void Client::take_share(Share& share) {
+  share_ = &share;
+  ++share_->clients;
+  lane_.most_in_flight = share_->limits().calls_in_flight;
 }
 
 void Client::leave_share() {
@@ -135,7 +142,8 @@ void Client::open_failed(Refusal why, const Fault& fault) {
   leave_share();
   if (opening_->next < opening_->candidates.size()) return try_next_target();
   state_ = State::greeting;
-  began_ = place_.clock.now();
+  // Only who named what may be is given more time.
+  if (why != Refusal::name) began_ = place_.clock.now();
   pool_ = nullptr;
   end_.failure = fault;
   const Header header = opening_->header;
@@ -143,6 +151,37 @@ void Client::open_failed(Refusal why, const Fault& fault) {
   refuse(header, why, fault);
   arm();
   release(kOpening);
+}
+
+void Client::regrant() {
+  if (state_ == State::opening) {
+    leave_share();
+    pool_->leave(lane_);
+    return begin_open();
+  }
+  if (state_ != State::open) return;
+  leave_share();
+  const auto grant = place_.owner.grant(peer_, pool_->target().name);
+  const bool ends = !grant || loses_events(grant.value());
+  grant_ = ends ? policy::Grant() : grant.value();
+  if (ends) {
+    line(Level::info, "revoked")
+        .with("target", pool_->target().name)
+        .with("reason", grant ? std::string_view("it gets events that it may not have any more")
+                              : std::string_view(grant.error()));
+    return end_now();
+  }
+  if (grant_.rule() != nullptr) take_share(place_.owner.share(*grant_.rule(), peer_.uid));
+  may_have_paid();
+}
+
+bool Client::loses_events(const policy::Grant& next) const {
+  return lane_.subscriptions > 0 &&
+         std::ranges::any_of(policy::event_calls(), [&](const policy::EventCall& call) {
+           const policy::Procedure* row =
+               policy::find_procedure(policy::kRemoteProgram, call.procedure);
+           return call.adds && grant_.may(*row) && !next.may(*row);
+         });
 }
 
 void Client::answer_feature(const Header& header, std::int64_t feature, base::Buffer encoded) {

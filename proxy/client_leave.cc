@@ -42,6 +42,8 @@ void Client::drain(std::string_view why) {
 // It would take the end of its connection for a failure of what it is in the middle of.
 bool Client::just_came() const {
   const Milliseconds now = place_.clock.now();
+  // Whoever stops a bridge stops its one client.
+  if (guest_.gone) return false;
   if (state_ == State::opening) return true;
   if (state_ == State::open && now - opened_ >= kVisit) return false;
   return outstanding_ > 0 || now - active_ < kPause;
@@ -49,6 +51,10 @@ bool Client::just_came() const {
 
 void Client::leave_unless_just_came() {
   if (just_came()) return arm();
+  end_now();
+}
+
+void Client::end_now() {
   send_closed_event(kClosedByEnd);
   leave_when_done();
 }

@@ -21,8 +21,9 @@ namespace {
 using tunnel::Transport;
 
 // What the C library and others read on their own: /etc as a whole, since what is in it is replaced
-// by new files; modules for names and SASL; where resolv.conf leads to.
-constexpr std::array<const char*, 16> kSystemPlaces = {"/etc",
+// by new files; modules for names and SASL; where resolv.conf leads to. /proc is for the names of
+// what clients run: what else of other processes is there, Landlock keeps from us.
+constexpr std::array<const char*, 15> kSystemPlaces = {"/etc",
                                                        "/usr",
                                                        "/lib",
                                                        "/lib32",
@@ -33,8 +34,7 @@ constexpr std::array<const char*, 16> kSystemPlaces = {"/etc",
                                                        "/run/connman",
                                                        "/run/nscd",
                                                        "/var/lib/sss",
-                                                       "/proc/sys/crypto",
-                                                       "/proc/sys/kernel",
+                                                       "/proc",
                                                        "/sys/devices/system/cpu",
                                                        "/dev/urandom",
                                                        "/dev/random"};
@@ -79,10 +79,11 @@ class Draft {
   }
 
   // A file that may be made together with the folders that lead to it.
-  void made_file(const std::string& path) {
+  void made_file(const std::string& path, FileUse use) {
+    if (path.empty()) return;
     std::string folder = folder_of(path);
     while (folder.size() > 1 && ::access(folder.c_str(), F_OK) != 0) folder = folder_of(folder);
-    if (folder != "/") place(folder, FileUse::append);
+    if (folder != "/") place(folder, use);
   }
 
   Confinement& out() { return out_; }
@@ -135,7 +136,7 @@ void add_target(const conf::Target& target, const conf::Environment& environment
   if (tunnel.transport == Transport::ssh &&
       tunnel.known_hosts_verify == tunnel::KnownHostsVerify::automatic) {
     const auto surroundings = tunnel::ssh::current_environment();
-    draft.made_file(tunnel::ssh::host_key_files(tunnel, surroundings).record);
+    draft.made_file(tunnel::ssh::host_key_files(tunnel, surroundings).record, FileUse::append);
   }
 }
 
@@ -164,13 +165,14 @@ Confinement confinement_of(const conf::Config& config, const std::optional<std::
   Draft draft(environment);
   add_surroundings(environment, draft);
   if (file) draft.file(*file, FileUse::read);
-  std::vector<std::string> own = {control, config.metrics.socket, config.metrics.textfile};
+  std::vector<std::string> own = {control, config.metrics.socket};
+  draft.made_file(config.metrics.textfile, FileUse::own);
   for (const conf::Listen& listen : config.listen) own.push_back(listen.path);
   for (const std::string& path : own) {
     const std::string folder = folder_of(path);
     if (!path.empty() && !abstract(path) && folder != "/") draft.place(folder, FileUse::own);
   }
-  if (!config.audit.file.empty()) draft.made_file(config.audit.file);
+  draft.made_file(config.audit.file, FileUse::append);
   // A new target at a port that is usual must not need a new start.
   draft.out().ports = {kDnsPort, kKerberosPort, conf::kSshPort, conf::kTcpPort, conf::kTlsPort};
   draft.out().any_port = !config.rules.open_uris.empty();

@@ -1,5 +1,6 @@
 #include "proxy/gate.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -37,10 +38,12 @@ Gate::Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
            conf::LibvirtConf libvirt_conf, const TunnelFactory& tunnels)
     : clock_(clock),
       log_(log),
+      tunnels_(tunnels),
       config_(std::move(config)),
       libvirt_conf_(std::move(libvirt_conf)),
       pools_(clock, log, sasl, counters_, config_.limits, tunnels),
-      access_(config_.rules),
+      access_(std::make_unique<const policy::Access>(config_.rules)),
+      retired_xends_(clock),
       began_(clock.now()),
       cut_off_(clock,
                [this] {
@@ -50,14 +53,56 @@ Gate::Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
                  for (const auto& [number, session] : sessions_) session->close(reason);
                }),
       finish_(clock, [this] { close_pools(); }) {
+  pools_.reload(config_.targets);
+  reload_xends();
+}
+
+void Gate::reload_xends() {
+  for (auto& [name, pool] : xends_) old_xends_.push_back(std::move(pool));
+  xends_.clear();
   for (const conf::Target& target : config_.targets) {
-    if (target.protocol == conf::Protocol::xend) {
-      xends_.emplace(target.name, std::make_unique<XendPool>(clock_, target, tunnels(target.tunnel),
-                                                             counters_.target(target.name)));
+    if (target.protocol != conf::Protocol::xend) continue;
+    xends_.emplace(target.name, std::make_unique<XendPool>(clock_, target, tunnels_(target.tunnel),
+                                                           counters_.target(target.name)));
+  }
+  let_old_xends_go();
+}
+
+void Gate::let_old_xends_go() {
+  for (auto it = old_xends_.begin(); it != old_xends_.end();) {
+    const auto uses = [&](const auto& entry) { return &entry.second->pool() == it->get(); };
+    if (std::ranges::any_of(sessions_, uses)) {
+      ++it;
       continue;
     }
-    pools_.add(target);
+    retired_xends_.add(std::move(*it));
+    it = old_xends_.erase(it);
   }
+}
+
+void Gate::reload(conf::Config config, conf::LibvirtConf libvirt_conf) {
+  CHECK(!draining_);
+  config_ = std::move(config);
+  libvirt_conf_ = std::move(libvirt_conf);
+  pools_.reload(config_.targets);
+  reload_xends();
+  // Grants and shares are of the rules that they were taken from, which live until nobody has any.
+  const auto old_access =
+      std::exchange(access_, std::make_unique<const policy::Access>(config_.rules));
+  const Shares old_shares = std::exchange(shares_, Shares());
+  std::vector<Client*> clients;
+  for (const auto& [number, client] : clients_) clients.push_back(client.get());
+  for (Client* client : clients) client->regrant();
+}
+
+base::Result<policy::Grant, std::string> Gate::grant(const tunnel::io::Peer& peer,
+                                                     const std::string& target) {
+  const policy::Identity who{peer.uid, peer.gid, peer.groups};
+  const policy::UriParts* uri = pools_.opened(target);
+  const bool there =
+      uri == nullptr ? config_.find(target) != nullptr : access_->opens(*uri) != nullptr;
+  if (!there) return base::Failure{"there is no target " + conf::quoted(target) + " any more"};
+  return access_->grant(who, {target, uri});
 }
 
 Gate::~Gate() { CHECK(clients() == 0); }
@@ -122,7 +167,7 @@ base::Result<std::vector<Candidate>, Fault> Gate::resolve(const conf::Listen& li
                                                           std::optional<std::string_view> name) {
   const policy::Identity who{peer.uid, peer.gid, peer.groups};
   const auto sees = [&](const conf::Target& target) {
-    return access_.grant(who, target.name).ok();
+    return access_->grant(who, target.name).ok();
   };
   auto meaning = conf::meaning_of(name, config_, listen, libvirt_conf_, sees);
   if (!meaning) {
@@ -132,7 +177,7 @@ base::Result<std::vector<Candidate>, Fault> Gate::resolve(const conf::Listen& li
   std::vector<Candidate> candidates;
   std::string refusal;
   for (std::string& target : meaning->targets) {
-    auto grant = access_.grant(who, target);
+    auto grant = access_->grant(who, target);
     if (grant) {
       candidates.push_back({std::move(target), grant.value()});
     } else if (refusal.empty()) {
@@ -147,23 +192,23 @@ base::Result<std::vector<Candidate>, Fault> Gate::resolve(const conf::Listen& li
 
 base::Result<std::vector<Candidate>, Fault> Gate::resolve_opened(const conf::OpenedUri& uri,
                                                                  const policy::Identity& who) {
-  const policy::OpenUri* open = access_.opens(uri.parts);
+  const policy::OpenUri* open = access_->opens(uri.parts);
   if (open == nullptr) {
     return unknown(conf::quoted(uri.text) +
                    " is the URI of no target, nor one that clients may name");
   }
-  auto grant = access_.grant(who, {uri.text, &uri.parts});
+  auto grant = access_->grant(who, {uri.text, &uri.parts});
   if (!grant) return denied(grant.error());
   const auto target = conf::opened_target(uri, *open, conf::process_environment());
   if (!target) return unknown(conf::quoted(uri.text) + ": " + target.error());
-  if (auto full = pools_.open(*target, who.uid)) return denied(std::move(*full));
+  if (auto full = pools_.open(*target, uri.parts, who.uid)) return denied(std::move(*full));
   return std::vector<Candidate>{{uri.text, grant.value()}};
 }
 
 // What a xend tells of a domain is what its XML tells.
 std::optional<std::string> Gate::forbidden(const tunnel::io::Peer& peer,
                                            const conf::Target& xend) const {
-  const auto grant = access_.grant({peer.uid, peer.gid, peer.groups}, xend.name);
+  const auto grant = access_->grant({peer.uid, peer.gid, peer.groups}, xend.name);
   if (!grant) return grant.error();
   if (grant.value().may(policy::find_procedure(policy::Remote::DOMAIN_GET_XML_DESC))) {
     return std::nullopt;
@@ -192,6 +237,7 @@ void Gate::on_session_gone(XendSession& session) {
   const ClientEnd end = session.end();
   const std::function<void(const ClientEnd&)> gone = session.guest().gone;
   sessions_.erase(session.number());
+  let_old_xends_go();
   left(user);
   if (gone) gone(end);
 }
@@ -215,12 +261,10 @@ void Gate::drain(std::function<void()> done) {
 void Gate::close_pools() {
   closing_pools_ = true;
   cut_off_.stop();
-  open_pools_ = 1 + xends_.size();
-  const auto one_less = [this] {
-    if (--open_pools_ == 0) done_();
-  };
-  for (const auto& [name, xend] : xends_) xend->close(one_less);
-  pools_.close(one_less);
+  for (auto& [name, xend] : xends_) old_xends_.push_back(std::move(xend));
+  xends_.clear();
+  let_old_xends_go();
+  pools_.close([this] { retired_xends_.when_empty(std::exchange(done_, nullptr)); });
 }
 
 }  // namespace proxy

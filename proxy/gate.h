@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "proxy/counters.h"
 #include "proxy/log.h"
 #include "proxy/pools.h"
+#include "proxy/retired.h"
 #include "proxy/snapshot.h"
 #include "proxy/users.h"
 #include "proxy/xend_pool.h"
@@ -42,6 +44,10 @@ class Gate final : private ClientOwner, private XendSessionOwner {
   void accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer peer,
               std::size_t listener, Guest guest = {});
 
+  // Everything is as these say from now on: clients, calls and targets that have not changed go on.
+  // The listeners of `config` are numbered anew. Not while it drains.
+  void reload(conf::Config config, conf::LibvirtConf libvirt_conf);
+
   // Lets clients have the answers to the calls that they have made, ends them and then the
   // upstreams, and calls `done` from the loop. What is not through after the drain timeout is cut
   // off. accept() must not be called any more.
@@ -59,6 +65,8 @@ class Gate final : private ClientOwner, private XendSessionOwner {
       const conf::Listen& listen, const tunnel::io::Peer& peer,
       std::optional<std::string_view> name) override;
   Share& share(const policy::AccessRule& rule, uid_t uid) override;
+  base::Result<policy::Grant, std::string> grant(const tunnel::io::Peer& peer,
+                                                 const std::string& target) override;
   Pool* pool(const std::string& target) override;
   void on_client_gone(Client& client) override;
   void on_session_gone(XendSession& session) override;
@@ -72,17 +80,22 @@ class Gate final : private ClientOwner, private XendSessionOwner {
   [[nodiscard]] std::optional<std::string> forbidden(const tunnel::io::Peer& peer,
                                                      const conf::Target& xend) const;
   void close_pools();
+  void reload_xends();
+  void let_old_xends_go();
   void describe_users(Snapshot& to) const;
   void describe_clients(Snapshot& to) const;
 
   tunnel::io::Clock& clock_;
   Log& log_;
-  const conf::Config config_;
-  const conf::LibvirtConf libvirt_conf_;
+  const TunnelFactory tunnels_;
+  conf::Config config_;
+  conf::LibvirtConf libvirt_conf_;
   Counters counters_;
   Pools pools_;
-  const policy::Access access_;
+  std::unique_ptr<const policy::Access> access_;  // grants of clients are of this one
   std::map<std::string, std::unique_ptr<XendPool>, std::less<>> xends_;
+  std::list<std::unique_ptr<XendPool>> old_xends_;  // of before reload(), while they have sessions
+  Retired<XendPool> retired_xends_;
   Users users_;
   Shares shares_;
   std::map<std::int64_t, std::unique_ptr<Client>> clients_;
@@ -91,7 +104,6 @@ class Gate final : private ClientOwner, private XendSessionOwner {
   const tunnel::io::Milliseconds began_;
   tunnel::io::Timer cut_off_;
   tunnel::io::Timer finish_;
-  std::size_t open_pools_ = 0;
   bool draining_ = false;
   bool closing_pools_ = false;
   std::function<void()> done_;

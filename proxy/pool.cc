@@ -42,7 +42,8 @@ Pool::Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Target target,
       retry_(clock, [this] { reach(); }),
       refuse_(clock, [this] { give_up(last_fault_); }),
       sweep_(clock, [this] { sweep(); }),
-      idle_(clock, [this] { let_idle_go(); }) {}
+      idle_(clock, [this] { let_idle_go(); }),
+      old_(clock, [this] { old_tunnels_.clear(); }) {}
 
 Pool::~Pool() { CHECK(upstreams_.empty()); }
 
@@ -232,15 +233,17 @@ void Pool::on_upstream_reply(Upstream& upstream, Calls answered, const Frame& re
     Lane& lane = *call.lane;
     finished(lane);
     lane.user.on_reply(call, static_cast<policy::Status>(reply.header.status), reply.body);
-  } else if (!events_.on_reply(call, reply)) {
+  } else if (!upstream.finishing() && !events_.on_reply(call, reply)) {
     return upstream.close({Reason::Kind::protocol, tunnel::io::Stage::established,
                            "the daemon answered a registration with a callback id that is none, or "
                            "that it has given already"});
   }
+  upstream.retire_if_finished();
   dispatch();
 }
 
 void Pool::on_upstream_event(Upstream& upstream, const Frame& event) {
+  if (upstream.finishing()) return;
   if (&upstream == event_upstream_ && events_.on_event(event)) return;
   upstream.close({Reason::Kind::protocol, tunnel::io::Stage::established,
                   "the daemon sent an event that was not asked for, or is malformed"});
@@ -279,6 +282,7 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
     }
   }
   retake(std::move(calls), last_fault_);
+  let_old_tunnels_go();
   if (closed_ && upstreams_.empty()) return std::exchange(closed_, nullptr)();
   dispatch();
 }
@@ -389,7 +393,8 @@ void Pool::expire_in_flight(Upstream& upstream) {
     finished(*call.lane);
     call.lane->user.on_call_failed(call, fault);
   }
-  if (abandoned == Upstream::kSlots) {
+  const bool useless = upstream.finishing() && abandoned == upstream.in_flight();
+  if (abandoned == Upstream::kSlots || (abandoned > 0 && useless)) {
     upstream.close({Reason::Kind::timeout, tunnel::io::Stage::established,
                     "the daemon left " + std::to_string(abandoned) + " calls unanswered"});
   }
@@ -427,6 +432,33 @@ void Pool::let_idle_go() {
     --ready;
   }
   if (!upstreams_.empty()) idle_.start(kIdleSweep);
+}
+
+void Pool::retarget(conf::Target target, const conf::Limits& limits,
+                    std::unique_ptr<tunnel::Tunnel> tunnel) {
+  target_ = std::move(target);
+  limits_ = limits;
+  old_tunnels_.push_back(std::exchange(tunnel_, std::move(tunnel)));
+  if (std::exchange(event_upstream_, nullptr) != nullptr) events_.upstream_lost();
+  retry_.stop();
+  refuse_.stop();
+  failures_ = 0;
+  breaches_ = 0;
+  refused_ = false;
+  no_growth_until_ = Milliseconds(0);
+  patience_end_ = clock_.now() + target_.retry_timeout;
+  for (const auto& upstream : upstreams_) upstream->finish();
+  let_old_tunnels_go();
+  reach();
+  dispatch();
+}
+
+// Not at once: this may be in a call of a stream of theirs.
+void Pool::let_old_tunnels_go() {
+  if (old_tunnels_.empty()) return;
+  if (std::ranges::none_of(upstreams_, [](const auto& u) { return u->finishing(); })) {
+    old_.start(Milliseconds(0));
+  }
 }
 
 void Pool::close(std::function<void()> closed) {

@@ -55,6 +55,11 @@ class Pool final : private UpstreamOwner, private EventsOwner {
 
   Events& events() { return events_; }
 
+  // The target has another configuration, under the same name: calls that are not yet at the daemon
+  // go the new way, those that are there are still answered, and registrations are made anew.
+  void retarget(conf::Target target, const conf::Limits& limits,
+                std::unique_ptr<tunnel::Tunnel> tunnel);
+
   // Ends all upstreams; `closed` is called once they are gone, from the loop or at once when there
   // are none. Nobody may be attached.
   void close(std::function<void()> closed);
@@ -97,14 +102,17 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   void expire_waiting(Lane::Place place);
   void expire_in_flight(Upstream& upstream);
   void let_idle_go();
+  void let_old_tunnels_go();
   [[nodiscard]] policy::Fault timeout_fault() const;
 
   tunnel::io::Clock& clock_;
   Log& log_;
   Sasl& sasl_;
-  const conf::Target target_;
-  const conf::Limits limits_;
+  conf::Target target_;
+  conf::Limits limits_;
   std::unique_ptr<tunnel::Tunnel> tunnel_;
+  // Of before retarget(), for upstreams that still finish.
+  std::vector<std::unique_ptr<tunnel::Tunnel>> old_tunnels_;
   TargetCounters& counters_;
   std::list<std::unique_ptr<Upstream>> upstreams_;
   Upstream* event_upstream_ = nullptr;
@@ -117,6 +125,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   tunnel::io::Timer refuse_;
   tunnel::io::Timer sweep_;
   tunnel::io::Timer idle_;
+  tunnel::io::Timer old_;
   std::uint32_t failures_ = 0;       // dials that failed in a row
   std::uint32_t breaches_ = 0;       // of the rules by the daemon, each soon after the one before
   Milliseconds breaches_until_{0};   // one before then counts as soon

@@ -13,27 +13,31 @@ constexpr Milliseconds kSweep{10000};
 
 }  // namespace
 
-Pools::Pools(tunnel::io::Clock& clock, Log& log, Sasl& sasl, const conf::Limits& limits,
-             TunnelFactory tunnels)
+Pools::Pools(tunnel::io::Clock& clock, Log& log, Sasl& sasl, Counters& counters,
+             const conf::Limits& limits, TunnelFactory tunnels)
     : clock_(clock),
       log_(log),
       sasl_(sasl),
+      counters_(counters),
       limits_(limits),
       tunnels_(std::move(tunnels)),
-      forget_(clock, [this] { forget(); }),
-      free_(clock, [this] { gone_.clear(); }) {}
+      retired_(clock),
+      forget_(clock, [this] { forget(); }) {}
 
-void Pools::insert(const conf::Target& target, std::optional<uid_t> opener) {
+void Pools::insert(const conf::Target& target, std::optional<uid_t> opener,
+                   policy::UriParts parts) {
   // Those of all hosts that clients have named are together, or their number would have no bound.
   TargetCounters& counters = counters_.target(opener ? Counters::kOpened : target.name);
   auto pool = std::make_unique<Pool>(clock_, log_, sasl_, target, limits_, tunnels_(target.tunnel),
                                      counters);
   const bool added =
-      entries_.try_emplace(target.name, Entry{std::move(pool), opener, clock_.now()}).second;
+      entries_
+          .try_emplace(target.name, Entry{std::move(pool), opener, std::move(parts), clock_.now()})
+          .second;
   CHECK(added);
 }
 
-void Pools::add(const conf::Target& target) { insert(target, std::nullopt); }
+void Pools::add(const conf::Target& target) { insert(target, std::nullopt, {}); }
 
 Pool* Pools::find(std::string_view name) {
   const auto found = entries_.find(name);
@@ -49,7 +53,8 @@ void Pools::describe(std::vector<TargetSnapshot>& to) const {
   for (const auto& [name, entry] : entries_) to.push_back(entry.pool->snapshot());
 }
 
-std::optional<std::string> Pools::open(const conf::Target& target, uid_t uid) {
+std::optional<std::string> Pools::open(const conf::Target& target, const policy::UriParts& parts,
+                                       uid_t uid) {
   if (const auto found = entries_.find(target.name); found != entries_.end()) {
     found->second.last_used = clock_.now();
     return std::nullopt;
@@ -59,7 +64,7 @@ std::optional<std::string> Pools::open(const conf::Target& target, uid_t uid) {
            std::to_string(limits_.open_targets) + ", and " +
            std::to_string(limits_.open_targets_per_user) + " for one user)";
   }
-  insert(target, uid);
+  insert(target, uid, parts);
   if (!forget_.running()) forget_.start(kSweep);
   return std::nullopt;
 }
@@ -77,18 +82,19 @@ bool Pools::make_room(uid_t uid) {
     if (oldest == entries_.end() || entry.last_used < oldest->second.last_used) oldest = it;
   }
   if (oldest == entries_.end()) return false;
-  retire(oldest);
+  remove(oldest);
   return true;
 }
 
 void Pools::forget() {
-  bool some = false;
+  let_leaving_go();
+  bool some = !leaving_.empty();
   for (auto it = entries_.begin(); it != entries_.end();) {
     const auto entry = it++;
     if (!entry->second.opener) continue;
     if (entry->second.pool->used()) entry->second.last_used = clock_.now();
     if (clock_.now() - entry->second.last_used >= kForgotten) {
-      retire(entry);
+      remove(entry);
     } else {
       some = true;
     }
@@ -96,26 +102,61 @@ void Pools::forget() {
   if (some) forget_.start(kSweep);
 }
 
-void Pools::retire(Entries::iterator entry) {
-  const auto pool = retired_.insert(retired_.end(), std::move(entry->second.pool));
+void Pools::remove(Entries::iterator entry) {
+  leaving_.push_back(std::move(entry->second.pool));
   entries_.erase(entry);
-  (*pool)->close([this, pool] {
-    gone_.splice(gone_.end(), retired_, pool);
-    free_.start(Milliseconds(0));
-    if (closed_) one_less();
-  });
+  let_leaving_go();
+  if (!leaving_.empty() && !forget_.running()) forget_.start(kSweep);
+}
+
+void Pools::let_leaving_go() {
+  for (auto it = leaving_.begin(); it != leaving_.end();) {
+    if ((*it)->used()) {
+      ++it;
+      continue;
+    }
+    retired_.add(std::move(*it));
+    it = leaving_.erase(it);
+  }
+}
+
+void Pools::reload(const std::vector<conf::Target>& targets) {
+  const auto named = [&](const std::string& name) {
+    const auto found = std::ranges::find_if(targets, [&](const conf::Target& target) {
+      return target.name == name && target.protocol == conf::Protocol::rpc;
+    });
+    return found == targets.end() ? nullptr : &*found;
+  };
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    const auto entry = it++;
+    if (!entry->second.opener && named(entry->first) == nullptr) remove(entry);
+  }
+  for (const conf::Target& target : targets) {
+    if (target.protocol != conf::Protocol::rpc) continue;
+    const auto found = entries_.find(target.name);
+    if (found == entries_.end()) {
+      add(target);
+      continue;
+    }
+    conf::Target old = found->second.pool->target();
+    old.place = target.place;
+    if (old != target) found->second.pool->retarget(target, limits_, tunnels_(target.tunnel));
+  }
+}
+
+const policy::UriParts* Pools::opened(std::string_view name) const {
+  const auto found = entries_.find(name);
+  return found == entries_.end() || !found->second.opener ? nullptr : &found->second.parts;
 }
 
 void Pools::close(std::function<void()> closed) {
   forget_.stop();
-  closed_ = std::move(closed);
-  closing_ = entries_.size() + retired_.size() + 1;
-  for (const auto& [name, entry] : entries_) entry.pool->close([this] { one_less(); });
-  one_less();
-}
-
-void Pools::one_less() {
-  if (--closing_ == 0) std::exchange(closed_, nullptr)();
+  while (!entries_.empty()) {
+    retired_.add(std::move(entries_.begin()->second.pool));
+    entries_.erase(entries_.begin());
+  }
+  let_leaving_go();
+  retired_.when_empty(std::move(closed));
 }
 
 }  // namespace proxy

@@ -19,6 +19,7 @@
 #include "conf/config.h"
 #include "proxy/counters.h"
 #include "proxy/pool.h"
+#include "proxy/retired.h"
 #include "proxy/snapshot.h"
 #include "tunnel/tunnel.h"
 
@@ -43,9 +44,16 @@ class Pools {
   void add(const conf::Target& target);
   // Of a client of user `uid`. One that is there already is used. The error is a sentence for the
   // client, safe to show.
-  std::optional<std::string> open(const conf::Target& target, uid_t uid);
+  std::optional<std::string> open(const conf::Target& target, const policy::UriParts& parts,
+                                  uid_t uid);
   // Null: there is none.
   [[nodiscard]] Pool* find(std::string_view name);
+
+  // Those of the configuration are these from now on. One that has changed goes the new way; one
+  // that is not among them is found no more, and ends once nobody is attached to it.
+  void reload(const std::vector<conf::Target>& targets);
+  // The parts of a URI that a client has named; null: the target is none of these.
+  [[nodiscard]] const policy::UriParts* opened(std::string_view name) const;
 
   // Ends all; `closed` is called once, from the loop or at once. Nobody may be attached.
   void close(std::function<void()> closed);
@@ -57,15 +65,16 @@ class Pools {
   struct Entry {
     std::unique_ptr<Pool> pool;
     std::optional<uid_t> opener;  // of one that is not of the configuration
+    policy::UriParts parts;       // of the same
     Milliseconds last_used{0};
   };
   using Entries = std::map<std::string, Entry, std::less<>>;
 
-  void insert(const conf::Target& target, std::optional<uid_t> opener);
+  void insert(const conf::Target& target, std::optional<uid_t> opener, policy::UriParts parts);
   bool make_room(uid_t uid);
   void forget();
-  void retire(Entries::iterator entry);
-  void one_less();
+  void remove(Entries::iterator entry);
+  void let_leaving_go();
 
   tunnel::io::Clock& clock_;
   Log& log_;
@@ -74,12 +83,9 @@ class Pools {
   const conf::Limits& limits_;
   const TunnelFactory tunnels_;
   Entries entries_;
-  std::list<std::unique_ptr<Pool>> retired_;
-  std::list<std::unique_ptr<Pool>> gone_;  // retired and closed; a pool cannot be freed in its call
+  std::list<std::unique_ptr<Pool>> leaving_;  // removed, and somebody is still attached
+  Retired<Pool> retired_;
   tunnel::io::Timer forget_;
-  tunnel::io::Timer free_;
-  std::size_t closing_ = 0;
-  std::function<void()> closed_;
 };
 
 }  // namespace proxy

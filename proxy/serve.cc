@@ -149,33 +149,39 @@ conf::Loaded configuration(const ServeOptions& options) {
   return loaded;
 }
 
-int serve(const ServeOptions& options, Log& log) {
-  conf::Loaded loaded = configuration(options);
-  const bool wrong = complain(loaded.mistakes);
+base::Result<Reading, std::vector<std::string>> read_all(const ServeOptions& options) {
   const conf::Environment environment = conf::process_environment();
+  conf::Loaded loaded = configuration(options);
+  std::vector<std::string> mistakes;
+  for (const conf::Mistake& mistake : loaded.mistakes) mistakes.push_back(conf::to_string(mistake));
   auto libvirt_conf = conf::load_libvirt_conf(environment);
-  if (!libvirt_conf) complain(conf::to_string(libvirt_conf.error()));
-  if (wrong || !libvirt_conf) return 1;
+  if (!libvirt_conf) mistakes.push_back(conf::to_string(libvirt_conf.error()));
+  if (!mistakes.empty()) return base::Failure{std::move(mistakes)};
+  Reading out{std::move(loaded.config), std::move(*libvirt_conf), {}, {}};
+  out.control = control_path(out.config, default_socket_folder(environment));
+  out.needs = confinement_of(out.config, config_file(options), out.control, environment);
+  return out;
+}
+
+int serve(const ServeOptions& options, Log& log) {
+  auto reading = read_all(options);
+  if (!reading) {
+    for (const std::string& mistake : reading.error()) complain(mistake);
+    return 1;
+  }
   if (options.check) return 0;
   std::signal(SIGPIPE, SIG_IGN);
   tunnel::io::raise_file_limit();
-  if (!make_default_folder(loaded.config, environment, log)) return 1;
-  AuditSink sink;
-  if (const std::string& file = loaded.config.audit.file; !file.empty()) {
-    auto opened = open_audit_file(file);
-    if (!opened) {
-      log.line(Level::error, "start-failed").with("reason", opened.error());
-      return 1;
-    }
-    sink = std::move(opened).value();
+  if (!make_default_folder(reading->config, conf::process_environment(), log)) return 1;
+  auto sink = audit_sink(reading->config.audit);
+  if (!sink) {
+    log.line(Level::error, "start-failed").with("reason", sink.error());
+    return 1;
   }
-  std::string control = control_path(loaded.config, default_socket_folder(environment));
-  const Confinement confinement =
-      confinement_of(loaded.config, config_file(options), control, environment);
-  Service service(log, std::move(sink), std::move(loaded.config), std::move(libvirt_conf).value(),
-                  std::move(control));
+  const Confinement needs = reading->needs;
+  Service service(log, std::move(*sink), std::move(*reading), [&] { return read_all(options); });
   if (!service.open_doors()) return 1;
-  log_confined(confine(confinement), log);
+  log_confined(confine(needs), log);
   service.run();
   log.line(Level::info, "stopped");
   return 0;

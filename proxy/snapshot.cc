@@ -89,8 +89,8 @@ ClientSnapshot XendSession::snapshot() const {
   static constexpr std::array<std::string_view, 3> kStates = {"greeting", "open", "leaving"};
   ClientSnapshot out;
   out.number = static_cast<std::uint64_t>(number_);
-  out.uid = uid_;
-  out.pid = static_cast<std::uint64_t>(pid_);
+  out.uid = peer_.uid;
+  out.pid = static_cast<std::uint64_t>(peer_.pid);
   out.target = place_.pool.target().name;
   out.state = kStates[static_cast<std::size_t>(state_)];
   out.calls = state_ == State::reading ? 0 : 1;

@@ -300,6 +300,15 @@ void Upstream::keep_alive() {
   keepalive_.start(settings_.keepalive_interval);
 }
 
+void Upstream::finish() {
+  finishing_ = true;
+  retire_if_finished();
+}
+
+void Upstream::retire_if_finished() {
+  if (finishing_ && in_flight_.empty() && state_ != State::closing) retire();
+}
+
 void Upstream::retire() {
   if (state_ != State::ready) return close({Reason::Kind::requested, stage_, "no longer needed"});
   say(number(Remote::CONNECT_CLOSE), {});

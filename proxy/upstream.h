@@ -64,7 +64,7 @@ class Upstream final : private tunnel::io::StreamOwner {
 
   void start();
 
-  [[nodiscard]] bool ready() const { return state_ == State::ready; }
+  [[nodiscard]] bool ready() const { return state_ == State::ready && !finishing_; }
   [[nodiscard]] bool was_ready() const { return was_ready_; }
   [[nodiscard]] bool connecting() const { return state_ < State::ready; }
   [[nodiscard]] bool has_room() const { return ready() && in_flight_.size() < kSlots; }
@@ -78,6 +78,11 @@ class Upstream final : private tunnel::io::StreamOwner {
   // Takes the first call of `from` and sends it. There must be room.
   void send(Calls& from);
 
+  // Takes no more calls, and goes once those in flight are answered; retire_if_finished() says
+  // when.
+  void finish();
+  [[nodiscard]] bool finishing() const { return finishing_; }
+  void retire_if_finished();
   // Says goodbye as libvirt's clients do, and closes. No more calls are taken; those in flight are
   // lost to it.
   void retire();
@@ -129,6 +134,7 @@ class Upstream final : private tunnel::io::StreamOwner {
   std::uint32_t awaited_serial_ = 0;
   bool daemon_pings_ = false;
   bool was_ready_ = false;
+  bool finishing_ = false;
   std::uint32_t pings_unanswered_ = 0;
   Milliseconds last_heard_{0};
   Milliseconds last_used_{0};

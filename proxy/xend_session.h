@@ -67,6 +67,7 @@ class XendSession final : private tunnel::io::StreamOwner, private XendAsker {
   [[nodiscard]] ClientSnapshot snapshot() const;
   // Of the answer that was given; 0: none was.
   [[nodiscard]] int status() const { return status_; }
+  [[nodiscard]] const XendPool& pool() const { return place_.pool; }
   [[nodiscard]] const Guest& guest() const { return guest_; }
   // Once it is gone. Whatever answer it got counts as what it came for.
   [[nodiscard]] const ClientEnd& end() const { return end_; }

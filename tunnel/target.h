@@ -25,6 +25,8 @@ struct Timeouts {
   io::Milliseconds handshake{10000};
   io::Milliseconds authentication{10000};
   io::Milliseconds channel{10000};
+
+  bool operator==(const Timeouts&) const = default;
 };
 
 struct Target {
@@ -66,6 +68,8 @@ struct Target {
   // tls
   std::string pkipath;
   bool no_verify = false;
+
+  bool operator==(const Target&) const = default;
 };
 
 }  // namespace tunnel

@@ -50,7 +50,7 @@ def test_opens_refusals_and_closes(daemon: harness.Daemon, make_gate: MakeGate) 
         assert (one["uid"], one["user"]) == (os.geteuid(), "root")
         assert one["rule"].startswith("rule 1 (")
         assert one["pid"] > 0
-        assert one["program"] == os.path.realpath(shutil.which("virsh") or "")
+        assert one["program"] in (os.path.realpath(shutil.which("virsh") or ""), "virsh")
     first, second = records(gate, "refused")
     assert (first["procedure"], first["number"]) == ("NODE_GET_INFO", 6)
     assert "does not let user" in first["reason"]
@@ -94,7 +94,7 @@ def test_what_repeats_is_counted_in_the_log_and_recorded_in_the_file(
     assert process is not None
     log = process.output()
     assert len(re.findall(r" info open .*target=hail", log)) == 1
-    assert re.search(r"info repeated record=open times=29 uid=\d+ target=hail", log), log
+    assert re.search(r"info repeated record=open times=29 uid=\d+ program=\S+ target=hail", log), log
     assert len(records(gate, "open")) == 30
     assert len([one for one in records(gate, "close") if one["target"] == "hail"]) == 30
 

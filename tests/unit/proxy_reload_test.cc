@@ -1,0 +1,161 @@
+// A gate that is told another configuration while clients are at work.
+#include "tests/unit/catch.h"
+#include "tests/unit/world.h"
+
+using Catch::Matchers::Contains;
+using test::RawClient;
+using test::World;
+
+namespace {
+
+constexpr std::int32_t kLibVersion = 157;
+constexpr std::int32_t kNodeInfo = 6;
+
+policy::AccessRule rule(uid_t uid, std::vector<std::string> deny = {}) {
+  policy::AccessRule out;
+  out.users = {uid};
+  out.targets = {"*"};
+  out.allow = {"*"};
+  out.deny = std::move(deny);
+  out.place = "f line 3";
+  return out;
+}
+
+void reload(World& world) { world.gate().reload(world.config, {}); }
+
+}  // namespace
+
+TEST_CASE("a configuration that says the same changes nothing") {
+  World world;
+  world.config.rules.rules = {rule(1000)};
+  RawClient& client = world.opened();
+  world.daemon().hold = true;
+  const auto call = client.call(kLibVersion);
+  world.settle();
+  world.config.targets[0].place.line += 7;
+  reload(world);
+  world.daemon().answer_all();
+  world.settle();
+  CHECK(client.ok(call));
+  CHECK(world.daemon().dials == 1);
+  CHECK(world.daemon().connections() == 1);
+}
+
+TEST_CASE("a target that has changed answers what it has, and what follows goes the new way") {
+  World world;
+  RawClient& client = world.opened();
+  world.daemon().hold = true;
+  const auto old_call = client.call(kLibVersion);
+  world.settle();
+  test::ScriptedDaemon& before = world.daemon();
+  world.may_be_opened("hail");
+  world.config.targets[0].tunnel.sockets = {"/run/other"};
+  reload(world);
+  world.settle();
+  REQUIRE(&world.daemon() != &before);
+  const auto new_call = client.call(kNodeInfo);
+  world.settle();
+  CHECK(client.ok(new_call));
+  CHECK(world.daemon().count(kNodeInfo) == 1);
+  CHECK_FALSE(client.ok(old_call));
+  before.answer_all();
+  world.settle();
+  CHECK(client.ok(old_call));
+  CHECK(before.count(kNodeInfo) == 0);
+  CHECK(before.connections() == 0);
+}
+
+TEST_CASE("a call that a changed target never answers ends in its time") {
+  World world;
+  RawClient& client = world.opened();
+  world.daemon().hold = true;
+  const auto call = client.call(kLibVersion);
+  world.settle();
+  test::ScriptedDaemon& before = world.daemon();
+  world.may_be_opened("hail");
+  world.config.targets[0].tunnel.sockets = {"/run/other"};
+  reload(world);
+  world.pass(world.config.targets[0].call_timeout + std::chrono::seconds(5));
+  CHECK(client.error(call).code == 68);
+  CHECK(before.connections() == 0);
+}
+
+TEST_CASE("a target that is gone ends who uses it, and is found no more") {
+  World world({"hail", "sleet"});
+  RawClient& uses = world.opened("hail");
+  RawClient& other = world.opened("sleet");
+  world.config.targets.erase(world.config.targets.begin());
+  reload(world);
+  world.settle();
+  CHECK(uses.closed());
+  const auto call = other.call(kLibVersion);
+  world.settle();
+  CHECK(other.ok(call));
+  RawClient& late = world.client();
+  const auto open = late.open("hail");
+  world.settle();
+  CHECK_THAT(late.error(open).text, Contains("targets are sleet"));
+  world.pass(std::chrono::seconds(30));
+  CHECK(world.daemon("hail").connections() == 0);
+}
+
+TEST_CASE("rules hold from the next call, and who sees nothing any more is ended") {
+  World world;
+  world.config.rules.rules = {rule(1000), rule(1001)};
+  RawClient& one = world.opened("hail", 1000);
+  RawClient& two = world.opened("hail", 1001);
+  world.config.rules.rules = {rule(1000, {"NODE_GET_INFO"})};
+  reload(world);
+  const auto info = one.call(kNodeInfo);
+  const auto version = one.call(kLibVersion);
+  world.settle();
+  CHECK(one.error(info).code == 29);
+  CHECK(one.ok(version));
+  CHECK(two.closed());
+  CHECK(world.log.count("revoked") == 1);
+}
+
+TEST_CASE("who gets events that are now denied is ended") {
+  World world;
+  world.config.rules.rules = {rule(1000)};
+  RawClient& client = world.opened("hail", 1000);
+  base::Buffer body = test::words({0, 0});
+  const auto call = client.call(316, body);
+  world.settle();
+  REQUIRE(client.ok(call));
+  world.config.rules.rules = {rule(1000, {"CONNECT_DOMAIN_EVENT_*"})};
+  reload(world);
+  world.settle();
+  CHECK(client.closed());
+}
+
+TEST_CASE("who is opening opens by the new rules") {
+  World world;
+  world.config.rules.rules = {rule(1000), rule(1001)};
+  world.gate();
+  world.daemon().silent = true;
+  RawClient& keeps = world.client(1000);
+  RawClient& loses = world.client(1001);
+  const auto kept = keeps.open("hail");
+  const auto lost = loses.open("hail");
+  world.settle();
+  world.config.rules.rules = {rule(1000)};
+  world.may_be_opened("hail");
+  world.config.targets[0].tunnel.sockets = {"/run/other"};
+  reload(world);
+  world.pass(std::chrono::seconds(5));
+  CHECK(keeps.ok(kept));
+  CHECK(loses.error(lost).code == 29);
+}
+
+TEST_CASE("the limits of a rule hold for clients that are there") {
+  World world;
+  world.config.rules.rules = {rule(1000)};
+  world.opened("hail", 1000);
+  world.config.rules.rules[0].limits.clients = 1;
+  reload(world);
+  RawClient& second = world.client(1000);
+  const auto open = second.open("hail");
+  world.settle();
+  CHECK_THAT(second.error(open).text, Contains("as many clients"));
+}
