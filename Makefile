@@ -236,4 +236,4 @@ test-package:
 clean:
 	rm -rf build
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -path $(BUILD)/deb -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -31,6 +31,7 @@ make_debian() {
   fi
   mkdir -p "$folder/proc"
   mount -t proc proc "$folder/proc"
+  mount -t devpts -o newinstance,ptmxmode=0666 devpts "$folder/dev/pts"
 }
 
 # inside FOLDER COMMAND...
@@ -43,6 +44,6 @@ inside() {
 
 # forget FOLDER: the folder, and what is mounted there.
 forget() {
-  umount -R "$1/proc" 2>/dev/null || true
+  umount "$1/proc" "$1/dev/pts" 2>/dev/null || true
   rm -rf --one-file-system "$1"
 }
