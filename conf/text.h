@@ -15,8 +15,8 @@ bool same_ignoring_case(std::string_view a, std::string_view b);
 bool is_letter(char c);
 bool is_digit(char c);
 
-// The text in double quotes, made safe to show. An object and not a function: some libraries declare
-// std::quoted() wherever strings are, and a call with a string would find that too.
+// The text in double quotes, made safe to show. An object and not a function: some libraries
+// declare std::quoted() wherever strings are, and a call with a string would find that too.
 struct Quoted {
   std::string operator()(std::string_view text) const;
 };
