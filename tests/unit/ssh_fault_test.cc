@@ -104,7 +104,7 @@ TEST_CASE("ssh faults: a server that falls silent, at every stage") {
       {10, Stage::handshake, "took the connection and said nothing"},
       {100, Stage::handshake, "did not finish the key exchange"},
       {800, Stage::handshake, "did not finish the key exchange"},
-      {1500, Stage::authentication, "did not answer within 10000 ms: user"},
+      {1600, Stage::authentication, "did not answer within 10000 ms: user"},
   }));
   FaultWorld world;
   std::size_t heard = 0;
