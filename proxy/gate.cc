@@ -91,6 +91,7 @@ void Gate::reload(conf::Config config, conf::LibvirtConf libvirt_conf) {
       std::exchange(access_, std::make_unique<const policy::Access>(config_.rules));
   const Shares old_shares = std::exchange(shares_, Shares());
   std::vector<Client*> clients;
+  clients.reserve(clients_.size());
   for (const auto& [number, client] : clients_) clients.push_back(client.get());
   for (Client* client : clients) client->regrant();
 }

@@ -153,6 +153,7 @@ base::Result<Reading, std::vector<std::string>> read_all(const ServeOptions& opt
   const conf::Environment environment = conf::process_environment();
   conf::Loaded loaded = configuration(options);
   std::vector<std::string> mistakes;
+  mistakes.reserve(loaded.mistakes.size() + 1);
   for (const conf::Mistake& mistake : loaded.mistakes) mistakes.push_back(conf::to_string(mistake));
   auto libvirt_conf = conf::load_libvirt_conf(environment);
   if (!libvirt_conf) mistakes.push_back(conf::to_string(libvirt_conf.error()));

@@ -78,7 +78,7 @@ Engine::Step Channel::step_opening(Engine& engine) {
 
 void Channel::service(Engine& engine, const std::function<bool()>& below_is_busy) {
   if (state_ == State::closing && engine.closed(channel_)) {
-    Engine::free_channel(std::exchange(channel_, nullptr));
+    engine.free_channel(std::exchange(channel_, nullptr));
     state_ = State::gone;
     deadline_.stop();
   }

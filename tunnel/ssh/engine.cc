@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <utility>
@@ -23,6 +22,18 @@ namespace {
 constexpr std::string_view kStreamLocal = "direct-streamlocal@openssh.com";
 constexpr int kErrorStream = SSH_EXTENDED_DATA_STDERR;
 
+void* allocate_callback(size_t size, void** engine) {
+  return static_cast<Engine*>(*engine)->heap().allocate(size);
+}
+
+void release_callback(void* block, void** engine) {
+  static_cast<Engine*>(*engine)->heap().release(block);
+}
+
+void* resize_callback(void* block, size_t size, void** engine) {
+  return static_cast<Engine*>(*engine)->heap().resize(block, size);
+}
+
 ssize_t send_callback(libssh2_socket_t, const void* data, size_t size, int, void** engine) {
   const base::Bytes bytes(static_cast<const std::uint8_t*>(data), size);
   return static_cast<ssize_t>(static_cast<Engine*>(*engine)->on_send(bytes));
@@ -38,8 +49,8 @@ void disconnect_callback(LIBSSH2_SESSION*, int, const char* message, int size, c
   static_cast<Engine*>(*engine)->on_disconnect({message, static_cast<std::size_t>(size)});
 }
 
-int sign_callback(LIBSSH2_SESSION*, unsigned char** to, size_t* size, const unsigned char* data,
-                  size_t data_size, void** abstract) {
+int sign_callback(LIBSSH2_SESSION* session, unsigned char** to, size_t* size,
+                  const unsigned char* data, size_t data_size, void** abstract) {
   base::Buffer signature;
   switch (static_cast<Engine::Signer*>(*abstract)->sign({data, data_size}, signature)) {
     case Engine::Step::pending:
@@ -49,9 +60,10 @@ int sign_callback(LIBSSH2_SESSION*, unsigned char** to, size_t* size, const unsi
     case Engine::Step::done:
       break;
   }
-  // The library frees it with free(), which is what sessions without allocators of their own have.
-  *to = static_cast<unsigned char*>(std::malloc(signature.size()));
-  CHECK(*to != nullptr);
+  // The library releases it.
+  Heap& heap = static_cast<Engine*>(*libssh2_session_abstract(session))->heap();
+  *to = static_cast<unsigned char*>(heap.allocate(signature.size()));
+  if (*to == nullptr) return LIBSSH2_ERROR_ALLOC;
   std::ranges::copy(signature, *to);
   *size = signature.size();
   return 0;
@@ -115,7 +127,9 @@ bool leaves_session_intact(int code) {
 }  // namespace
 
 Engine::Engine(const std::vector<std::string>& known_types)
-    : session_(libssh2_session_init_ex(nullptr, nullptr, nullptr, this)) {
+    : heap_(kSessionMemory),
+      session_(
+          libssh2_session_init_ex(&allocate_callback, &release_callback, &resize_callback, this)) {
   CHECK(session_ != nullptr);
   libssh2_session_set_blocking(session_, 0);
   set_callback(session_, LIBSSH2_CALLBACK_SEND, &send_callback);
@@ -296,6 +310,7 @@ Engine::Step Engine::open(std::string_view type, base::Bytes message, Channel& c
                                     reinterpret_cast<const char*>(message.data()),
                                     static_cast<unsigned>(message.size()));
   const int code = libssh2_session_last_errno(session_);
+  if (channel != nullptr) heap_.set_most(heap_.most() + kChannelMemory);
   return outcome(channel != nullptr ? 0 : code == 0 ? LIBSSH2_ERROR_PROTO : code, Pending::open);
 }
 
@@ -376,7 +391,10 @@ void Engine::close(Channel channel) {
   libssh2_channel_close(channel);
 }
 
-void Engine::free_channel(Channel channel) { libssh2_channel_free(channel); }
+void Engine::free_channel(Channel channel) {
+  libssh2_channel_free(channel);
+  heap_.set_most(heap_.most() - kChannelMemory);
+}
 
 void Engine::keepalive() {
   int next = 0;

@@ -22,6 +22,7 @@
 
 #include "base/bytes.h"
 #include "tunnel/ssh/greeting.h"
+#include "tunnel/ssh/heap.h"
 #include "tunnel/ssh/keys.h"
 
 namespace tunnel::ssh {
@@ -38,6 +39,10 @@ class Engine {
   // What a channel may receive before somebody reads it. Memory of a channel at most, beside the
   // packet that reaches over it; a round trip carries so much at most.
   static constexpr std::uint32_t kWindow = std::uint32_t{256} * 1024;
+  // Memory of a session without channels, and of each channel besides, at most: twice what is
+  // buffered, since the library keeps a small packet in more than its size.
+  static constexpr std::size_t kSessionMemory = std::size_t{32} << 20;
+  static constexpr std::size_t kChannelMemory = std::size_t{2} * kWindow;
 
   // Signs for a key that is not here.
   class Signer {
@@ -97,7 +102,7 @@ class Engine {
   // free_channel() may be called. Freed earlier, the channel's number would be used again, and what
   // is under way for it would reach the next channel that gets it.
   void close(Channel channel);
-  static void free_channel(Channel channel);
+  void free_channel(Channel channel);
 
   // A message that nobody answers, for what sits between and forgets idle connections.
   void keepalive();
@@ -114,6 +119,7 @@ class Engine {
   // For the callbacks of the library.
   std::size_t on_send(base::Bytes data);
   std::ptrdiff_t on_receive(std::span<std::uint8_t> to);
+  Heap& heap() { return heap_; }
   void on_disconnect(std::string_view message) { goodbye_ = message; }
 
  private:
@@ -126,6 +132,7 @@ class Engine {
   Transfer transferred(std::ptrdiff_t result);
   void finish_pending();
 
+  Heap heap_;
   LIBSSH2_SESSION* session_;
   int descriptor_ = -1;
   base::Buffer input_;
