@@ -22,6 +22,7 @@
 #include "policy/xdr.h"
 #include "proxy/gate.h"
 #include "tests/fuzz/wire.h"
+#include "tests/unit/borrowed_tunnel.h"
 #include "tunnel/tunnel.h"
 
 namespace {
@@ -293,9 +294,7 @@ class Scene {
  public:
   explicit Scene(const conf::Config& config)
       : config_(config), gate_(clock_, log_, sasl_, config, {}, [this](const tunnel::Target&) {
-          auto daemon = std::make_unique<Daemon>();
-          daemon_ = daemon.get();
-          return daemon;
+          return std::make_unique<test::BorrowedTunnel>(daemon_);
         }) {}
 
   Client& arrive() {
@@ -305,11 +304,11 @@ class Scene {
     gate_.accept(client.wire.stream(), peer, 0);
     return client;
   }
-  Daemon& daemon() { return *daemon_; }
+  Daemon& daemon() { return daemon_; }
 
   void settle() {
     for (bool busy = true; busy;) {
-      busy = daemon_->turn();
+      busy = daemon_.turn();
       for (Client& client : clients_) busy = client.turn() || busy;
       if (const auto next = clock_.next(); next && *next <= clock_.now()) {
         clock_.advance(clock_.now());
@@ -331,7 +330,7 @@ class Scene {
     gate_.drain([&done] { done = true; });
     settle();
     if (!done) pass(std::chrono::seconds(60));
-    CHECK(done && gate_.clients() == 0 && daemon_->left());
+    CHECK(done && gate_.clients() == 0 && daemon_.left());
     CHECK(std::ranges::all_of(clients_, [](const Client& c) { return c.wire.gone(); }));
   }
 
@@ -343,7 +342,7 @@ class Scene {
     return proxy::CredentialsResult(base::Failure{std::string("none")});
   }};
   std::list<Client> clients_;
-  Daemon* daemon_ = nullptr;
+  Daemon daemon_;
   proxy::Gate gate_;
 };
 

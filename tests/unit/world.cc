@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "policy/xdr.h"
+#include "tests/unit/borrowed_tunnel.h"
 
 namespace test {
 
@@ -103,8 +104,8 @@ World::World(std::vector<std::string> targets) {
 World::~World() { end(); }
 
 void World::may_be_opened(const std::string& name) {
-  unused_[name] = std::make_unique<ScriptedDaemon>(clock);
-  daemons_[name] = unused_[name].get();
+  all_daemons_.push_back(std::make_unique<ScriptedDaemon>(clock));
+  daemons_[name] = all_daemons_.back().get();
 }
 
 ScriptedDaemon& World::daemon(const std::string& name) { return *daemons_.at(name); }
@@ -112,8 +113,9 @@ ScriptedDaemon& World::daemon(const std::string& name) { return *daemons_.at(nam
 proxy::Gate& World::gate() {
   if (!gate_) {
     gate_ = std::make_unique<proxy::Gate>(
-        clock, log, sasl, config, libvirt_conf,
-        [this](const tunnel::Target& target) { return std::move(unused_.at(target.name)); });
+        clock, log, sasl, config, libvirt_conf, [this](const tunnel::Target& target) {
+          return std::make_unique<BorrowedTunnel>(*daemons_.at(target.name));
+        });
   }
   return *gate_;
 }

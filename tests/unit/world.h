@@ -104,9 +104,9 @@ class World {
   MemoryLog log;
 
  private:
+  std::vector<std::unique_ptr<ScriptedDaemon>> all_daemons_;
   std::unique_ptr<proxy::Gate> gate_;
   std::map<std::string, ScriptedDaemon*> daemons_;
-  std::map<std::string, std::unique_ptr<ScriptedDaemon>> unused_;
   std::vector<std::unique_ptr<RawClient>> clients_;
   bool drained_ = false;
 };
