@@ -184,6 +184,12 @@ int serve(const ServeOptions& options, Log& log) {
   if (!service.open_doors()) return 1;
   log_confined(confine(needs), log);
   service.run();
+  // From here on the loop hears no signal, and one more must not make a failure of a good end.
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  sigprocmask(SIG_BLOCK, &ends, nullptr);
   log.line(Level::info, "stopped");
   return 0;
 }

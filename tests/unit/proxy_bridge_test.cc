@@ -1,5 +1,6 @@
 #include "proxy/bridge.h"
 #include "proxy/bridge_targets.h"
+#include "tests/unit/borrowed_tunnel.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/world.h"
 
@@ -20,11 +21,10 @@ class Scene {
   Scene() {
     auto target = conf::make_target("hail", "test+unix:///hail?socket=/run/hail");
     REQUIRE(target);
-    auto owned = std::make_unique<ScriptedDaemon>(clock);
-    daemon = owned.get();
+    daemon = std::make_unique<ScriptedDaemon>(clock);
     bridge = std::make_unique<proxy::Bridge>(
         clock, log, sasl, proxy::bridge_config({*target}, std::nullopt),
-        [&owned](const tunnel::Target&) { return std::move(owned); },
+        [this](const tunnel::Target&) { return std::make_unique<BorrowedTunnel>(*daemon); },
         [this](const proxy::BridgeEnd& how) {
           ++ends;
           end = how;
@@ -62,7 +62,7 @@ class Scene {
   tunnel::io::Clock clock;
   MemoryLog log;
   proxy::Sasl sasl{proxy::read_auth_conf};
-  ScriptedDaemon* daemon = nullptr;
+  std::unique_ptr<ScriptedDaemon> daemon;
   std::unique_ptr<proxy::Bridge> bridge;
   MemoryStream* near = nullptr;
   MemoryStream* far = nullptr;

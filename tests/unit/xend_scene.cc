@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "tests/unit/borrowed_tunnel.h"
 
 namespace test {
 
@@ -98,16 +99,16 @@ XendWorld::XendWorld(std::vector<std::string> targets) {
     listen.path = "/run/gate/" + name;
     listen.target = name;
     config.listen.push_back(listen);
-    unused_[name] = std::make_unique<ScriptedXend>(clock);
-    xends_[name] = unused_[name].get();
+    xends_[name] = std::make_unique<ScriptedXend>(clock);
   }
 }
 
 proxy::Gate& XendWorld::gate() {
   if (!gate_) {
     gate_ = std::make_unique<proxy::Gate>(
-        clock, log, sasl_, config, conf::LibvirtConf(),
-        [this](const tunnel::Target& target) { return std::move(unused_.at(target.name)); });
+        clock, log, sasl_, config, conf::LibvirtConf(), [this](const tunnel::Target& target) {
+          return std::make_unique<BorrowedTunnel>(*xends_.at(target.name));
+        });
   }
   return *gate_;
 }

@@ -103,9 +103,8 @@ class XendWorld {
   proxy::Sasl sasl_{[](const std::string&, const std::string&) {
     return proxy::CredentialsResult(base::Failure{std::string("there is no auth.conf here")});
   }};
+  std::map<std::string, std::unique_ptr<ScriptedXend>> xends_;
   std::unique_ptr<proxy::Gate> gate_;
-  std::map<std::string, std::unique_ptr<ScriptedXend>> unused_;
-  std::map<std::string, ScriptedXend*> xends_;
   std::vector<std::unique_ptr<TextClient>> clients_;
   bool drained_ = false;
 };
