@@ -153,14 +153,15 @@ void Client::open_failed(Refusal why, const Fault& fault) {
   release(kOpening);
 }
 
+// Whatever becomes of it, nothing of the rules of before is kept: they are about to go.
 void Client::regrant() {
+  leave_share();
+  if (state_ != State::open) grant_ = policy::Grant();
   if (state_ == State::opening) {
-    leave_share();
     pool_->leave(lane_);
     return begin_open();
   }
   if (state_ != State::open) return;
-  leave_share();
   const auto grant = place_.owner.grant(peer_, pool_->target().name);
   const bool ends = !grant || loses_events(grant.value());
   grant_ = ends ? policy::Grant() : grant.value();

@@ -159,3 +159,29 @@ TEST_CASE("the limits of a rule hold for clients that are there") {
   world.settle();
   CHECK_THAT(second.error(open).text, Contains("as many clients"));
 }
+
+TEST_CASE("who is leaving, or was refused, keeps nothing of the rules of before") {
+  World world;
+  world.config.rules.rules = {rule(1000)};
+  world.config.rules.rules[0].limits.clients = 2;
+  RawClient& leaving = world.opened("hail", 1000);
+  world.daemon().hold = true;
+  leaving.call(kLibVersion);
+  leaving.call(2);
+  RawClient& refused = world.opened("hail", 1000);
+  RawClient& greeting = world.client(1000);
+  greeting.open("hail");
+  world.settle();
+  reload(world);
+  reload(world);
+  refused.call(12);
+  greeting.call(12);
+  world.settle();
+  world.daemon().answer_all();
+  world.pass(std::chrono::seconds(20));
+  CHECK(leaving.closed());
+  // Both places of the rule are free again.
+  world.leave(refused);
+  world.opened("hail", 1000);
+  world.opened("hail", 1000);
+}
