@@ -91,6 +91,13 @@ struct Target {
   bool operator==(const Target&) const = default;
 };
 
+// Whether two of the same kind mean the same, wherever they are written.
+template <typename Placeable>
+bool same_but_for_place(Placeable a, const Placeable& b) {
+  a.place = b.place;
+  return a == b;
+}
+
 struct Limits {
   std::uint32_t clients = 10000;
   std::uint32_t clients_per_user = 1000;

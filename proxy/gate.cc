@@ -58,13 +58,18 @@ Gate::Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
 }
 
 void Gate::reload_xends() {
-  for (auto& [name, pool] : xends_) old_xends_.push_back(std::move(pool));
-  xends_.clear();
+  auto before = std::exchange(xends_, {});
   for (const conf::Target& target : config_.targets) {
     if (target.protocol != conf::Protocol::xend) continue;
+    const auto old = before.find(target.name);
+    if (old != before.end() && conf::same_but_for_place(old->second->target(), target)) {
+      xends_.insert(before.extract(old));
+      continue;
+    }
     xends_.emplace(target.name, std::make_unique<XendPool>(clock_, target, tunnels_(target.tunnel),
                                                            counters_.target(target.name)));
   }
+  for (auto& [name, pool] : before) old_xends_.push_back(std::move(pool));
   let_old_xends_go();
 }
 

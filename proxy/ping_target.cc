@@ -14,9 +14,7 @@ namespace {
 
 PingSettings settings_of(const conf::Target& target, std::uint32_t count) {
   PingSettings settings;
-  settings.upstream.connect_name = target.connect_name;
-  settings.upstream.authentication = authentication_settings(target);
-  settings.upstream.open_timeout = target.open_timeout;
+  settings.upstream = upstream_settings(target);
   settings.call_timeout = target.call_timeout;
   settings.count = count;
   return settings;

@@ -188,10 +188,7 @@ void Pool::reach() {
 }
 
 void Pool::dial() {
-  UpstreamSettings settings;
-  settings.connect_name = target_.connect_name;
-  settings.authentication = authentication_settings(target_);
-  settings.open_timeout = target_.open_timeout;
+  UpstreamSettings settings = upstream_settings(target_);
   settings.keepalive_interval = limits_.keepalive_interval;
   settings.keepalive_count = limits_.keepalive_count;
   settings.max_message = limits_.max_message;
@@ -434,10 +431,8 @@ void Pool::let_idle_go() {
   if (!upstreams_.empty()) idle_.start(kIdleSweep);
 }
 
-void Pool::retarget(conf::Target target, const conf::Limits& limits,
-                    std::unique_ptr<tunnel::Tunnel> tunnel) {
+void Pool::retarget(conf::Target target, std::unique_ptr<tunnel::Tunnel> tunnel) {
   target_ = std::move(target);
-  limits_ = limits;
   old_tunnels_.push_back(std::exchange(tunnel_, std::move(tunnel)));
   if (std::exchange(event_upstream_, nullptr) != nullptr) events_.upstream_lost();
   retry_.stop();

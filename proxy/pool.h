@@ -29,8 +29,8 @@ namespace proxy {
 
 class Pool final : private UpstreamOwner, private EventsOwner {
  public:
-  // Target and limits are copied; clock, log, sasl and counters outlive the pool. `tunnel` is the
-  // way to the target.
+  // The target is copied; clock, log, sasl, limits and counters outlive the pool. `tunnel` is the
+  // way to the target. Limits may change at any time: the next upstream has them.
   Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Target target,
        const conf::Limits& limits, std::unique_ptr<tunnel::Tunnel> tunnel,
        TargetCounters& counters);
@@ -57,8 +57,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
 
   // The target has another configuration, under the same name: calls that are not yet at the daemon
   // go the new way, those that are there are still answered, and registrations are made anew.
-  void retarget(conf::Target target, const conf::Limits& limits,
-                std::unique_ptr<tunnel::Tunnel> tunnel);
+  void retarget(conf::Target target, std::unique_ptr<tunnel::Tunnel> tunnel);
 
   // Ends all upstreams; `closed` is called once they are gone, from the loop or at once when there
   // are none. Nobody may be attached.
@@ -109,7 +108,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   Log& log_;
   Sasl& sasl_;
   conf::Target target_;
-  conf::Limits limits_;
+  const conf::Limits& limits_;
   std::unique_ptr<tunnel::Tunnel> tunnel_;
   // Of before retarget(), for upstreams that still finish.
   std::vector<std::unique_ptr<tunnel::Tunnel>> old_tunnels_;

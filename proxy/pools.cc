@@ -138,9 +138,9 @@ void Pools::reload(const std::vector<conf::Target>& targets) {
       add(target);
       continue;
     }
-    conf::Target old = found->second.pool->target();
-    old.place = target.place;
-    if (old != target) found->second.pool->retarget(target, limits_, tunnels_(target.tunnel));
+    Pool& pool = *found->second.pool;
+    if (conf::same_but_for_place(pool.target(), target)) continue;
+    pool.retarget(target, tunnels_(target.tunnel));
   }
 }
 
@@ -150,12 +150,9 @@ const policy::UriParts* Pools::opened(std::string_view name) const {
 }
 
 void Pools::close(std::function<void()> closed) {
-  forget_.stop();
-  while (!entries_.empty()) {
-    retired_.add(std::move(entries_.begin()->second.pool));
-    entries_.erase(entries_.begin());
-  }
+  while (!entries_.empty()) remove(entries_.begin());
   let_leaving_go();
+  forget_.stop();
   retired_.when_empty(std::move(closed));
 }
 

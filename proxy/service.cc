@@ -155,9 +155,8 @@ void Service::reload() {
 std::vector<std::string> Service::cannot_change(const Reading& next) const {
   const conf::Config& now = gate_.config();
   std::vector<std::string> out;
-  conf::Metrics metrics = next.config.metrics;
-  metrics.place = now.metrics.place;
-  if (next.config.control.path != now.control.path || metrics != now.metrics) {
+  if (next.config.control.path != now.control.path ||
+      !conf::same_but_for_place(next.config.metrics, now.metrics)) {
     out.emplace_back("[control] and [metrics] are what they were until the gate starts again");
   }
   if (const auto more = beyond(held_, next.needs)) {

@@ -118,14 +118,11 @@ void members(Self& of, auto& each) {
   each("clients", of.clients);
 }
 
-template <typename Kind, std::size_t N>
-void members(const Tally<Kind, N>& of, auto& each) {
-  for (std::size_t i = 0; i < N; ++i) each(Tally<Kind, N>::names()[i], of.counts[i]);
-}
-
-template <typename Kind, std::size_t N>
-void members(Tally<Kind, N>& of, auto& each) {
-  for (std::size_t i = 0; i < N; ++i) each(Tally<Kind, N>::names()[i], of.counts[i]);
+// A tally.
+template <typename Self>
+  requires requires { Self::names(); }
+void members(Self& of, auto& each) {
+  for (std::size_t i = 0; i < of.counts.size(); ++i) each(Self::names()[i], of.counts[i]);
 }
 
 class Writer {

@@ -37,6 +37,14 @@ ErrorCode code_of(Reason::Kind kind, Stage stage) {
 
 }  // namespace
 
+UpstreamSettings upstream_settings(const conf::Target& target) {
+  UpstreamSettings settings;
+  settings.connect_name = target.connect_name;
+  settings.authentication = authentication_settings(target);
+  settings.open_timeout = target.open_timeout;
+  return settings;
+}
+
 Upstream::Upstream(tunnel::io::Clock& clock, Sasl& sasl, UpstreamOwner& owner,
                    std::unique_ptr<tunnel::io::Stream> stream, UpstreamSettings settings)
     : clock_(clock),

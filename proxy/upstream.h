@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "conf/config.h"
 #include "policy/error.h"
 #include "policy/message.h"
 #include "proxy/authentication.h"
@@ -48,6 +49,9 @@ struct UpstreamSettings {
   std::uint32_t max_message = policy::kMaxMessage;
   Traffic* traffic = nullptr;  // counts its bytes, and outlives it; null: nobody does
 };
+
+// What the target itself says; the rest has its default.
+UpstreamSettings upstream_settings(const conf::Target& target);
 
 class Upstream final : private tunnel::io::StreamOwner {
  public:

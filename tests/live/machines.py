@@ -1,5 +1,6 @@
 """The one target of a gate, "machines", as tests of its tunnel look at it."""
 
+import pathlib
 import subprocess
 from typing import Any
 
@@ -35,6 +36,19 @@ def virsh(uri: str, *command: str) -> tuple[int, str, str]:
         arguments, capture_output=True, text=True, check=False, timeout=harness.PATIENCE
     )
     return done.returncode, done.stdout, done.stderr
+
+
+def run_as(uid: int, script: str, **streams: Any) -> subprocess.Popen:
+    """Another user's program, which may import what is beside the tests."""
+    return subprocess.Popen(
+        ["/usr/bin/python3", "-c", script],
+        user=uid,
+        group=61199,
+        extra_groups=[],
+        cwd=pathlib.Path(__file__).parent,
+        text=True,
+        **streams,
+    )
 
 
 def opens_yet(gate: harness.Gate) -> bool:

@@ -72,15 +72,8 @@ def somebody(gate: harness.Gate, uid: int) -> Iterator[subprocess.Popen]:
         "    except (raw.LibvirtError, OSError, EOFError) as error:\n"
         "        print(type(error).__name__, error, flush=True)\n"
     )
-    with subprocess.Popen(
-        ["/usr/bin/python3", "-c", script],
-        user=uid,
-        group=61199,
-        extra_groups=[],
-        cwd=pathlib.Path(__file__).parent,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+    with machines.run_as(
+        uid, script, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         try:
             assert process.stdout is not None and process.stdout.readline() == "open\n"

@@ -1,7 +1,6 @@
 """Rules of the policy, met by users of their own."""
 
 import os
-import pathlib
 import pwd
 import subprocess
 import time
@@ -11,6 +10,7 @@ import pytest
 
 import busy
 import harness
+import machines
 import raw
 
 MakeGate = Callable[..., harness.Gate]
@@ -151,14 +151,7 @@ def test_one_users_rate_is_nobody_elses(daemon: harness.Daemon, make_gate: MakeG
         {"hail": daemon.uri("unix")}, rules=(slow, everything(users=["0", str(CARL)]))
     )
     script = f"import raw; c = raw.connect({gate.socket!r}, 'hail')\nwhile True: c.version()"
-    with subprocess.Popen(
-        ["/usr/bin/python3", "-c", script],
-        user=ANNA,
-        group=61199,
-        extra_groups=[],
-        cwd=pathlib.Path(__file__).parent,
-        stderr=subprocess.DEVNULL,
-    ) as greedy:
+    with machines.run_as(ANNA, script, stderr=subprocess.DEVNULL) as greedy:
         try:
             harness.wait_for("the slow one to open", lambda: f"uid={ANNA}" in gate.log())
             begin = time.monotonic()

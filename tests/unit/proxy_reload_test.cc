@@ -185,3 +185,21 @@ TEST_CASE("who is leaving, or was refused, keeps nothing of the rules of before"
   world.opened("hail", 1000);
   world.opened("hail", 1000);
 }
+
+TEST_CASE("limits hold for connections that are opened from now on, of unchanged targets too") {
+  World world;
+  world.daemon().reply = [](const policy::Header&, base::Bytes) {
+    return base::Buffer(std::size_t{70} * 1024, 1);
+  };
+  RawClient& client = world.opened();
+  world.config.limits.max_message = 64 * 1024;
+  reload(world);
+  const auto by_the_old_one = client.call(kLibVersion);
+  world.settle();
+  CHECK(client.ok(by_the_old_one));
+  world.daemon().kill_all();
+  const auto by_the_new_one = client.call(kLibVersion);
+  world.pass(world.config.targets[0].call_timeout + std::chrono::seconds(5));
+  CHECK_FALSE(client.ok(by_the_new_one));
+  CHECK(world.log.count("announced a message of") > 0);
+}
