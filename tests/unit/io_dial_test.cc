@@ -12,7 +12,6 @@
 #include "tests/unit/temporary_folder.h"
 #include "tunnel/io/address.h"
 #include "tunnel/io/connect.h"
-#include "tunnel/io/look_up.h"
 
 namespace test {
 namespace {
@@ -242,63 +241,6 @@ TEST_CASE("a name that cannot be looked up fails in that stage") {
   CHECK_THAT(a.reason_text(), Contains("virtgate-unit.invalid: "));
 }
 
-// Keeps the threads of the resolver busy until it is destroyed.
-struct BusyThreads {
-  explicit BusyThreads(Loop& of) : loop(of) {
-    REQUIRE(pipe(ends.data()) == 0);
-    for (uv_work_t& work : works) {
-      work.data = this;
-      const auto wait = [](uv_work_t* one) {
-        char byte = 0;
-        while (read(static_cast<BusyThreads*>(one->data)->ends[0], &byte, 1) > 0) {
-        }
-      };
-      REQUIRE(uv_queue_work(loop.raw(), &work, wait, [](uv_work_t*, int) {}) == 0);
-    }
-  }
-  ~BusyThreads() {
-    close(ends[1]);
-    loop.run();
-    close(ends[0]);
-  }
-  Loop& loop;
-  std::array<int, 2> ends{};
-  std::array<uv_work_t, 16> works{};
-};
-
-TEST_CASE("a look-up has a deadline, and the answer that comes later is not heard") {
-  Loop loop;
-  const BusyThreads busy(loop);
-  Recorder a(connect_tcp(loop, "localhost", 1, {kShort, kLong}));
-  run_to_end(loop, a);
-  CHECK(a.stages == std::vector<Stage>{Stage::look_up});
-  CHECK(a.reason->kind == Reason::Kind::timeout);
-  CHECK(a.reason->stage == Stage::look_up);
-  CHECK(a.reason_text() == "localhost: no answer in 60 ms");
-}
-
-TEST_CASE("a look-up that was given up does not answer") {
-  const bool busy = GENERATE(false, true);
-  Loop loop;
-  std::optional<BusyThreads> threads;
-  if (busy) threads.emplace(loop);
-  Recorder a(connect_tcp(loop, "localhost", 1, {}));
-  a.at = [&](std::string_view event) {
-    if (event == "stage") a.close();
-  };
-  run_to_end(loop, a);
-  CHECK(a.reason->kind == Reason::Kind::requested);
-  int answers = 0;
-  {
-    tunnel::io::LookUp gone(loop, "localhost", 1, kLong, [&](const auto&) { ++answers; });
-    gone.start();
-  }
-  threads.reset();
-  loop.run();
-  CHECK(answers == 0);
-}
-
-// Closes the stream after k turns of the loop, for every k until it opens first.
 TEST_CASE("addresses of this host and its link are refused where they are to be") {
   Loop loop;
   tunnel::io::ConnectOptions options;
@@ -322,6 +264,7 @@ TEST_CASE("addresses that are far away are not local") {
   CHECK_FALSE(tunnel::io::address_literal(host, 1)->is_local());
 }
 
+// Closes the stream after k turns of the loop, for every k until it opens first.
 TEST_CASE("a close at any step of dialing leaves nothing behind") {
   const TemporaryFolder folder;
   const bool tcp = GENERATE(false, true);

@@ -1,4 +1,4 @@
-// One look-up of a host's addresses by the system's resolver, in a thread of libuv's pool.
+// One look-up of a host's addresses by the system's resolver, with a deadline.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "tunnel/io/address.h"
 #include "tunnel/io/clock.h"
+#include "tunnel/io/resolver.h"
 #include "tunnel/io/stream.h"
 
 namespace tunnel::io {
@@ -27,13 +28,12 @@ class LookUp {
   LookUp(const LookUp&) = delete;
   LookUp& operator=(const LookUp&) = delete;
   // Gives up. The system may go on for a while, unheard.
-  ~LookUp();
+  ~LookUp() = default;
 
   void start();
 
  private:
-  struct Request;
-  void give_up();
+  void answered(const Resolved& resolved);
   void finish(Answer answer);
   void fail(Reason::Kind kind, const std::string& text);
 
@@ -42,7 +42,7 @@ class LookUp {
   std::uint16_t port_;
   Milliseconds deadline_;
   std::function<void(Answer)> done_;
-  Request* request_ = nullptr;
+  Resolver::Question question_;
   // When it fires: what is known already, or that the resolver took too long.
   std::string refusal_;
   Timer timer_;

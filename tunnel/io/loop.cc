@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,7 @@ struct Loop::State {
   std::vector<std::unique_ptr<Signal>> signals;
   std::unique_ptr<std::array<char, kReadBuffer>> read_buffer;
   Tasks tasks;
+  std::optional<Resolver> resolver;
 
   [[nodiscard]] bool has_tasks() const { return tasks.next_ != &tasks; }
   [[nodiscard]] bool owns(const uv_handle_t* handle) const;
@@ -99,7 +101,7 @@ void Loop::State::run_tasks() {
   if (!has_tasks()) uv_idle_stop(&idle);
 }
 
-Loop::Loop() : state_(std::make_unique<State>()) {
+Loop::Loop(Resolve resolve) : state_(std::make_unique<State>()) {
   State& s = *state_;
   CHECK(uv_loop_init(&s.uv) == 0);
   CHECK(uv_timer_init(&s.uv, &s.timer) == 0);
@@ -117,11 +119,13 @@ Loop::Loop() : state_(std::make_unique<State>()) {
   CHECK(uv_prepare_start(&s.prepare, prepare) == 0);
   uv_unref(base_of(s.prepare));
   touch();
+  s.resolver.emplace(*this, std::move(resolve));
 }
 
 Loop::~Loop() {
   State& s = *state_;
   CHECK(!s.has_tasks());
+  s.resolver.reset();
   const auto inspect = [](uv_handle_t* handle, void* state) {
     CHECK(uv_is_closing(handle) != 0 || static_cast<State*>(state)->owns(handle));
   };
@@ -136,6 +140,8 @@ Loop::~Loop() {
 Clock& Loop::clock() { return state_->clock; }
 
 uv_loop_s* Loop::raw() { return &state_->uv; }
+
+Resolver& Loop::resolver() { return *state_->resolver; }
 
 void Loop::run() {
   State& s = *state_;

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "tunnel/io/clock.h"
+#include "tunnel/io/resolver.h"
 
 struct uv_loop_s;
 
@@ -33,10 +34,10 @@ class Task {
 
 class Loop {
  public:
-  // The process must ignore SIGPIPE, or the first write to a peer that has gone ends it.
-  Loop();
-  // Everything that was made on the loop must have been closed and destroyed. Waits for look-ups
-  // that were given up while the system was busy with them, since they cannot be interrupted.
+  // The process must ignore SIGPIPE, or the first write to a peer that has gone ends it. `resolve`
+  // is asked for the addresses of hosts.
+  explicit Loop(Resolve resolve = resolve_by_system);
+  // Everything that was made on the loop must have been closed and destroyed.
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -54,6 +55,7 @@ class Loop {
 
   // For the other files of this folder.
   uv_loop_s* raw();
+  Resolver& resolver();
   // No more than one run for each call, however often it is asked for.
   void soon(Task& task);
   // Each callback of libuv begins with this, so that the clock is right in it.
