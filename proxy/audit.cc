@@ -89,7 +89,6 @@ bool Audit::may_write(uid_t uid, std::int64_t& suppressed) {
   return true;
 }
 
-// Also forgets users who have made no records for long.
 void Audit::say_suppressed() {
   const Milliseconds now = clock_.now();
   for (auto entry = buckets_.begin(); entry != buckets_.end();) {

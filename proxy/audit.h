@@ -42,6 +42,9 @@ class Audit final : public Log {
   // As the constructor's, from now on.
   void redirect(AuditSink sink, bool calls);
   void write(const Record& record) override;
+  // Says how many records were left out since this was last said; it happens by itself within kSay.
+  // Also forgets users who have made no records for long.
+  void say_suppressed();
   [[nodiscard]] bool wants_calls() const override { return calls_ && sink_ != nullptr; }
 
  private:
@@ -54,7 +57,6 @@ class Audit final : public Log {
 
   bool may_write(uid_t uid, std::int64_t& suppressed);
   void emit(const Record& record);
-  void say_suppressed();
 
   tunnel::io::Clock& clock_;
   Log& next_;

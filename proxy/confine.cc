@@ -1,5 +1,7 @@
 #include "proxy/confine.h"
 
+#include <utility>
+
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -28,18 +30,21 @@ std::string no_core_dumps() {
 
 Confined confine(const Confinement& confinement) {
   Confined out;
+  out.held = confinement;
   out.new_privileges = no_new_privileges();
   out.core_dumps = no_core_dumps();
   if constexpr (kBuiltWithSanitizers) {
     out.files = out.ports = out.system_calls = "all: built with sanitizers";
+    out.held.runs_programs = true;
     return out;
   }
   if (confinement.runs_programs) {
     out.files = out.ports = "all: targets need programs";
   } else {
-    const Landlocked landlocked = restrict_with_landlock(confinement);
-    out.files = landlocked.files;
-    out.ports = landlocked.ports;
+    Landlocked landlocked = restrict_with_landlock(confinement);
+    out.files = std::move(landlocked.files);
+    out.ports = std::move(landlocked.ports);
+    out.held = std::move(landlocked.held);
   }
   out.system_calls = restrict_system_calls(confinement.runs_programs);
   return out;

@@ -10,13 +10,14 @@
 
 namespace proxy {
 
-// What is in force, each as a few words.
 struct Confined {
+  // What is in force, each as a few words.
   std::string new_privileges;  // "none"
   std::string core_dumps;      // "none"
   std::string files;           // Landlock's
   std::string ports;           // Landlock's
   std::string system_calls;    // seccomp's
+  Confinement held;            // what the process can do from now on
 };
 
 // For all of the process, for ever, and for the programs that it starts. Called while there is one

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -56,6 +57,7 @@ constexpr std::uint64_t kScopeAbstractSockets = 1U << 0;  // since version 6
 constexpr std::uint64_t kScopeSignals = 1U << 1;          // since version 6
 
 constexpr int kNetworkSince = 4;
+constexpr int kScopesSince = 6;
 
 RulesetAttributes known_to(int version, const Confinement& confinement) {
   RulesetAttributes all;
@@ -64,7 +66,7 @@ RulesetAttributes known_to(int version, const Confinement& confinement) {
   if (version >= 3) all.files |= kTruncate;
   if (version >= 5) all.files |= kControlDevice;
   if (version >= kNetworkSince) all.network = kBindTcp | (confinement.any_port ? 0 : kConnectTcp);
-  if (version >= 6) {
+  if (version >= kScopesSince) {
     all.scoped = kScopeSignals | (confinement.abstract_sockets ? 0 : kScopeAbstractSockets);
   }
   return all;
@@ -108,24 +110,33 @@ bool allow_all(int ruleset, const RulesetAttributes& known, const Confinement& c
   return true;
 }
 
-Landlocked nothing(const std::string& why) { return {"all: " + why, "all: " + why}; }
+Landlocked nothing(const std::string& why, Confinement held) {
+  held.places = {{"/", FileUse::own}};
+  held.any_port = true;
+  held.abstract_sockets = true;
+  return {"all: " + why, "all: " + why, std::move(held)};
+}
 
 }  // namespace
 
 Landlocked restrict_with_landlock(const Confinement& confinement) {
   const long version = syscall(SYS_landlock_create_ruleset, nullptr, 0, kVersionFlag);
-  if (version < 1) return nothing("no Landlock: " + base::system_words(errno));
+  if (version < 1) return nothing("no Landlock: " + base::system_words(errno), confinement);
   const RulesetAttributes known = known_to(static_cast<int>(version), confinement);
   const base::Fd ruleset(
       static_cast<int>(syscall(SYS_landlock_create_ruleset, &known, sizeof known, 0)));
   if (!ruleset.ok() || !allow_all(ruleset.get(), known, confinement) ||
       syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) {
-    return nothing("Landlock failed: " + base::system_words(errno));
+    return nothing("Landlock failed: " + base::system_words(errno), confinement);
   }
   const std::string name = "Landlock " + std::to_string(version);
-  return {"as configured (" + name + ")", version >= kNetworkSince
-                                              ? "as configured (" + name + ")"
-                                              : "all: " + name + " knows none"};
+  Landlocked out{"as configured (" + name + ")", "as configured (" + name + ")", confinement};
+  if (version < kNetworkSince) {
+    out.ports = "all: " + name + " knows none";
+    out.held.any_port = true;
+  }
+  out.held.abstract_sockets |= version < kScopesSince;
+  return out;
 }
 
 }  // namespace proxy

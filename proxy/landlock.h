@@ -10,6 +10,8 @@ namespace proxy {
 struct Landlocked {
   std::string files;  // "as configured (Landlock 7)", or "all" and why
   std::string ports;
+  Confinement
+      held;  // what can be done from now on: more than was asked for where Landlock lacks it
 };
 
 // For the calling thread and those that it starts. It may not gain privileges any more.

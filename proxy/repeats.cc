@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <string_view>
 #include <utility>
 
@@ -11,8 +12,8 @@ namespace {
 constexpr std::array<std::string_view, 7> kEvents = {
     "open", "close", "refused", "upstream-open", "upstream-lost", "upstream-failed", "tunnel"};
 // Of one record of many that say the same.
-constexpr std::array<std::string_view, 8> kOfOne = {"client",   "pid",       "calls", "refused",
-                                                    "bytes_in", "bytes_out", "ms",    "in_flight"};
+constexpr std::array<std::string_view, 9> kOfOne = {
+    "client", "pid", "calls", "refused", "bytes_in", "bytes_out", "ms", "in_flight", "suppressed"};
 
 Record without_what_is_of_one(const Record& record) {
   Record out{record.level, record.event, false, {}};
@@ -36,6 +37,9 @@ void Repeats::write(const Record& record) {
   const auto known = seen_.find(key);
   if (known != seen_.end()) {
     ++known->second.again;
+    if (const Field* suppressed = record.find("suppressed")) {
+      known->second.suppressed += std::strtoll(suppressed->text.c_str(), nullptr, 10);
+    }
     Record quiet = record;
     quiet.level = Level::debug;
     return next_.write(quiet);
@@ -43,7 +47,7 @@ void Repeats::write(const Record& record) {
   next_.write(record);
   if (seen_.size() >= kMost) return;
   if (!timer_.running()) timer_.start(kWhile);
-  seen_.emplace(std::move(key), Seen{std::move(same), 0});
+  seen_.emplace(std::move(key), Seen{std::move(same)});
 }
 
 void Repeats::say() {
@@ -54,6 +58,9 @@ void Repeats::say() {
     record.fields.push_back({"record", std::string(seen.told.event), false});
     record.fields.push_back({"times", std::to_string(seen.again), true});
     std::ranges::move(seen.told.fields, std::back_inserter(record.fields));
+    if (seen.suppressed > 0) {
+      record.fields.push_back({"suppressed", std::to_string(seen.suppressed), true});
+    }
     next_.write(record);
   }
 }

@@ -33,6 +33,7 @@ class Repeats final : public Log {
   struct Seen {
     Record told;  // the event's name, and what makes a record the same
     std::int64_t again = 0;
+    std::int64_t suppressed = 0;  // by the audit, before those that came again
   };
 
   Log& next_;

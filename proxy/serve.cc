@@ -182,8 +182,9 @@ int serve(const ServeOptions& options, Log& log) {
   const Confinement needs = reading->needs;
   Service service(log, std::move(*sink), std::move(*reading), [&] { return read_all(options); });
   if (!service.open_doors()) return 1;
-  log_confined(confine(needs), log);
-  service.run();
+  Confined confined = confine(needs);
+  log_confined(confined, log);
+  service.run(std::move(confined.held));
   // From here on the loop hears no signal, and one more must not make a failure of a good end.
   sigset_t ends;
   sigemptyset(&ends);

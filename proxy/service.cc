@@ -77,8 +77,7 @@ Service::Service(Log& log, AuditSink sink, Reading reading, ReadAgain read_again
               });
             }),
       status_(loop_, gate_, log, std::move(reading.control)),
-      read_again_(std::move(read_again)),
-      held_(std::move(reading.needs)) {}
+      read_again_(std::move(read_again)) {}
 
 Service::~Service() = default;
 
@@ -129,9 +128,11 @@ bool Service::start_failed(const std::string& reason) {
   return false;
 }
 
-void Service::run() {
+void Service::run(Confinement held) {
+  held_ = std::move(held);
   say_ready();
   loop_.run();
+  audit_.say_suppressed();
   repeats_.say();
 }
 

@@ -48,8 +48,8 @@ class Service {
   bool open_doors();
 
   // Tells the service manager that it serves, and returns when a signal has ended it and the drain
-  // is through.
-  void run();
+  // is through. `held`: what the process can do, which bounds what it can be told anew.
+  void run(Confinement held);
 
  private:
   class Door;
@@ -73,7 +73,7 @@ class Service {
   StatusDesks status_;
   std::vector<std::unique_ptr<Door>> doors_;
   const ReadAgain read_again_;
-  const Confinement held_;
+  Confinement held_;
   bool stopping_ = false;
 };
 

@@ -115,7 +115,6 @@ def test_a_mistake_changes_nothing_and_is_said(
             (good + "colour = 1\n", "unknown key"),
             (good.replace("[targets]", '[targets]\nhial = "nothing"'), "cannot be parsed"),
             (good + "[metrics]\nsocket = \"/run/x/y\"\n", "until the gate starts again"),
-            (good.replace("[targets]", '[targets]\nfar = "test+tcp://localhost:7/x"'), "to port 7"),
             (good.replace("[targets]", '[[listen]]\npath = "/nowhere/at/all"\n[targets]'), "/nowhere"),
         ]:
             gate.config.write_text(text)
@@ -124,6 +123,19 @@ def test_a_mistake_changes_nothing_and_is_said(
             assert client.version() > 0
         gate.config.write_text(good)
         reload(gate)
+        assert client.version() > 0
+
+
+def test_what_was_given_up_needs_a_new_start(
+    daemon: harness.Daemon, make_gate: MakeGate
+) -> None:
+    """An unusual port, where the kernel can keep the gate from it."""
+    gate = make_gate({"hail": daemon.uri("unix")})
+    given_up = 'ports="as configured' in gate.log()
+    rewrite(gate, "[targets]", '[targets]\nfar = "test+tcp://localhost:7/x"')
+    reload(gate, "reload-failed" if given_up else "reloaded")
+    assert ("given up connecting to port 7 " in gate.log()) == given_up
+    with raw.connect(gate.socket, "hail") as client:
         assert client.version() > 0
 
 

@@ -52,6 +52,20 @@ TEST_CASE("a day of an exporter is a few lines, which count everything") {
   CHECK(day.log.lines.size() + day.log.hidden.size() > 2 * kVisits);
 }
 
+TEST_CASE("what the audit has left out before each is added up") {
+  Day day;
+  const auto open = [&](std::int64_t suppressed) {
+    auto line = day.repeats.audit(Level::info, "open");
+    line.with("uid", 1000);
+    if (suppressed > 0) line.with("suppressed", suppressed);
+  };
+  for (const int suppressed : {3, 0, 40, 5}) open(suppressed);
+  day.repeats.say();
+  CHECK(day.log.lines ==
+        std::vector<std::string>{"open uid=1000 suppressed=3",
+                                 "repeated record=open times=3 uid=1000 suppressed=45"});
+}
+
 TEST_CASE("what differs in what matters is said at once") {
   Day day;
   day.visit(1);
