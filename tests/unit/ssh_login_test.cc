@@ -2,6 +2,7 @@
 #include <csignal>
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "tests/unit/catch.h"
 #include "tests/unit/memory_stream.h"
 #include "tests/unit/ssh_server.h"
+#include "tunnel/io/address.h"
 
 namespace test {
 namespace {
@@ -18,13 +20,23 @@ using tunnel::io::Milliseconds;
 using tunnel::io::Reason;
 using tunnel::io::Stage;
 
+// That there is a file does not say that somebody listens already.
+bool accepts(const std::string& path) {
+  const auto address = tunnel::io::unix_address(path);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const auto* raw = reinterpret_cast<const sockaddr*>(&address->raw);
+  const bool connected = connect(fd, raw, address->length) == 0;
+  close(fd);
+  return connected;
+}
+
 class RealAgent {
  public:
   explicit RealAgent(SshWorld& world) : world_(world), socket_(world.folder / "agent") {
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     child_ = start_program({"ssh-agent", "-D", "-a", socket_}, null, null);
     close(null);
-    world.until([&] { return access(socket_.c_str(), F_OK) == 0; });
+    world.until([&] { return accepts(socket_); });
     world.parts.environment.agent_socket = socket_;
     world.target.keyfile = world.folder / "none";
   }
