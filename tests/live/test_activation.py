@@ -1,13 +1,11 @@
 """Sockets that a service manager holds for the gate."""
 
-import collections
 import contextlib
 import os
 import pathlib
 import socket
 import subprocess
 import sys
-import threading
 from typing import Callable, Iterator
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 import harness
 import manager
 import raw
+import visitors
 
 Folders = Iterator[pathlib.Path]
 Hold = Callable[[str], socket.socket]
@@ -123,44 +122,11 @@ def test_sockets_of_another_process_are_not_taken(gate: harness.Gate, hold: Hold
     serve_once(gate)
 
 
-class Visitor(threading.Thread):
-    """Comes again and again, each time for a short while, as an exporter or a virsh does."""
-
-    def __init__(self, address: str) -> None:
-        super().__init__()
-        self.address = address
-        self.served = 0
-        self.failures: collections.Counter[str] = collections.Counter()
-        self.over = threading.Event()
-        self.start()
-
-    def run(self) -> None:
-        while not self.over.is_set():
-            try:
-                with raw.connect(self.address, "machines") as client:
-                    assert client.version() > 0
-                    assert client.domain("machine1")
-                self.served += 1
-            except (OSError, raw.LibvirtError) as error:
-                self.failures[repr(error)] += 1
-
-
 def test_restarts_lose_nobody(gate: harness.Gate, hold: Hold) -> None:
     manager.pass_on(gate, {"clients": hold(gate.socket)})
     gate.start()
-    visitors = [Visitor(gate.socket) for _ in range(6)]
-    try:
+    with visitors.nobody_lost(gate.socket, "machines") as crowd:
         for _ in range(12):
-            already = [one.served for one in visitors]
-            harness.wait_for(
-                "each to be served",
-                lambda: all(one.served > n + 2 for one, n in zip(visitors, already)),
-            )
+            crowd.progress(3)
             gate.stop()
             gate.start()
-    finally:
-        for one in visitors:
-            one.over.set()
-        for one in visitors:
-            one.join()
-    assert not sum((one.failures for one in visitors), collections.Counter())
