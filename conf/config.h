@@ -107,11 +107,13 @@ struct Limits {
   std::uint32_t open_targets_per_user = 8;
   std::uint64_t client_buffer =
       16U << 20;  // bytes of answers and events that wait for one client to read
-  std::uint64_t user_buffer = 64U << 20;  // the same for all clients of one user
+  // The same for all clients of one user, and as many bytes of their calls that wait for answers.
+  std::uint64_t user_buffer = 64U << 20;
   std::uint32_t max_message = 32U << 20;  // bytes of one message from a daemon
   std::uint32_t max_call = 1U << 20;      // bytes of one message from a client
   Milliseconds open_timeout{30000};       // from accepting a client to its open
-  Milliseconds write_timeout{60000};      // a client that reads nothing for so long is ended
+  // A client that reads nothing for so long, or does not finish a message, is ended.
+  Milliseconds write_timeout{60000};
   Milliseconds drain_timeout{10000};      // for calls in flight when the gate stops
   Milliseconds keepalive_interval{5000};  // 0: no pings
   std::uint32_t keepalive_count = 5;
@@ -170,6 +172,7 @@ struct Loaded {
   Config config;                   // complete only when there are no mistakes
   std::vector<Mistake> mistakes;   // in the order of files and lines
   std::vector<Placed> procedures;  // all patterns of the rules, for who knows the procedures
+  std::vector<std::string> files;  // that were read
 };
 
 // One text. `file` is for places only.

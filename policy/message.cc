@@ -52,6 +52,7 @@ void FrameReader::feed(base::Bytes bytes) {
 }
 
 base::Bytes FrameReader::take_rest() {
+  if (partial_done_) drop_partial();
   const base::Bytes rest = rest_;
   rest_ = {};
   return rest;

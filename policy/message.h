@@ -71,7 +71,7 @@ class FrameReader {
   void feed(base::Bytes bytes);
 
   // The next whole frame, or nothing: more bytes are needed, or broken(). The frame's body lives
-  // until the next call of next() or feed(), and no longer than the bytes fed.
+  // until the next call of next(), feed() or take_rest(), and no longer than the bytes fed.
   std::optional<Frame> next();
 
   // What was fed and has not been looked at yet, for whoever wants to go on later: it is forgotten
@@ -83,6 +83,9 @@ class FrameReader {
   [[nodiscard]] bool broken() const { return broken_; }
   // The length that was announced by the frame that broke the stream.
   [[nodiscard]] std::uint32_t broken_length() const { return broken_length_; }
+
+  // Of what has not been looked at yet.
+  void set_limit(std::uint32_t limit) { limit_ = limit; }
 
   // Bytes kept for the frame that has begun, or that was handed out last.
   [[nodiscard]] std::size_t held() const { return partial_.size(); }

@@ -32,8 +32,9 @@ constexpr std::int32_t kConnectionClosed =
     static_cast<std::int32_t>(Remote::CONNECT_EVENT_CONNECTION_CLOSED);
 constexpr std::uint32_t kEventSerial = 1;  // daemons send events with this serial
 constexpr Milliseconds kRecount{1000};
-constexpr Milliseconds kRecountWhenHeld{20};
 constexpr Milliseconds kLookAgain{50};
+// Whoever has opened nothing has nothing long to say: a URI at most.
+constexpr std::uint32_t kLongestGreeting = 16384;
 
 }  // namespace
 
@@ -46,7 +47,7 @@ Client::Client(const Place& place, std::int64_t number, std::unique_ptr<Stream> 
       listen_(listen),
       user_(user),
       guest_(std::move(guest)),
-      reader_(place.limits.max_call),
+      reader_(std::min(kLongestGreeting, place.limits.max_call)),
       tick_(place.clock, [this] { tick(); }),
       lane_(*this),
       came_(place.clock.now()),
@@ -80,11 +81,17 @@ void Client::process() {
   while (hold_ == 0) {
     const std::optional<Frame> frame = reader_.next();
     if (!frame) break;
+    unfinished_since_.reset();
     on_frame(*frame);
   }
   processing_ = false;
+  if (hold_ == 0 && reader_.held() > 0 && !unfinished_since_) {
+    unfinished_since_ = place_.clock.now();
+    arm();
+  }
   const base::Bytes rest = reader_.take_rest();
   if (state_ != State::leaving) base::append(backlog_, rest);
+  count_asked();
   pause_or_resume();
   if (reader_.broken()) {
     close({Reason::Kind::protocol, Stage::established,
@@ -171,6 +178,8 @@ void Client::forward(const Header& header, base::Buffer encoded) {
                   {ErrorCode::internal_error, ErrorDomain::rpc, "hypervisor connection not open"});
   }
   taken();
+  bodies_ += encoded.size();
+  count_asked();
   pool_->submit(lane_, make_call(header, std::move(encoded)));
 }
 
@@ -215,7 +224,7 @@ void Client::on_reply(const Call& call, policy::Status status, base::Bytes body)
   send(header, body);
   count_end(call, status == policy::Status::ok ? Outcome::ok : Outcome::error);
   record_call(header, status == policy::Status::ok ? "ok" : "error", call.began);
-  done();
+  answered(call);
 }
 
 void Client::on_call_failed(const Call& call, const Fault& fault) {
@@ -226,7 +235,7 @@ void Client::on_call_failed(const Call& call, const Fault& fault) {
   say_fault(header, fault);
   count_end(call, fault.code == ErrorCode::operation_timeout ? Outcome::timeout : Outcome::failed);
   record_call(header, "failed", call.began);
-  done();
+  answered(call);
 }
 
 void Client::send(const Header& header, base::Bytes body, base::Bytes rest) {
@@ -313,44 +322,6 @@ void Client::record_call(const Header& call, std::string_view status, Millisecon
       .with("ms", (place_.clock.now() - since).count());
 }
 
-bool Client::can_take_reply() {
-  if (stream_->queued() > Stream::kHighMark) return false;
-  if (user_.buffered <= place_.limits.user_buffer) return true;
-  user_.held.insert(this);
-  arm();
-  return false;
-}
-
-void Client::on_user_relieved() {
-  if (pool_ != nullptr) pool_->wake(lane_);
-}
-
-void Client::wrote() {
-  recount();
-  if (stream_->queued() > Stream::kHighMark) hold(kOutput);
-  if (counted_ > 0 && !tick_.running()) arm();
-}
-
-void Client::recount() {
-  const std::uint64_t now = stream_->queued();
-  if (now < counted_ || counted_ == 0) last_progress_ = place_.clock.now();
-  user_.buffered += now;
-  user_.buffered -= counted_;
-  counted_ = now;
-  if (counted_ > 0) {
-    user_.writing.insert(this);
-  } else {
-    user_.writing.erase(this);
-  }
-  relieve_user();
-}
-
-void Client::relieve_user() {
-  if (user_.held.empty() || user_.buffered > place_.limits.user_buffer / 2) return;
-  const std::set<Client*> held = std::exchange(user_.held, {});
-  for (Client* client : held) client->on_user_relieved();
-}
-
 void Client::on_drain() {
   recount();
   release(kOutput);
@@ -372,6 +343,9 @@ void Client::on_closed(const Reason& closed_for) {
   user_.held.erase(this);
   user_.writing.erase(this);
   user_.buffered -= std::exchange(counted_, 0);
+  user_.unheard.erase(this);
+  user_.asking -= std::exchange(asked_, 0);
+  hear_again();
   line(Level::info, "close")
       .with("target", pool_ == nullptr ? std::string_view("-") : pool_->target().name)
       .with("calls", static_cast<std::int64_t>(calls_))
@@ -394,7 +368,7 @@ void Client::arm() {
   if (keepalive_ && state_ == State::open)
     consider(last_heard_ + place_.limits.keepalive_interval * (pings_unanswered_ + 1));
   if (counted_ > 0) consider(now + kRecount);
-  if (user_.held.contains(this)) consider(now + kRecountWhenHeld);
+  if (unfinished_since_) consider(*unfinished_since_ + place_.limits.write_timeout);
   if ((hold_ & kRate) != 0) consider(pays_at_);
   if (draining_ && state_ != State::leaving) consider(now + kLookAgain);
   if (!due) return tick_.stop();
@@ -404,11 +378,6 @@ void Client::arm() {
 void Client::tick() {
   const Milliseconds now = place_.clock.now();
   if (counted_ > 0) recount();
-  if (user_.held.contains(this)) {
-    const std::set<Client*> writing = user_.writing;
-    for (Client* client : writing) client->recount();
-    relieve_user();
-  }
   if (leave_by_.count() > 0 && now >= leave_by_) {
     if (counted_ == 0) return close({Reason::Kind::requested, Stage::established, "closed"});
     return close({Reason::Kind::timeout, Stage::established, "it did not read its last answers"});
@@ -419,6 +388,9 @@ void Client::tick() {
   }
   if (counted_ > 0 && now - last_progress_ >= place_.limits.write_timeout) {
     return close({Reason::Kind::timeout, Stage::established, "it does not read its answers"});
+  }
+  if (unfinished_since_ && now - *unfinished_since_ >= place_.limits.write_timeout) {
+    return close({Reason::Kind::timeout, Stage::established, "it does not finish what it says"});
   }
   if (keepalive_ && state_ == State::open) keep_alive();
   if ((hold_ & kRate) != 0 && now >= pays_at_) may_have_paid();

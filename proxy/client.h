@@ -95,12 +95,21 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   [[nodiscard]] const ClientEnd& end() const { return end_; }
   // `buffered` of the user has become small enough.
   void on_user_relieved();
+  // Sees what the clients of a user have read meanwhile.
+  static void look_again(User& user);
 
  private:
   enum class State : std::uint8_t { greeting, opening, open, leaving };
 
   // Why input waits.
-  enum Hold : std::uint8_t { kOpening = 1, kCalls = 2, kOutput = 4, kLeaving = 8, kRate = 16 };
+  enum Hold : std::uint8_t {
+    kOpening = 1,
+    kCalls = 2,
+    kOutput = 4,
+    kLeaving = 8,
+    kRate = 16,
+    kAsking = 32
+  };
 
   void on_open() override {}
   void on_data(base::Bytes data) override;
@@ -152,6 +161,10 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   void wrote();
   void recount();
   void relieve_user();
+  void count_asked();
+  void hear_again();
+  [[nodiscard]] std::uint64_t most_asked() const;
+  void answered(const Call& call);
   void leave_when_done();
   void leave_when_done(Milliseconds patience);
   void say_nothing_follows();
@@ -197,12 +210,15 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;
   std::uint64_t counted_ = 0;  // what user_.buffered holds of ours
+  std::uint64_t asked_ = 0;    // what user_.asking holds of ours
+  std::uint64_t bodies_ = 0;   // of calls that are not answered
   const Milliseconds came_;
   Milliseconds began_;  // came, or last failed to open
   Milliseconds last_heard_;
   Milliseconds opened_{0};
   Milliseconds active_;  // when a call last came or was answered
   Milliseconds last_progress_{0};
+  std::optional<Milliseconds> unfinished_since_;  // a message has begun and is not complete
   Milliseconds leave_by_{0};
   Milliseconds pays_at_{0};  // while kRate holds
 

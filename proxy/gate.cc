@@ -44,6 +44,7 @@ Gate::Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
       pools_(clock, log, sasl, counters_, config_.limits, tunnels),
       access_(std::make_unique<const policy::Access>(config_.rules)),
       retired_xends_(clock),
+      users_(clock, Client::look_again),
       began_(clock.now()),
       cut_off_(clock,
                [this] {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <set>
@@ -19,19 +20,29 @@ namespace proxy {
 class Client;
 
 struct User {
-  uid_t uid = 0;
+  // `look_again` is called for a user when its timer fires.
+  User(uid_t number, tunnel::io::Clock& clock, const std::function<void(User&)>& look_again)
+      : uid(number), look(clock, [this, look_again] { look_again(*this); }) {}
+
+  const uid_t uid;
   std::uint32_t clients = 0;
-  std::uint64_t buffered = 0;
-  std::set<Client*> writing;  // clients with a share in `buffered`
-  std::set<Client*> held;     // clients that wait until it is small enough
+  std::uint64_t buffered = 0;  // bytes of answers that wait to be read
+  std::set<Client*> writing;   // clients with a share in `buffered`
+  std::set<Client*> held;      // clients that wait until it is small enough
+  tunnel::io::Timer look;      // while there are any, since nothing tells that bytes were read
+  std::uint64_t asking = 0;    // bytes of calls that have come and are not answered
+  std::set<Client*> unheard;   // clients that are not read from until it is small enough
 };
 
 class Users {
  public:
+  // The clock outlives it.
+  Users(tunnel::io::Clock& clock, std::function<void(User&)> look_again)
+      : clock_(clock), look_again_(std::move(look_again)) {}
+
   // The entry lives as long as its user has clients.
   User& arrive(uid_t uid) {
-    User& user = users_.try_emplace(uid).first->second;
-    user.uid = uid;
+    User& user = users_.try_emplace(uid, uid, clock_, look_again_).first->second;
     ++user.clients;
     return user;
   }
@@ -41,6 +52,8 @@ class Users {
   }
 
  private:
+  tunnel::io::Clock& clock_;
+  const std::function<void(User&)> look_again_;
   std::map<uid_t, User> users_;
 };
 

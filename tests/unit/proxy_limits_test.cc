@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::int32_t kLibVersion = 157;
 constexpr std::int32_t kCapabilities = 7;
+constexpr std::int32_t kCompareCpu = 158;
 
 }  // namespace
 
@@ -52,6 +53,65 @@ TEST_CASE("a flood of newcomers beyond the limit is cut off") {
   CHECK(world.gate().clients() <= 1 + 64);
   world.pass(std::chrono::seconds(5));
   CHECK(world.gate().clients() == 1);
+}
+
+TEST_CASE("who has opened nothing says nothing long") {
+  World world;
+  RawClient& client = world.client();
+  client.send(words({100000, policy::kRemoteProgram}));
+  world.settle();
+  CHECK(client.closed());
+  RawClient& opened = world.opened();
+  opened.send(words({100000, policy::kRemoteProgram}));
+  world.settle();
+  CHECK_FALSE(opened.closed());
+}
+
+TEST_CASE("a message that is begun and not finished ends the connection in time") {
+  World world;
+  RawClient& client = world.opened();
+  RawClient& other = world.opened();
+  client.send(words({1000, policy::kRemoteProgram}));
+  world.pass(world.config.limits.write_timeout - std::chrono::seconds(2));
+  client.send(words({1}));
+  CHECK_FALSE(client.closed());
+  world.pass(std::chrono::seconds(4));
+  CHECK(client.closed());
+  CHECK(world.log.count("does not finish what it says") == 1);
+  CHECK_FALSE(other.closed());
+}
+
+TEST_CASE("what the calls of one user hold is bounded, and all are answered") {
+  World world;
+  world.config.limits.user_buffer = 1024 * 1024;
+  world.config.limits.max_call = 256 * 1024;
+  const std::string text = "<cpu>" + std::string(std::size_t{200} * 1024 - 11, ' ') + "</cpu>";
+  base::Buffer body = words({200 * 1024});
+  base::append(body, base::bytes_of(text));
+  base::append(body, words({0}));
+  std::vector<RawClient*> greedy;
+  for (int i = 0; i < 20; ++i) greedy.push_back(&world.opened("hail", 1000));
+  RawClient& other = world.opened("hail", 1001);
+  world.daemon().hold = true;
+  std::vector<std::uint32_t> calls;
+  for (int i = 0; i < 4; ++i) {
+    for (RawClient* one : greedy) calls.push_back(one->call(kCompareCpu, body));
+  }
+  world.settle();
+  const auto taken = [&] {
+    std::uint64_t sum = 0;
+    for (const proxy::ClientSnapshot& one : world.gate().snapshot().clients) sum += one.calls;
+    return sum;
+  };
+  // One that is on its way when it becomes too much, for each of them.
+  CHECK(taken() <= 5 + greedy.size());
+  const auto version = other.call(kLibVersion);
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    world.daemon().answer_all();
+    world.pass(std::chrono::milliseconds(50));
+  }
+  CHECK(other.ok(version));
+  for (std::size_t i = 0; i < calls.size(); ++i) CHECK(greedy[i % greedy.size()]->ok(calls[i]));
 }
 
 TEST_CASE("a client that does not read stops being read, and nobody else notices") {
