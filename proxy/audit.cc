@@ -131,11 +131,19 @@ base::Result<AuditSink, std::string> open_audit_file(const std::string& path) {
   const int fd = ::open(path.c_str(),
                         O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0640);
   if (fd < 0) return wrong(std::string("cannot be opened: ") + std::strerror(errno));
-  auto file = std::make_shared<base::Fd>(fd);
+  struct File {
+    explicit File(int own) : fd(own) {}
+    base::Fd fd;
+    bool torn = false;  // the last line has no end
+  };
+  auto file = std::make_shared<File>(fd);
   struct stat status = {};
   if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return wrong("is not a regular file");
   return AuditSink([file](const std::string& line) {
-    return ::write(file->get(), line.data(), line.size()) == static_cast<ssize_t>(line.size());
+    const std::string text = file->torn ? '\n' + line : line;
+    const ssize_t written = ::write(file->fd.get(), text.data(), text.size());
+    if (written > 0) file->torn = text[static_cast<std::size_t>(written) - 1] != '\n';
+    return written == static_cast<ssize_t>(text.size());
   });
 }
 

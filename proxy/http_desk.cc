@@ -1,5 +1,6 @@
 #include "proxy/http_desk.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -35,7 +36,12 @@ class HttpDesk::Visit final : private tunnel::io::StreamOwner {
     stream_->open(*this);
     deadline_.start(kPatience);
   }
-  void close() { stream_->close({Reason::Kind::requested, Stage::established, "the gate stops"}); }
+  void close() {
+    closing_ = true;
+    stream_->close({Reason::Kind::requested, Stage::established, "the gate closed it"});
+  }
+  [[nodiscard]] bool closing() const { return closing_; }
+  [[nodiscard]] bool asks() const { return !answered_ && !closing_; }
 
  private:
   void on_open() override {}
@@ -56,9 +62,12 @@ class HttpDesk::Visit final : private tunnel::io::StreamOwner {
   }
   // It has what it came for, or will not get it.
   void on_end() override {
+    ended_ = true;
     if (!answered_ || stream_->queued() == 0) close();
   }
-  void on_drain() override {}
+  void on_drain() override {
+    if (ended_ && stream_->queued() == 0) close();
+  }
   void on_closed(const Reason& reason) override {
     static_cast<void>(reason);
     deadline_.stop();
@@ -90,6 +99,8 @@ class HttpDesk::Visit final : private tunnel::io::StreamOwner {
   tunnel::io::Timer deadline_;
   HttpHead head_{{kLongestLine, kMostFields, kLongestFields}};
   bool answered_ = false;
+  bool ended_ = false;
+  bool closing_ = false;
 };
 
 HttpDesk::HttpDesk(tunnel::io::Clock& clock, Answer answer)
@@ -98,7 +109,14 @@ HttpDesk::HttpDesk(tunnel::io::Clock& clock, Answer answer)
 HttpDesk::~HttpDesk() { CHECK(visits_.empty()); }
 
 void HttpDesk::accept(std::unique_ptr<tunnel::io::Stream> stream) {
-  if (visits_.size() >= kMostConnections || closed_) return;
+  if (closed_) return;
+  const auto there =
+      std::ranges::count_if(visits_, [](const auto& one) { return !one->closing(); });
+  if (static_cast<std::size_t>(there) >= kMostConnections) {
+    const auto oldest = std::ranges::find_if(visits_, [](const auto& one) { return one->asks(); });
+    if (oldest == visits_.end() || visits_.size() >= 2 * kMostConnections) return;
+    (*oldest)->close();
+  }
   visits_.push_back(std::make_unique<Visit>(*this, std::move(stream)));
   visits_.back()->start();
 }

@@ -34,7 +34,7 @@ class HttpDesk {
   // close() is through, or nobody ever came.
   ~HttpDesk();
 
-  // Whoever is one too many is cut off.
+  // With one too many, whoever has been asking for longest is cut off.
   void accept(std::unique_ptr<tunnel::io::Stream> stream);
   // Cuts off whoever is there; `closed` is called when nobody is, from the loop or at once.
   void close(std::function<void()> closed);

@@ -76,7 +76,7 @@ Service::Service(Log& log, AuditSink sink, Reading reading, ReadAgain read_again
                 repeats_.line(Level::warning, "tunnel").with("note", note);
               });
             }),
-      status_(loop_, gate_, log, std::move(reading.control)),
+      status_(loop_, gate_, audit_, std::move(reading.control)),
       read_again_(std::move(read_again)) {}
 
 Service::~Service() = default;

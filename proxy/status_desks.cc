@@ -101,6 +101,10 @@ StatusDesks::StatusDesks(tunnel::io::Loop& loop, const Gate& gate, Log& log, std
                [this](std::string_view path, std::string_view accept) {
                  return answer_metrics(path, accept);
                }),
+      port_metrics_(loop.clock(),
+                    [this](std::string_view path, std::string_view accept) {
+                      return answer_metrics(path, accept);
+                    }),
       textfile_(loop.clock(), [this] { write_textfile(); }) {}
 
 StatusDesks::~StatusDesks() = default;
@@ -159,7 +163,7 @@ bool StatusDesks::open_metrics() {
   auto bound = tunnel::io::TcpSocket::bind(wanted.host, wanted.port);
   if (!bound) return fail(bound.error());
   const std::string name = wanted.host + " port " + std::to_string(wanted.port);
-  port_ = std::make_unique<Port>(loop_, std::move(bound).value(), metrics_, log_, name);
+  port_ = std::make_unique<Port>(loop_, std::move(bound).value(), port_metrics_, log_, name);
   log_.line(Level::info, "metrics").with("socket", name);
   return true;
 }
@@ -179,7 +183,9 @@ void StatusDesks::close(std::function<void()> closed) {
   doors_.clear();
   port_.reset();
   textfile_.stop();
-  control_.close([this, closed = std::move(closed)] { metrics_.close(closed); });
+  control_.close([this, closed = std::move(closed)] {
+    metrics_.close([this, closed] { port_metrics_.close(closed); });
+  });
 }
 
 std::string control_path(const conf::Config& config, const std::string& default_folder) {

@@ -51,7 +51,8 @@ class StatusDesks {
   const std::string control_path_;
   const std::uint64_t started_;
   HttpDesk control_;
-  HttpDesk metrics_;
+  HttpDesk metrics_;       // of the socket
+  HttpDesk port_metrics_;  // that anybody of this host reaches
   std::vector<std::unique_ptr<LocalDoor>> doors_;
   std::unique_ptr<Port> port_;
   tunnel::io::Timer textfile_;

@@ -24,10 +24,11 @@ bool write_all(int fd, std::string_view text) {
   return true;
 }
 
-// The mode is set apart, because the umask of a service takes away what others may do.
+// Others may write in the folder: what is there is neither opened nor followed. The mode is set
+// apart, because the umask of a service takes away what others may do.
 bool write_file(const std::string& path, std::string_view text) {
-  const base::Fd file(
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, kMode));
+  ::unlink(path.c_str());
+  const base::Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode));
   return file.ok() && ::fchmod(file.get(), kMode) == 0 && write_all(file.get(), text);
 }
 

@@ -1,7 +1,10 @@
+#include <array>
+#include <csignal>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
+#include <sys/resource.h>
 
 #include "proxy/audit.h"
 #include "tests/unit/catch.h"
@@ -110,6 +113,25 @@ TEST_CASE("the file of the audit is appended to, and must be a file") {
         "the audit file /dev/null is not a regular file");
   CHECK(proxy::open_audit_file(folder / "no/such").error().find("cannot be opened: No such file") !=
         std::string::npos);
+}
+
+TEST_CASE("a line that was cut short does not spoil the next one") {
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "audit.json";
+  auto sink = proxy::open_audit_file(path);
+  REQUIRE(sink);
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const auto old = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit full{6, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &full) == 0);
+  const std::array<bool, 3> written = {(*sink)("one\n"), (*sink)("two\n"), (*sink)("three\n")};
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+  std::signal(SIGXFSZ, old);
+  CHECK(written == std::array<bool, 3>{true, false, false});
+  CHECK((*sink)("four\n"));
+  CHECK((*sink)("five\n"));
+  CHECK(test::read_file(path) == "one\ntw\nfour\nfive\n");
 }
 
 TEST_CASE("users of the system have names") { CHECK(proxy::local_user_names().at(0) == "root"); }
