@@ -236,6 +236,7 @@ Loaded Builder::finish() {
   loaded_.config.targets = std::move(draft_.targets);
   loaded_.config.rules = std::move(draft_.rules);
   loaded_.procedures = std::move(draft_.procedures);
+  loaded_.files = std::move(files_);
   loaded_.config.audit = std::move(draft_.audit);
   loaded_.config.control = std::move(draft_.control);
   loaded_.config.metrics = std::move(draft_.metrics);

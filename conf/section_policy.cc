@@ -22,6 +22,9 @@ void read_accounts(Reader& reader, const Node& rule, std::string_view key, std::
                    Find find, std::vector<std::uint32_t>& to) {
   const Node* node = rule.find(key);
   if (node == nullptr) return;
+  if (node->kind == Kind::array && node->children.empty()) {
+    reader.mistake(node->position, quoted(key) + " names nobody; without it the rule is for all");
+  }
   for (const Node* name : reader.texts(*node)) {
     if (const auto found = find(name->text)) {
       to.push_back(*found);

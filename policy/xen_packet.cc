@@ -81,7 +81,7 @@ std::optional<XenRequest> XenPacketReader::next() {
   base::append(request.extra, rest.subspan(kXenHeaderSize, length - kXenHeaderSize));
   if (request.command == XenCommand::lookup_name) {
     const auto nul = std::find(request.extra.begin(), request.extra.end(), 0);
-    if (nul + 1 != request.extra.end()) {
+    if (nul == request.extra.end() || nul + 1 != request.extra.end()) {
       fail("it sent a name whose end is not that of its packet");
       return std::nullopt;
     }

@@ -160,11 +160,11 @@ std::string_view doing(FileUse use) {
 
 }  // namespace
 
-Confinement confinement_of(const conf::Config& config, const std::optional<std::string>& file,
+Confinement confinement_of(const conf::Config& config, const std::vector<std::string>& files,
                            const std::string& control, const conf::Environment& environment) {
   Draft draft(environment);
   add_surroundings(environment, draft);
-  if (file) draft.file(*file, FileUse::read);
+  for (const std::string& file : files) draft.file(file, FileUse::read);
   std::vector<std::string> own = {control, config.metrics.socket};
   draft.made_file(config.metrics.textfile, FileUse::own);
   for (const conf::Listen& listen : config.listen) own.push_back(listen.path);

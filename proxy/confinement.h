@@ -37,11 +37,11 @@ struct Confinement {
   bool abstract_sockets = false;
 };
 
-// What a gate with this configuration needs, and what it will need to read its configuration anew:
-// from `file`, if that is where it is from. Folders stand for their files, because a file that is
+// What a gate with this configuration needs, and what it will need to read its configuration anew
+// from `files`. Folders stand for their files, because a file that is
 // replaced by another, as editors do it, is not the one that was allowed. `control` is the path of
 // the control socket; empty: there is none.
-Confinement confinement_of(const conf::Config& config, const std::optional<std::string>& file,
+Confinement confinement_of(const conf::Config& config, const std::vector<std::string>& files,
                            const std::string& control, const conf::Environment& environment);
 
 // The first thing that `wanted` has and `held` has not, such as "reading /srv/keys"; nothing: a

@@ -160,7 +160,7 @@ base::Result<Reading, std::vector<std::string>> read_all(const ServeOptions& opt
   if (!mistakes.empty()) return base::Failure{std::move(mistakes)};
   Reading out{std::move(loaded.config), std::move(*libvirt_conf), {}, {}};
   out.control = control_path(out.config, default_socket_folder(environment));
-  out.needs = confinement_of(out.config, config_file(options), out.control, environment);
+  out.needs = confinement_of(out.config, loaded.files, out.control, environment);
   return out;
 }
 

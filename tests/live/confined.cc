@@ -162,7 +162,7 @@ int main(int argc, char** argv) {
   const conf::Loaded loaded = proxy::configuration(options);
   if (!loaded.mistakes.empty()) return 1;
   const auto log = proxy::make_log(proxy::Level::info);
-  proxy::log_confined(proxy::confine(proxy::confinement_of(loaded.config, options.config, "",
+  proxy::log_confined(proxy::confine(proxy::confinement_of(loaded.config, loaded.files, "",
                                                            conf::process_environment())),
                       *log);
   for (int i = 2; i < argc; ++i) std::printf("%s %s\n", argv[i], outcome(argv[i]));

@@ -326,6 +326,8 @@ TEST_CASE("mistakes in [policy] are found", "[conf][config]") {
        "and *, such as \"DOMAIN_GET_*\""},
       {"[[policy.rule]]\ntargets = []\nallow = []\nusers = [\"no such user\"]",
        "f:5:10: there is no user \"no such user\""},
+      {"[[policy.rule]]\ntargets = []\nallow = []\nusers = []",
+       "f:5:9: \"users\" names nobody; without it the rule is for all"},
       {"[[policy.rule]]\ntargets = []\nallow = []\ngroups = [\"root\", \"no such group\"]",
        "f:5:19: there is no group \"no such group\""},
       {"[[policy.rule]]\ntargets = [\"hail\", \"sleet\"]\nallow = []",

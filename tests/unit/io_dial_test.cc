@@ -2,6 +2,8 @@
 #include <csignal>
 #include <optional>
 
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -255,6 +257,23 @@ TEST_CASE("addresses of this host and its link are refused where they are to be"
   CHECK_THAT(a.reason_text(), Contains("an address of this host or of its link"));
   std::array<pollfd, 1> waiting{{{server.fd(), POLLIN, 0}}};
   CHECK(poll(waiting.data(), 1, 0) == 0);
+}
+
+TEST_CASE("an address of this host is known, whatever it is") {
+  ifaddrs* all = nullptr;
+  REQUIRE(getifaddrs(&all) == 0);
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr || (one->ifa_flags & IFF_UP) == 0) continue;
+    const auto address = tunnel::io::address_of(one->ifa_addr, 16509);
+    if (!address) continue;
+    CAPTURE(address->text());
+    CHECK(tunnel::io::leads_to_this_host(*address));
+  }
+  freeifaddrs(all);
+  CHECK(tunnel::io::leads_to_this_host(*tunnel::io::address_literal("127.0.0.1", 1)));
+  for (const char* host : {"192.0.2.1", "2001:db8::1"}) {
+    CHECK_FALSE(tunnel::io::leads_to_this_host(*tunnel::io::address_literal(host, 1)));
+  }
 }
 
 TEST_CASE("addresses that are far away are not local") {

@@ -37,7 +37,7 @@ conf::Config with_target(const std::string& uri) {
 }
 
 Confinement of(const conf::Config& config) {
-  return confinement_of(config, std::nullopt, "", surroundings());
+  return confinement_of(config, {}, "", surroundings());
 }
 
 bool has(const Confinement& confinement, const std::string& path, FileUse use) {
@@ -53,8 +53,10 @@ TEST_CASE("a confined gate keeps the folders of the files that it is told of") {
   config.listen.push_back(at("@abstract"));
   config.listen.push_back(at("/sock"));
   const Confinement made =
-      confinement_of(config, "/srv/gate/virtgate.toml", "/srv/control/socket", surroundings());
-  for (const char* folder : {"/srv/keys", "/srv/hosts", "/srv/phrases", "/srv/gate", "/etc"}) {
+      confinement_of(config, {"/srv/gate/virtgate.toml", "/srv/gate/conf.d/more.toml"},
+                     "/srv/control/socket", surroundings());
+  for (const char* folder :
+       {"/srv/keys", "/srv/hosts", "/srv/phrases", "/srv/gate", "/srv/gate/conf.d", "/etc"}) {
     CHECK(has(made, folder, FileUse::read));
   }
   CHECK(has(made, "/run/gate", FileUse::own));

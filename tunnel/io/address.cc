@@ -9,6 +9,9 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <unistd.h>
+
+#include "base/fd.h"
 
 namespace tunnel::io {
 namespace {
@@ -53,6 +56,17 @@ bool Address::is_local() const {
   std::uint32_t mapped = 0;
   std::memcpy(&mapped, &in.sin6_addr.s6_addr[12], sizeof mapped);
   return is_local_v4(ntohl(mapped));
+}
+
+bool leads_to_this_host(const Address& address) {
+  const base::Fd probe(::socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!probe.ok() || ::connect(probe.get(), address.raw(), address.length) != 0) return false;
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  if (::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&storage), &length) != 0) return false;
+  const auto own = address_of(reinterpret_cast<const sockaddr*>(&storage), 0);
+  const auto there = address_of(address.raw(), 0);
+  return own && there && own->text() == there->text();
 }
 
 std::optional<Address> address_literal(const std::string& host, std::uint16_t port) {

@@ -26,6 +26,10 @@ struct Address {
   [[nodiscard]] bool is_local() const;
 };
 
+// Whether the system would send there from that very address: one of this host's own, whatever it
+// is. Asks the kernel, and sends nothing.
+bool leads_to_this_host(const Address& address);
+
 // `host` as an address: four decimal numbers, or IPv6 with a zone if it has one. Nothing if it is a
 // name.
 std::optional<Address> address_literal(const std::string& host, std::uint16_t port);

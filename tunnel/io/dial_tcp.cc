@@ -71,17 +71,22 @@ class TcpDialer final : public Dialer, public RaceOwner {
   }
 
   void connect_to(const std::vector<Address>& addresses) {
-    const auto local = std::ranges::find_if(addresses, &Address::is_local);
-    if (!options_.local_addresses && local != addresses.end()) {
-      return owner_->on_dial_failed(
-          {Reason::Kind::refused, Stage::look_up,
-           host_ + " is " + local->text() +
-               ", an address of this host or of its link, where URIs of clients must not lead"});
+    if (!options_.local_addresses) {
+      const auto local = std::ranges::find_if(
+          addresses, [](const Address& one) { return one.is_local() || leads_to_this_host(one); });
+      if (local != addresses.end()) return refuse_local(*local);
     }
     owner_->on_dial_stage(Stage::connect);
     race_.emplace(loop_.clock(), addresses, *this);
     race_->start();
     deadline_.start(options_.connect);
+  }
+
+  void refuse_local(const Address& address) {
+    owner_->on_dial_failed(
+        {Reason::Kind::refused, Stage::look_up,
+         host_ + " is " + address.text() +
+             ", an address of this host or of its link, where URIs of clients must not lead"});
   }
 
   void on_attempt(std::size_t index) override {
