@@ -102,13 +102,12 @@ void Gate::reload(conf::Config config, conf::LibvirtConf libvirt_conf) {
 }
 
 base::Result<policy::Grant, std::string> Gate::grant(const tunnel::io::Peer& peer,
-                                                     const std::string& target) {
-  const policy::Identity who{peer.uid, peer.gid, peer.groups};
-  const policy::UriParts* uri = pools_.opened(target);
-  const bool there =
-      uri == nullptr ? config_.find(target) != nullptr : access_->opens(*uri) != nullptr;
-  if (!there) return base::Failure{"there is no target " + conf::quoted(target) + " any more"};
-  return access_->grant(who, {target, uri});
+                                                     const Pool& opened) {
+  const std::string& name = opened.target().name;
+  if (pools_.find(name) != &opened) {
+    return base::Failure{"there is no target " + conf::quoted(name) + " any more"};
+  }
+  return access_->grant({peer.uid, peer.gid, peer.groups}, {name, pools_.opened(name)});
 }
 
 Gate::~Gate() { CHECK(clients() == 0); }

@@ -66,7 +66,7 @@ class Gate final : private ClientOwner, private XendSessionOwner {
       std::optional<std::string_view> name) override;
   Share& share(const policy::AccessRule& rule, uid_t uid) override;
   base::Result<policy::Grant, std::string> grant(const tunnel::io::Peer& peer,
-                                                 const std::string& target) override;
+                                                 const Pool& opened) override;
   Pool* pool(const std::string& target) override;
   void on_client_gone(Client& client) override;
   void on_session_gone(XendSession& session) override;
