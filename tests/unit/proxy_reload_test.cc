@@ -260,3 +260,24 @@ TEST_CASE("who uses a target whose name is now a xend's is ended") {
   CHECK(uses.closed());
   CHECK_FALSE(other.closed());
 }
+
+TEST_CASE("a socket whose target is gone leads to no other") {
+  World world({"hail", "sleet"});
+  world.config.listen[0].target = "hail";
+  world.gate();
+  world.daemon("hail").silent = true;
+  RawClient& opening = world.client();
+  RawClient& waiting = world.client();
+  const auto begun = opening.open("");
+  world.settle();
+  world.config.targets.erase(world.config.targets.begin());
+  world.config.listen[0].target = "sleet";
+  reload(world);
+  const auto late = waiting.open("");
+  const auto by_name = opening.open("sleet");
+  world.settle();
+  for (const auto& text : {opening.error(begun).text, waiting.error(late).text}) {
+    CHECK_THAT(text, Contains("\"hail\" is the target of this socket, and is not there any more"));
+  }
+  CHECK(opening.ok(by_name));
+}
