@@ -77,10 +77,14 @@ class Gate final : private ClientOwner, private XendSessionOwner {
   [[nodiscard]] std::optional<std::string> too_many(const User& user) const;
   base::Result<std::vector<Candidate>, policy::Fault> resolve_opened(const conf::OpenedUri& uri,
                                                                      const policy::Identity& who);
+  [[nodiscard]] base::Result<conf::Target, policy::Fault> opened_target(
+      const conf::OpenedUri& uri) const;
   [[nodiscard]] std::optional<std::string> forbidden(const tunnel::io::Peer& peer,
                                                      const conf::Target& xend) const;
   void close_pools();
+  void reload_pools();
   void reload_xends();
+  void regrant(XendSession& session);
   void let_old_xends_go();
   void describe_users(Snapshot& to) const;
   void describe_clients(Snapshot& to) const;

@@ -57,6 +57,7 @@ std::optional<std::string> Pools::open(const conf::Target& target, const policy:
                                        uid_t uid) {
   if (const auto found = entries_.find(target.name); found != entries_.end()) {
     found->second.last_used = clock_.now();
+    update(*found->second.pool, target);
     return std::nullopt;
   }
   if (!make_room(uid)) {
@@ -120,28 +121,30 @@ void Pools::let_leaving_go() {
   }
 }
 
-void Pools::reload(const std::vector<conf::Target>& targets) {
-  const auto named = [&](const std::string& name) {
+void Pools::reload(const std::vector<conf::Target>& targets, const OpenedNow& opened_now) {
+  const auto named = [&](const std::string& name) -> std::optional<conf::Target> {
     const auto found = std::ranges::find_if(targets, [&](const conf::Target& target) {
       return target.name == name && target.protocol == conf::Protocol::rpc;
     });
-    return found == targets.end() ? nullptr : &*found;
+    return found == targets.end() ? std::nullopt : std::optional(*found);
   };
   for (auto it = entries_.begin(); it != entries_.end();) {
     const auto entry = it++;
-    if (!entry->second.opener && named(entry->first) == nullptr) remove(entry);
+    const auto& [name, is] = *entry;
+    if (const auto target = is.opener ? opened_now(name, is.parts) : named(name)) {
+      update(*is.pool, *target);
+    } else {
+      remove(entry);
+    }
   }
   for (const conf::Target& target : targets) {
-    if (target.protocol != conf::Protocol::rpc) continue;
-    const auto found = entries_.find(target.name);
-    if (found == entries_.end()) {
-      add(target);
-      continue;
-    }
-    Pool& pool = *found->second.pool;
-    if (conf::same_but_for_place(pool.target(), target)) continue;
-    pool.retarget(target, tunnels_(target.tunnel));
+    if (target.protocol == conf::Protocol::rpc && !entries_.contains(target.name)) add(target);
   }
+}
+
+void Pools::update(Pool& pool, const conf::Target& target) {
+  if (conf::same_but_for_place(pool.target(), target)) return;
+  pool.retarget(target, tunnels_(target.tunnel));
 }
 
 const policy::UriParts* Pools::opened(std::string_view name) const {

@@ -92,3 +92,35 @@ TEST_CASE("hosts that clients have named are forgotten when nobody uses them") {
   world.pass(proxy::Pools::kForgotten);
   CHECK(world.gate().opened_targets() == 1);
 }
+
+TEST_CASE("a reload takes away what open_uris do not let pass any more") {
+  OpenWorld world(2);
+  RawClient& uses = world.opened(host(0), 1000);
+  RawClient& keeps = world.opened(host(1), 1000);
+  world.config.rules.open_uris[0].pattern.host = "h1";
+  world.gate().reload(world.config, {});
+  world.settle();
+  CHECK(uses.closed());
+  CHECK_FALSE(keeps.closed());
+  CHECK(world.gate().opened_targets() == 1);
+  CHECK_THAT(world.refusal(host(0)), Contains("nor one that clients may name"));
+  world.pass(std::chrono::seconds(30));
+  CHECK(world.daemon(host(0)).connections() == 0);
+}
+
+TEST_CASE("a host that clients have named is reached as open_uris say now") {
+  OpenWorld world(1);
+  world.config.rules.open_uris[0].local_addresses = true;
+  RawClient& stays = world.opened(host(0), 1000);
+  REQUIRE(world.reached.at(host(0)).local_addresses);
+  world.leave(world.opened(host(0), 1001));
+  world.config.rules.open_uris[0].local_addresses = false;
+  world.gate().reload(world.config, {});
+  world.settle();
+  CHECK_FALSE(world.reached.at(host(0)).local_addresses);
+  const auto call = stays.call(157);
+  world.settle();
+  CHECK(stays.ok(call));
+  CHECK(world.daemon(host(0)).dials == 2);
+  CHECK(world.gate().opened_targets() == 1);
+}
