@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -72,6 +73,7 @@ std::optional<std::string> Pools::open(const conf::Target& target, const policy:
 
 // Somebody who is over their own limit takes the place of nobody else.
 bool Pools::make_room(uid_t uid) {
+  pass_places_on();
   const auto count = static_cast<std::size_t>(std::ranges::count_if(
       entries_, [&](const auto& entry) { return entry.second.opener == uid; }));
   const bool own = count >= limits_.open_targets_per_user;
@@ -85,6 +87,25 @@ bool Pools::make_room(uid_t uid) {
   if (oldest == entries_.end()) return false;
   remove(oldest);
   return true;
+}
+
+// To whoever has the fewest, or the places of the others would be one user's to fill.
+void Pools::pass_places_on() {
+  std::map<uid_t, std::size_t> places;
+  std::vector<std::pair<Entry*, std::set<uid_t>>> left;
+  for (auto& [name, entry] : entries_) {
+    if (!entry.opener) continue;
+    std::set<uid_t> users = entry.pool->uids();
+    if (users.empty() || users.contains(*entry.opener)) {
+      ++places[*entry.opener];
+    } else {
+      left.emplace_back(&entry, std::move(users));
+    }
+  }
+  for (const auto& [entry, users] : left) {
+    entry->opener = *std::ranges::min_element(users, {}, [&](uid_t uid) { return places[uid]; });
+    ++places[*entry->opener];
+  }
 }
 
 void Pools::forget() {

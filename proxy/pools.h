@@ -1,6 +1,7 @@
 // The pools of a gate: one for each target of the configuration, and those of the URIs that clients
-// have named beyond them. Of the latter there are only so many, in all and for each user who
-// brought them about, and they go when nobody uses them any more.
+// have named beyond them. Of the latter there are only so many, in all and for each user, and they
+// go when nobody uses them any more. One takes a place of the user who brought it about, and once
+// others use it and that one does not, of one of them.
 #pragma once
 
 #include <cstdint>
@@ -70,7 +71,7 @@ class Pools {
  private:
   struct Entry {
     std::unique_ptr<Pool> pool;
-    std::optional<uid_t> opener;  // of one that is not of the configuration
+    std::optional<uid_t> opener;  // whose place it takes; of one that is not of the configuration
     policy::UriParts parts;       // of the same
     Milliseconds last_used{0};
   };
@@ -79,6 +80,7 @@ class Pools {
   void insert(const conf::Target& target, std::optional<uid_t> opener, policy::UriParts parts);
   void update(Pool& pool, const conf::Target& target);
   bool make_room(uid_t uid);
+  void pass_places_on();
   void forget();
   void remove(Entries::iterator entry);
   void let_leaving_go();

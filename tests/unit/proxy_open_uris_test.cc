@@ -82,6 +82,26 @@ TEST_CASE("hosts that clients have named are bounded, in all and for each user")
   CHECK_THAT(world.refusal(host(4), 1000), Contains("as many hosts"));
 }
 
+TEST_CASE("a host takes the place of somebody who uses it") {
+  OpenWorld world(6);
+  world.config.limits.open_targets_per_user = 2;
+  std::vector<RawClient*> first;
+  for (int i = 0; i < 2; ++i) {
+    first.push_back(&world.opened(host(i), 1000));
+    world.opened(host(i), 1001);
+    world.opened(host(i), 1002);
+  }
+  CHECK_THAT(world.refusal(host(2), 1000), Contains("2 for one user"));
+  for (RawClient* client : first) world.leave(*client);
+  world.opened(host(2), 1000);
+  world.opened(host(3), 1000);
+  CHECK_THAT(world.refusal(host(4), 1000), Contains("2 for one user"));
+  // Those who still use them have one each now, and may have one more.
+  world.opened(host(4), 1001);
+  CHECK_THAT(world.refusal(host(5), 1001), Contains("2 for one user"));
+  world.opened(host(5), 1002);
+}
+
 TEST_CASE("hosts that clients have named are forgotten when nobody uses them") {
   OpenWorld world(2);
   RawClient& client = world.opened(host(0), 1000);
