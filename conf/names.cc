@@ -104,6 +104,9 @@ Answer LookUp::of_nothing() {
   if (const Target* own = config_.find(listen_.target)) {
     return of_target(*own, "the target of this socket");
   }
+  if (!listen_.target.empty()) {
+    return refuse(listen_.target, "is the target of this socket, and is not there any more");
+  }
   if (libvirt_.uri_default && !libvirt_.uri_default->empty()) {
     Answer answer = of_text(*libvirt_.uri_default);
     if (!answer) return base::Failure{"uri_default of libvirt.conf: " + answer.error()};

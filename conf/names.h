@@ -12,8 +12,9 @@
 //     form that open_uri.h takes. Whether they let it pass is not judged here.
 // A target of protocol xend is none here: it is reached by a socket of its own.
 //
-// No name, or an empty one: the socket's own target; else uri_default of libvirt.conf, looked up as
-// above; else every target in turn.
+// No name, or an empty one: the socket's own target, and no other where the configuration does not
+// have that any more; on a socket without one, uri_default of libvirt.conf, looked up as above;
+// else every target in turn.
 //
 // Parameters. Those that a daemon would see (and the fragment) say nothing about which target is
 // meant and are ignored; the target's own are sent on. Those that a transport takes for itself

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <list>
 
+#include <sys/types.h>
+
 #include "base/bytes.h"
 #include "policy/error.h"
 #include "policy/message.h"
@@ -70,11 +72,12 @@ struct Lane {
     detached,  // in none
   };
 
-  explicit Lane(PoolUser& u) : user(u) {}
+  Lane(PoolUser& u, uid_t who) : user(u), uid(who) {}
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
   PoolUser& user;
+  const uid_t uid;  // of the person for whom it is
   Calls waiting;
   std::list<Lane*>::iterator node;
   std::uint32_t in_flight = 0;

@@ -49,7 +49,7 @@ Client::Client(const Place& place, std::int64_t number, std::unique_ptr<Stream> 
       guest_(std::move(guest)),
       reader_(std::min(kLongestGreeting, place.limits.max_call)),
       tick_(place.clock, [this] { tick(); }),
-      lane_(*this),
+      lane_(*this, peer_.uid),
       came_(place.clock.now()),
       began_(place.clock.now()),
       last_heard_(place.clock.now()),

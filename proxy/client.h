@@ -50,9 +50,10 @@ class ClientOwner {
   virtual Pool* pool(const std::string& target) = 0;
   // The share of a user under a rule.
   virtual Share& share(const policy::AccessRule& rule, uid_t uid) = 0;
-  // What `peer` may do now on a target that it has opened.
+  // What `peer` may do now on a target that it has opened. The error: nothing, or the target is not
+  // there any more under that name, or is another.
   virtual base::Result<policy::Grant, std::string> grant(const tunnel::io::Peer& peer,
-                                                         const std::string& target) = 0;
+                                                         const Pool& opened) = 0;
   // The last call; the owner destroys the client.
   virtual void on_client_gone(Client& client) = 0;
 };

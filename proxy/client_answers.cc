@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "conf/text.h"
 #include "policy/events.h"
 #include "policy/procedures.h"
 #include "policy/xdr.h"
@@ -72,10 +73,13 @@ void Client::answer_open(const Header& header, const policy::Arguments& argument
 }
 
 void Client::begin_open() {
+  opening_->candidates.clear();
+  opening_->next = 0;
+  pool_ = nullptr;
+  grant_ = policy::Grant();
   auto found = place_.owner.resolve(listen_, peer_, opening_->name);
   if (!found) return open_failed(Refusal::name, found.error());
   opening_->candidates = std::move(found).value();
-  opening_->next = 0;
   try_next_target();
 }
 
@@ -84,7 +88,11 @@ void Client::try_next_target() {
   const Candidate& candidate = opening_->candidates[opening_->next++];
   grant_ = candidate.grant;
   pool_ = place_.owner.pool(candidate.target);
-  CHECK(pool_ != nullptr);
+  if (pool_ == nullptr) {
+    return open_failed(Refusal::target,
+                       {ErrorCode::no_connect, ErrorDomain::rpc,
+                        "there is no target " + conf::quoted(candidate.target) + " any more"});
+  }
   if (const policy::AccessRule* rule = grant_.rule()) {
     Share& share = place_.owner.share(*rule, peer_.uid);
     if (!share.has_room()) {
@@ -136,7 +144,9 @@ void Client::on_target_ready() {
 }
 
 void Client::on_target_failed(const Fault& fault) {
-  if (state_ == State::opening) open_failed(Refusal::target, fault);
+  if (state_ == State::opening) return open_failed(Refusal::target, fault);
+  // It knows us no more, and may go before we do.
+  pool_ = nullptr;
 }
 
 void Client::open_failed(Refusal why, const Fault& fault) {
@@ -163,7 +173,7 @@ void Client::regrant() {
     return begin_open();
   }
   if (state_ != State::open) return;
-  const auto grant = place_.owner.grant(peer_, pool_->target().name);
+  const auto grant = place_.owner.grant(peer_, *pool_);
   const bool ends = !grant || loses_events(grant.value());
   grant_ = ends ? policy::Grant() : grant.value();
   if (ends) {

@@ -54,7 +54,14 @@ Gate::Gate(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::Config config,
                  for (const auto& [number, session] : sessions_) session->close(reason);
                }),
       finish_(clock, [this] { close_pools(); }) {
-  pools_.reload(config_.targets);
+  reload_pools();
+}
+
+void Gate::reload_pools() {
+  pools_.reload(config_.targets, [this](const std::string& name, const policy::UriParts& parts) {
+    const auto target = opened_target({name, parts});
+    return target ? std::optional(*target) : std::nullopt;
+  });
   reload_xends();
 }
 
@@ -90,26 +97,38 @@ void Gate::reload(conf::Config config, conf::LibvirtConf libvirt_conf) {
   CHECK(!draining_);
   config_ = std::move(config);
   libvirt_conf_ = std::move(libvirt_conf);
-  pools_.reload(config_.targets);
-  reload_xends();
   // Grants and shares are of the rules that they were taken from, which live until nobody has any.
   const auto old_access =
       std::exchange(access_, std::make_unique<const policy::Access>(config_.rules));
   const Shares old_shares = std::exchange(shares_, Shares());
+  reload_pools();
   std::vector<Client*> clients;
   clients.reserve(clients_.size());
   for (const auto& [number, client] : clients_) clients.push_back(client.get());
   for (Client* client : clients) client->regrant();
+  for (const auto& [number, session] : sessions_) regrant(*session);
+  let_old_xends_go();
+}
+
+// Whoever has asked was let ask.
+void Gate::regrant(XendSession& session) {
+  if (session.asked()) return;
+  const std::string& name = session.pool().target().name;
+  const auto xend = xends_.find(name);
+  if (xend == xends_.end()) {
+    return session.forbid("there is no xend " + conf::quoted(name) + " any more");
+  }
+  session.move_to(*xend->second);
+  if (const auto why = forbidden(session.peer(), xend->second->target())) session.forbid(*why);
 }
 
 base::Result<policy::Grant, std::string> Gate::grant(const tunnel::io::Peer& peer,
-                                                     const std::string& target) {
-  const policy::Identity who{peer.uid, peer.gid, peer.groups};
-  const policy::UriParts* uri = pools_.opened(target);
-  const bool there =
-      uri == nullptr ? config_.find(target) != nullptr : access_->opens(*uri) != nullptr;
-  if (!there) return base::Failure{"there is no target " + conf::quoted(target) + " any more"};
-  return access_->grant(who, {target, uri});
+                                                     const Pool& opened) {
+  const std::string& name = opened.target().name;
+  if (pools_.find(name) != &opened) {
+    return base::Failure{"there is no target " + conf::quoted(name) + " any more"};
+  }
+  return access_->grant({peer.uid, peer.gid, peer.groups}, {name, pools_.opened(name)});
 }
 
 Gate::~Gate() { CHECK(clients() == 0); }
@@ -137,8 +156,8 @@ void Gate::accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer p
   const auto xend = xends_.find(listen.target);
   if (xend != xends_.end()) {
     auto session = std::make_unique<XendSession>(
-        XendSession::Place{clock_, log_, config_.limits, *xend->second, counters_, *this}, number,
-        std::move(stream), peer, user, std::move(guest));
+        XendSession::Place{clock_, log_, config_.limits, counters_, *this}, number,
+        std::move(stream), peer, user, *xend->second, std::move(guest));
     XendSession& added = *sessions_.emplace(number, std::move(session)).first->second;
     admit(added, user, refusal);
     if (const auto why = forbidden(peer, xend->second->target()); why && !refusal) {
@@ -199,17 +218,23 @@ base::Result<std::vector<Candidate>, Fault> Gate::resolve(const conf::Listen& li
 
 base::Result<std::vector<Candidate>, Fault> Gate::resolve_opened(const conf::OpenedUri& uri,
                                                                  const policy::Identity& who) {
+  const auto target = opened_target(uri);
+  if (!target) return base::Failure{target.error()};
+  auto grant = access_->grant(who, {uri.text, &uri.parts});
+  if (!grant) return denied(grant.error());
+  if (auto full = pools_.open(*target, uri.parts, who.uid)) return denied(std::move(*full));
+  return std::vector<Candidate>{{uri.text, grant.value()}};
+}
+
+base::Result<conf::Target, Fault> Gate::opened_target(const conf::OpenedUri& uri) const {
   const policy::OpenUri* open = access_->opens(uri.parts);
   if (open == nullptr) {
     return unknown(conf::quoted(uri.text) +
                    " is the URI of no target, nor one that clients may name");
   }
-  auto grant = access_->grant(who, {uri.text, &uri.parts});
-  if (!grant) return denied(grant.error());
-  const auto target = conf::opened_target(uri, *open, conf::process_environment());
+  auto target = conf::opened_target(uri, *open, conf::process_environment());
   if (!target) return unknown(conf::quoted(uri.text) + ": " + target.error());
-  if (auto full = pools_.open(*target, uri.parts, who.uid)) return denied(std::move(*full));
-  return std::vector<Candidate>{{uri.text, grant.value()}};
+  return std::move(target).value();
 }
 
 // What a xend tells of a domain is what its XML tells.

@@ -66,7 +66,7 @@ class Gate final : private ClientOwner, private XendSessionOwner {
       std::optional<std::string_view> name) override;
   Share& share(const policy::AccessRule& rule, uid_t uid) override;
   base::Result<policy::Grant, std::string> grant(const tunnel::io::Peer& peer,
-                                                 const std::string& target) override;
+                                                 const Pool& opened) override;
   Pool* pool(const std::string& target) override;
   void on_client_gone(Client& client) override;
   void on_session_gone(XendSession& session) override;
@@ -77,10 +77,14 @@ class Gate final : private ClientOwner, private XendSessionOwner {
   [[nodiscard]] std::optional<std::string> too_many(const User& user) const;
   base::Result<std::vector<Candidate>, policy::Fault> resolve_opened(const conf::OpenedUri& uri,
                                                                      const policy::Identity& who);
+  [[nodiscard]] base::Result<conf::Target, policy::Fault> opened_target(
+      const conf::OpenedUri& uri) const;
   [[nodiscard]] std::optional<std::string> forbidden(const tunnel::io::Peer& peer,
                                                      const conf::Target& xend) const;
   void close_pools();
+  void reload_pools();
   void reload_xends();
+  void regrant(XendSession& session);
   void let_old_xends_go();
   void describe_users(Snapshot& to) const;
   void describe_clients(Snapshot& to) const;

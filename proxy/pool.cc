@@ -413,6 +413,14 @@ bool Pool::used() const {
   return std::ranges::any_of(lanes_, [](const auto& lanes) { return !lanes.empty(); });
 }
 
+std::set<uid_t> Pool::uids() const {
+  std::set<uid_t> out;
+  for (const auto& lanes : lanes_) {
+    for (const Lane* lane : lanes) out.insert(lane->uid);
+  }
+  return out;
+}
+
 void Pool::let_idle_go() {
   const bool used = this->used();
   std::size_t ready = ready_upstreams();

@@ -13,8 +13,11 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
+
+#include <sys/types.h>
 
 #include "conf/config.h"
 #include "proxy/call.h"
@@ -65,6 +68,8 @@ class Pool final : private UpstreamOwner, private EventsOwner {
 
   // Somebody is attached.
   [[nodiscard]] bool used() const;
+  // For whom. Its cost grows with the number of lanes.
+  [[nodiscard]] std::set<uid_t> uids() const;
   [[nodiscard]] TargetCounters& counters() { return counters_; }
   [[nodiscard]] TargetSnapshot snapshot() const;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -57,6 +58,7 @@ std::optional<std::string> Pools::open(const conf::Target& target, const policy:
                                        uid_t uid) {
   if (const auto found = entries_.find(target.name); found != entries_.end()) {
     found->second.last_used = clock_.now();
+    update(*found->second.pool, target);
     return std::nullopt;
   }
   if (!make_room(uid)) {
@@ -71,6 +73,7 @@ std::optional<std::string> Pools::open(const conf::Target& target, const policy:
 
 // Somebody who is over their own limit takes the place of nobody else.
 bool Pools::make_room(uid_t uid) {
+  pass_places_on();
   const auto count = static_cast<std::size_t>(std::ranges::count_if(
       entries_, [&](const auto& entry) { return entry.second.opener == uid; }));
   const bool own = count >= limits_.open_targets_per_user;
@@ -84,6 +87,25 @@ bool Pools::make_room(uid_t uid) {
   if (oldest == entries_.end()) return false;
   remove(oldest);
   return true;
+}
+
+// To whoever has the fewest, or the places of the others would be one user's to fill.
+void Pools::pass_places_on() {
+  std::map<uid_t, std::size_t> places;
+  std::vector<std::pair<Entry*, std::set<uid_t>>> left;
+  for (auto& [name, entry] : entries_) {
+    if (!entry.opener) continue;
+    std::set<uid_t> users = entry.pool->uids();
+    if (users.empty() || users.contains(*entry.opener)) {
+      ++places[*entry.opener];
+    } else {
+      left.emplace_back(&entry, std::move(users));
+    }
+  }
+  for (const auto& [entry, users] : left) {
+    entry->opener = *std::ranges::min_element(users, {}, [&](uid_t uid) { return places[uid]; });
+    ++places[*entry->opener];
+  }
 }
 
 void Pools::forget() {
@@ -120,28 +142,30 @@ void Pools::let_leaving_go() {
   }
 }
 
-void Pools::reload(const std::vector<conf::Target>& targets) {
-  const auto named = [&](const std::string& name) {
+void Pools::reload(const std::vector<conf::Target>& targets, const OpenedNow& opened_now) {
+  const auto named = [&](const std::string& name) -> std::optional<conf::Target> {
     const auto found = std::ranges::find_if(targets, [&](const conf::Target& target) {
       return target.name == name && target.protocol == conf::Protocol::rpc;
     });
-    return found == targets.end() ? nullptr : &*found;
+    return found == targets.end() ? std::nullopt : std::optional(*found);
   };
   for (auto it = entries_.begin(); it != entries_.end();) {
     const auto entry = it++;
-    if (!entry->second.opener && named(entry->first) == nullptr) remove(entry);
+    const auto& [name, is] = *entry;
+    if (const auto target = is.opener ? opened_now(name, is.parts) : named(name)) {
+      update(*is.pool, *target);
+    } else {
+      remove(entry);
+    }
   }
   for (const conf::Target& target : targets) {
-    if (target.protocol != conf::Protocol::rpc) continue;
-    const auto found = entries_.find(target.name);
-    if (found == entries_.end()) {
-      add(target);
-      continue;
-    }
-    Pool& pool = *found->second.pool;
-    if (conf::same_but_for_place(pool.target(), target)) continue;
-    pool.retarget(target, tunnels_(target.tunnel));
+    if (target.protocol == conf::Protocol::rpc && !entries_.contains(target.name)) add(target);
   }
+}
+
+void Pools::update(Pool& pool, const conf::Target& target) {
+  if (conf::same_but_for_place(pool.target(), target)) return;
+  pool.retarget(target, tunnels_(target.tunnel));
 }
 
 const policy::UriParts* Pools::opened(std::string_view name) const {

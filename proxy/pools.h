@@ -1,6 +1,7 @@
 // The pools of a gate: one for each target of the configuration, and those of the URIs that clients
-// have named beyond them. Of the latter there are only so many, in all and for each user who
-// brought them about, and they go when nobody uses them any more.
+// have named beyond them. Of the latter there are only so many, in all and for each user, and they
+// go when nobody uses them any more. One takes a place of the user who brought it about, and once
+// others use it and that one does not, of one of them.
 #pragma once
 
 #include <cstdint>
@@ -42,16 +43,22 @@ class Pools {
 
   // Of the configuration, of protocol rpc.
   void add(const conf::Target& target);
-  // Of a client of user `uid`. One that is there already is used. The error is a sentence for the
-  // client, safe to show.
+  // Of a client of user `uid`. One that is there already is used, and is what `target` says from
+  // now on. The error is a sentence for the client, safe to show.
   std::optional<std::string> open(const conf::Target& target, const policy::UriParts& parts,
                                   uid_t uid);
   // Null: there is none.
   [[nodiscard]] Pool* find(std::string_view name);
 
-  // Those of the configuration are these from now on. One that has changed goes the new way; one
-  // that is not among them is found no more, and ends once nobody is attached to it.
-  void reload(const std::vector<conf::Target>& targets);
+  // What the target is now that a client has named by the URI of this name; nothing: it may not be
+  // named any more.
+  using OpenedNow = std::function<std::optional<conf::Target>(const std::string& name,
+                                                              const policy::UriParts& parts)>;
+
+  // Those of the configuration are these from now on, and those that clients have named are what
+  // `opened_now` says. One that has changed goes the new way; one that is none any more is not
+  // found any more, and ends once nobody is attached to it.
+  void reload(const std::vector<conf::Target>& targets, const OpenedNow& opened_now);
   // The parts of a URI that a client has named; null: the target is none of these.
   [[nodiscard]] const policy::UriParts* opened(std::string_view name) const;
 
@@ -64,14 +71,16 @@ class Pools {
  private:
   struct Entry {
     std::unique_ptr<Pool> pool;
-    std::optional<uid_t> opener;  // of one that is not of the configuration
+    std::optional<uid_t> opener;  // whose place it takes; of one that is not of the configuration
     policy::UriParts parts;       // of the same
     Milliseconds last_used{0};
   };
   using Entries = std::map<std::string, Entry, std::less<>>;
 
   void insert(const conf::Target& target, std::optional<uid_t> opener, policy::UriParts parts);
+  void update(Pool& pool, const conf::Target& target);
   bool make_room(uid_t uid);
+  void pass_places_on();
   void forget();
   void remove(Entries::iterator entry);
   void let_leaving_go();

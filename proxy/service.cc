@@ -37,6 +37,8 @@ class Service::Door final : private tunnel::io::ListenerOwner {
     return next.path == listen_.path && next.xen_proxy == listen_.xen_proxy &&
            (passed_ || (next.mode == listen_.mode && next.group == listen_.group));
   }
+  // Its maker goes on listening there, and nobody would take who connects.
+  [[nodiscard]] bool must_stay() const { return passed_; }
   // Clients come in by this number of the gate's listeners from now on.
   void become(std::size_t number, const conf::Listen& listen) {
     number_ = number;
@@ -159,6 +161,12 @@ std::vector<std::string> Service::cannot_change(const Reading& next) const {
   if (next.config.control.path != now.control.path ||
       !conf::same_but_for_place(next.config.metrics, now.metrics)) {
     out.emplace_back("[control] and [metrics] are what they were until the gate starts again");
+  }
+  for (const auto& door : doors_) {
+    const auto same = [&](const conf::Listen& one) { return one.path == door->listen().path; };
+    if (!door->must_stay() || std::ranges::any_of(next.config.listen, same)) continue;
+    out.push_back("passed by the service manager, but no [[listen]] has that path any more: " +
+                  door->listen().path);
   }
   if (const auto more = beyond(held_, next.needs)) {
     out.push_back("the gate has given up " + *more + " when it started, and must start again");

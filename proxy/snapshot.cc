@@ -91,7 +91,7 @@ ClientSnapshot XendSession::snapshot() const {
   out.number = static_cast<std::uint64_t>(number_);
   out.uid = peer_.uid;
   out.pid = static_cast<std::uint64_t>(peer_.pid);
-  out.target = place_.pool.target().name;
+  out.target = pool_->target().name;
   out.state = kStates[static_cast<std::size_t>(state_)];
   out.calls = state_ == State::reading ? 0 : 1;
   out.outstanding = state_ == State::asking ? 1 : 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "base/text.h"
 #include "policy/xend_response.h"
 
@@ -31,12 +32,13 @@ constexpr Milliseconds kRecount{1000};
 
 XendSession::XendSession(const Place& place, std::int64_t number,
                          std::unique_ptr<tunnel::io::Stream> stream, const tunnel::io::Peer& peer,
-                         User& user, Guest guest)
+                         User& user, XendPool& pool, Guest guest)
     : place_(place),
       number_(number),
       stream_(std::move(stream)),
       peer_(peer),
       user_(user),
+      pool_(&pool),
       guest_(std::move(guest)),
       tick_(place.clock, [this] { tick(); }),
       began_(place.clock.now()) {}
@@ -48,7 +50,7 @@ void XendSession::start() {
 
 Line XendSession::line(Level level, std::string_view event) {
   Line line = place_.log.audit(level, event, number_, peer_);
-  line.with("target", place_.pool.target().name);
+  line.with("target", pool_->target().name);
   return line;
 }
 
@@ -58,6 +60,11 @@ void XendSession::turn_away(const std::string& why) {
 
 void XendSession::forbid(const std::string& why) {
   refuse(Refusal::rule, policy::http_text(kForbidden, base::printable(why)), why);
+}
+
+void XendSession::move_to(XendPool& pool) {
+  CHECK(!asked());
+  pool_ = &pool;
 }
 
 void XendSession::drain(std::string_view why) {
@@ -79,9 +86,9 @@ void XendSession::on_data(base::Bytes data) {
     case XendRequest::State::accepted:
       state_ = State::asking;
       asked_ = place_.clock.now();
-      place_.pool.counters().calls.add(Fate::passed);
+      pool_->counters().calls.add(Fate::passed);
       arm();
-      return place_.pool.ask(*this, request_.question());
+      return pool_->ask(*this, request_.question());
   }
 }
 
@@ -115,7 +122,7 @@ void XendSession::on_xend_answer(const policy::XendResponse& response) {
 
 void XendSession::on_xend_failed(const Reason& reason) {
   const bool late = reason.kind == Reason::Kind::timeout;
-  std::string why = "target " + place_.pool.target().name + ": ";
+  std::string why = "target " + pool_->target().name + ": ";
   if (reason.stage < Stage::established) {
     why += tunnel::io::stage_name(reason.stage);
     why += ": ";
@@ -126,13 +133,13 @@ void XendSession::on_xend_failed(const Reason& reason) {
 }
 
 void XendSession::count_end(Outcome outcome) {
-  TargetCounters& counters = place_.pool.counters();
+  TargetCounters& counters = pool_->counters();
   counters.replies.add(outcome);
   counters.durations.add(place_.clock.now() - asked_);
 }
 
 void XendSession::refuse(Refusal why, const policy::HttpAnswer& refusal, std::string_view reason) {
-  place_.pool.counters().calls.add(Fate::refused);
+  pool_->counters().calls.add(Fate::refused);
   place_.counters.refusals.add(why);
   say_refusal(refusal, reason);
 }
@@ -168,7 +175,7 @@ void XendSession::recount() {
 void XendSession::on_closed(const Reason& closed_for) {
   const Reason reason = closed_for;
   tick_.stop();
-  place_.pool.leave(*this);
+  pool_->leave(*this);
   user_.buffered -= std::exchange(counted_, 0);
   end_.opened = status_ != 0;
   end_.reason = reason;

@@ -35,12 +35,11 @@ class XendSessionOwner {
 
 class XendSession final : private tunnel::io::StreamOwner, private XendAsker {
  public:
-  // All of it outlives the session.
+  // All of it outlives the session, and so does its pool.
   struct Place {
     tunnel::io::Clock& clock;
     Log& log;
     const conf::Limits& limits;
-    XendPool& pool;
     Counters& counters;
     XendSessionOwner& owner;
   };
@@ -48,7 +47,7 @@ class XendSession final : private tunnel::io::StreamOwner, private XendAsker {
   // `number` names the client in the log; `stream` may be any, not yet open; `peer` is who is at
   // the other end of it.
   XendSession(const Place& place, std::int64_t number, std::unique_ptr<tunnel::io::Stream> stream,
-              const tunnel::io::Peer& peer, User& user, Guest guest = {});
+              const tunnel::io::Peer& peer, User& user, XendPool& pool, Guest guest = {});
   XendSession(const XendSession&) = delete;
   XendSession& operator=(const XendSession&) = delete;
   ~XendSession() override = default;
@@ -58,16 +57,21 @@ class XendSession final : private tunnel::io::StreamOwner, private XendAsker {
   void turn_away(const std::string& why);
   // The same for one whom no rule lets in.
   void forbid(const std::string& why);
+  // Asks this one in place of its pool. Not once it has asked.
+  void move_to(XendPool& pool);
   // Ends when what was asked has been answered.
   void drain(std::string_view why);
   void close(tunnel::io::Reason reason);
 
   [[nodiscard]] std::int64_t number() const { return number_; }
   [[nodiscard]] User& user() { return user_; }
+  [[nodiscard]] const tunnel::io::Peer& peer() const { return peer_; }
+  // It has asked its question, or got an answer without.
+  [[nodiscard]] bool asked() const { return state_ != State::reading; }
   [[nodiscard]] ClientSnapshot snapshot() const;
   // Of the answer that was given; 0: none was.
   [[nodiscard]] int status() const { return status_; }
-  [[nodiscard]] const XendPool& pool() const { return place_.pool; }
+  [[nodiscard]] const XendPool& pool() const { return *pool_; }
   [[nodiscard]] const Guest& guest() const { return guest_; }
   // Once it is gone. Whatever answer it got counts as what it came for.
   [[nodiscard]] const ClientEnd& end() const { return end_; }
@@ -99,6 +103,7 @@ class XendSession final : private tunnel::io::StreamOwner, private XendAsker {
   std::unique_ptr<tunnel::io::Stream> stream_;
   const tunnel::io::Peer peer_;
   User& user_;
+  XendPool* pool_;
   const Guest guest_;
   ClientEnd end_;
   tunnel::io::Timer tick_;

@@ -15,6 +15,7 @@ import pytest
 import busy
 import harness
 import machines
+import manager
 import raw
 
 MakeGate = Callable[..., harness.Gate]
@@ -131,6 +132,8 @@ def test_what_was_given_up_needs_a_new_start(
 ) -> None:
     """An unusual port, where the kernel can keep the gate from it."""
     gate = make_gate({"hail": daemon.uri("unix")})
+    # It says what it has given up before it serves.
+    raw.connect(gate.socket, "hail").close()
     given_up = 'ports="as configured' in gate.log()
     rewrite(gate, "[targets]", '[targets]\nfar = "test+tcp://localhost:7/x"')
     reload(gate, "reload-failed" if given_up else "reloaded")
@@ -156,6 +159,34 @@ def test_sockets_and_targets_come_and_go(daemon: harness.Daemon, make_gate: Make
         assert stays.version() > 0
         with raw.Client(gate.socket) as late, pytest.raises(raw.LibvirtError):
             late.open("sleet")
+
+
+def test_sockets_of_a_service_manager_stay(
+    daemon: harness.Daemon, folders: Iterator[pathlib.Path]
+) -> None:
+    """Whoever connected to one that the gate does not take from would wait for ever."""
+    listen = (harness.Listen("first"), harness.Listen("second"))
+    gate = harness.Gate(next(folders), {"hail": daemon.uri("unix")}, listen)
+    first, second = (gate.path(one.name) for one in listen)
+    with manager.listening(first) as one, manager.listening(second) as other:
+        manager.pass_on(gate, {"one": one, "other": other})
+        try:
+            gate.start()
+            # Until it is there itself: others hold its sockets.
+            raw.connect(first, "hail").close()
+            for old, new, event in [
+                (second, second + "-renamed", "reload-failed"),
+                (second + "-renamed", second, "reloaded"),
+            ]:
+                rewrite(gate, old, new)
+                reload(gate, event)
+                for path in (first, second):
+                    with raw.connect(path, "hail") as client:
+                        assert client.version() > 0
+            assert f"but no [[listen]] has that path any more: {second}\"" in gate.log()
+            assert not os.path.exists(second + "-renamed")
+        finally:
+            gate.stop()
 
 
 def test_events_go_on_from_the_new_place(

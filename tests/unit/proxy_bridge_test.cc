@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "proxy/bridge.h"
 #include "proxy/bridge_targets.h"
 #include "tests/unit/borrowed_tunnel.h"
@@ -11,6 +13,7 @@ using tunnel::io::Milliseconds;
 using tunnel::io::Reason;
 using tunnel::io::Stage;
 
+constexpr std::int32_t kOpen = 1;
 constexpr std::int32_t kClose = 2;
 constexpr std::int32_t kDestroy = 12;
 constexpr std::int32_t kLibVersion = 157;
@@ -118,6 +121,30 @@ TEST_CASE("an open and its calls that came before the end of the input are answe
   scene.end_input();
   CHECK(scene.client->ok(open));
   CHECK(scene.client->ok(version));
+  CHECK(scene.ends == 1);
+  CHECK(scene.end.code == 0);
+}
+
+TEST_CASE("an open that takes its time is waited for after the end of the input", "[bridge]") {
+  Scene scene;
+  scene.daemon->silent_at = kOpen;
+  const auto open = scene.client->open("");
+  const auto version = scene.client->call(kLibVersion);
+  const auto hostname = scene.client->call(59);
+  scene.end_input();
+  scene.pass(std::chrono::seconds(1));
+  CHECK(scene.ends == 0);
+  CHECK_FALSE(scene.client->ended);
+  const auto& asked = scene.daemon->asked;
+  const auto late =
+      std::ranges::find_if(asked, [](const auto& call) { return call.header.procedure == kOpen; });
+  REQUIRE(late != asked.end());
+  scene.daemon->held.push_back(*late);
+  scene.daemon->answer_all();
+  scene.settle();
+  CHECK(scene.client->ok(open));
+  CHECK(scene.client->ok(version));
+  CHECK(scene.client->ok(hostname));
   CHECK(scene.ends == 1);
   CHECK(scene.end.code == 0);
 }

@@ -82,6 +82,26 @@ TEST_CASE("hosts that clients have named are bounded, in all and for each user")
   CHECK_THAT(world.refusal(host(4), 1000), Contains("as many hosts"));
 }
 
+TEST_CASE("a host takes the place of somebody who uses it") {
+  OpenWorld world(6);
+  world.config.limits.open_targets_per_user = 2;
+  std::vector<RawClient*> first;
+  for (int i = 0; i < 2; ++i) {
+    first.push_back(&world.opened(host(i), 1000));
+    world.opened(host(i), 1001);
+    world.opened(host(i), 1002);
+  }
+  CHECK_THAT(world.refusal(host(2), 1000), Contains("2 for one user"));
+  for (RawClient* client : first) world.leave(*client);
+  world.opened(host(2), 1000);
+  world.opened(host(3), 1000);
+  CHECK_THAT(world.refusal(host(4), 1000), Contains("2 for one user"));
+  // Those who still use them have one each now, and may have one more.
+  world.opened(host(4), 1001);
+  CHECK_THAT(world.refusal(host(5), 1001), Contains("2 for one user"));
+  world.opened(host(5), 1002);
+}
+
 TEST_CASE("hosts that clients have named are forgotten when nobody uses them") {
   OpenWorld world(2);
   RawClient& client = world.opened(host(0), 1000);
@@ -90,5 +110,37 @@ TEST_CASE("hosts that clients have named are forgotten when nobody uses them") {
   world.pass(proxy::Pools::kForgotten / 2);
   CHECK(world.gate().opened_targets() == 2);
   world.pass(proxy::Pools::kForgotten);
+  CHECK(world.gate().opened_targets() == 1);
+}
+
+TEST_CASE("a reload takes away what open_uris do not let pass any more") {
+  OpenWorld world(2);
+  RawClient& uses = world.opened(host(0), 1000);
+  RawClient& keeps = world.opened(host(1), 1000);
+  world.config.rules.open_uris[0].pattern.host = "h1";
+  world.gate().reload(world.config, {});
+  world.settle();
+  CHECK(uses.closed());
+  CHECK_FALSE(keeps.closed());
+  CHECK(world.gate().opened_targets() == 1);
+  CHECK_THAT(world.refusal(host(0)), Contains("nor one that clients may name"));
+  world.pass(std::chrono::seconds(30));
+  CHECK(world.daemon(host(0)).connections() == 0);
+}
+
+TEST_CASE("a host that clients have named is reached as open_uris say now") {
+  OpenWorld world(1);
+  world.config.rules.open_uris[0].local_addresses = true;
+  RawClient& stays = world.opened(host(0), 1000);
+  REQUIRE(world.reached.at(host(0)).local_addresses);
+  world.leave(world.opened(host(0), 1001));
+  world.config.rules.open_uris[0].local_addresses = false;
+  world.gate().reload(world.config, {});
+  world.settle();
+  CHECK_FALSE(world.reached.at(host(0)).local_addresses);
+  const auto call = stays.call(157);
+  world.settle();
+  CHECK(stays.ok(call));
+  CHECK(world.daemon(host(0)).dials == 2);
   CHECK(world.gate().opened_targets() == 1);
 }

@@ -203,3 +203,81 @@ TEST_CASE("limits hold for connections that are opened from now on, of unchanged
   CHECK_FALSE(client.ok(by_the_new_one));
   CHECK(world.log.count("announced a message of") > 0);
 }
+
+TEST_CASE("who is opening what another rule let it see gets no further") {
+  World world({"hail", "sleet"});
+  world.config.rules.rules = {rule(1000)};
+  world.gate();
+  world.daemon("hail").silent = true;
+  RawClient& client = world.client(1000);
+  const auto open = client.open("");
+  world.settle();
+  SECTION("to the next target") {}
+  SECTION("to targets that are gone") {
+    world.config.targets.clear();
+    world.may_be_opened("rain");
+    world.config.targets.push_back(
+        conf::make_target("rain", "test+unix:///rain?socket=/run/rain").value());
+  }
+  world.config.rules.rules = {rule(1001)};
+  reload(world);
+  world.settle();
+  CHECK(client.error(open).code == 29);
+  CHECK(world.daemon("sleet").dials == 0);
+  const auto call = client.call(kLibVersion);
+  world.settle();
+  CHECK_THAT(client.error(call).text, Contains("not open"));
+}
+
+TEST_CASE("who is opening a target that is gone is told so") {
+  World world({"hail", "sleet"});
+  world.gate();
+  world.daemon("hail").silent = true;
+  RawClient& client = world.client();
+  const auto open = client.open("hail");
+  world.settle();
+  world.config.targets.erase(world.config.targets.begin());
+  reload(world);
+  world.settle();
+  CHECK_THAT(client.error(open).text, Contains("targets are sleet"));
+  CHECK(world.daemon("sleet").dials == 0);
+}
+
+TEST_CASE("who uses a target whose name is now a xend's is ended") {
+  World world({"hail", "sleet"});
+  RawClient& uses = world.opened("hail");
+  RawClient& other = world.opened("sleet");
+  world.daemon("hail").hold = true;
+  const auto asked = uses.call(kLibVersion);
+  world.settle();
+  world.config.targets[0] = conf::make_target("hail", "///run/xend").value();
+  reload(world);
+  world.settle();
+  CHECK(world.log.count("revoked") == 1);
+  world.daemon("hail").answer_all();
+  world.settle();
+  CHECK(uses.ok(asked));
+  CHECK(uses.closed());
+  CHECK_FALSE(other.closed());
+}
+
+TEST_CASE("a socket whose target is gone leads to no other") {
+  World world({"hail", "sleet"});
+  world.config.listen[0].target = "hail";
+  world.gate();
+  world.daemon("hail").silent = true;
+  RawClient& opening = world.client();
+  RawClient& waiting = world.client();
+  const auto begun = opening.open("");
+  world.settle();
+  world.config.targets.erase(world.config.targets.begin());
+  world.config.listen[0].target = "sleet";
+  reload(world);
+  const auto late = waiting.open("");
+  const auto by_name = opening.open("sleet");
+  world.settle();
+  for (const auto& text : {opening.error(begun).text, waiting.error(late).text}) {
+    CHECK_THAT(text, Contains("\"hail\" is the target of this socket, and is not there any more"));
+  }
+  CHECK(opening.ok(by_name));
+}

@@ -114,6 +114,7 @@ proxy::Gate& World::gate() {
   if (!gate_) {
     gate_ = std::make_unique<proxy::Gate>(
         clock, log, sasl, config, libvirt_conf, [this](const tunnel::Target& target) {
+          reached[target.name] = target;
           return std::make_unique<BorrowedTunnel>(*daemons_.at(target.name));
         });
   }

@@ -102,6 +102,8 @@ class World {
 
   tunnel::io::Clock clock;
   MemoryLog log;
+  // What the gate asked a way to, by name, the latest of each.
+  std::map<std::string, tunnel::Target> reached;
 
  private:
   std::vector<std::unique_ptr<ScriptedDaemon>> all_daemons_;
