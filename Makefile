@@ -78,7 +78,7 @@ help:
 	@echo 'fuzz-client  the whole client side of a gate, FUZZ_RUNS ($(FUZZ_RUNS)) times'
 	@echo 'install   to DESTDIR and PREFIX ($(PREFIX)); uninstall takes it away again'
 	@echo 'srcdist   the sources as $(BUILD)/virtgate-$(VERSION).tar.gz'
-	@echo 'deb       a Debian package in $(BUILD)/deb; test-package installs, upgrades and purges it too'
+	@echo 'deb       a Debian package in $(BUILD)/deb; test-package tries it in a Debian of its own'
 
 deps:
 	@tests/deps
@@ -218,6 +218,7 @@ install: all
 	install -D -m 0644 packaging/completions/virtgate.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/virtgate.fish
 	install -D -m 0644 packaging/apparmor/virtgate $(DESTDIR)$(APPARMORDIR)/virtgate
 	install -D -m 0644 packaging/virtgate.toml $(docdir)/examples/virtgate.toml
+	install -D -m 0644 packaging/grafana/virtgate.json $(docdir)/examples/grafana.json
 	install -D -m 0644 README.md $(docdir)/README.md
 	test -e $(DESTDIR)$(SYSCONFDIR)/virtgate/virtgate.toml || \
 	  install -D -m 0644 packaging/virtgate.toml $(DESTDIR)$(SYSCONFDIR)/virtgate/virtgate.toml
@@ -236,6 +237,7 @@ deb:
 
 test-package:
 	@tests/package
+	@tests/booted/run
 
 clean:
 	rm -rf build
