@@ -84,13 +84,15 @@ void Events::subscribe(Lane& lane, Call call, std::int32_t event_id, base::Bytes
   ++lane.subscriptions;
   Applicant applicant{{&lane, how->older ? event_id : next_id_++, how->older}, std::move(call)};
   if (next_id_ < 0) next_id_ = 0;
-  if (registration.state == State::active) return admit(registration, applicant);
+  if (registration.state == State::active) {
+    registration.subscribers.push_back(applicant.subscriber);
+    return confirm(applicant);
+  }
   registration.applicants.push_back(std::move(applicant));
   owner_.on_events_pending();
 }
 
-void Events::admit(Registration& registration, const Applicant& applicant) {
-  registration.subscribers.push_back(applicant.subscriber);
+void Events::confirm(const Applicant& applicant) {
   const base::Buffer id = encode_int(applicant.subscriber.id);
   applicant.subscriber.lane->user.on_reply(applicant.call, Status::ok,
                                            applicant.subscriber.older ? base::Bytes() : id);
@@ -189,7 +191,7 @@ bool Events::on_reply(const Call& call, const Frame& reply) {
   if (registration == nullptr) return true;
   registration->in_flight = false;
   if (registration->state == State::undoing) {
-    if (registration->applicants.empty()) {
+    if (registration->subscribers.empty() && registration->applicants.empty()) {
       erase(*registration);
     } else {
       by_daemon_id_.erase({registration->kind->family, registration->daemon_id});
@@ -212,9 +214,13 @@ bool Events::registered(Registration& registration, const Frame& reply) {
   }
   registration.daemon_id = *id;
   registration.state = State::active;
-  for (const Applicant& applicant : std::exchange(registration.applicants, {})) {
-    admit(registration, applicant);
+  // Whoever is told may go on with calls that it has sent already, and leave again: all are
+  // subscribers before the first hears of it.
+  const auto applicants = std::exchange(registration.applicants, {});
+  for (const Applicant& applicant : applicants) {
+    registration.subscribers.push_back(applicant.subscriber);
   }
+  for (const Applicant& applicant : applicants) confirm(applicant);
   deliver_early(registration);
   release(registration);
   return true;

@@ -90,7 +90,7 @@ class Events {
   };
 
   Registration* asked_by(const Call& call);
-  void admit(Registration& registration, const Applicant& applicant);
+  static void confirm(const Applicant& applicant);
   bool registered(Registration& registration, const policy::Frame& reply);
   void not_registered(Registration& registration, const policy::Frame& reply);
   void release(Registration& registration);
