@@ -223,7 +223,7 @@ void Upstream::on_opened() {
   was_ready_ = true;
   stage_ = Stage::established;
   deadline_.stop();
-  last_used_ = clock_.now();
+  ready_since_ = last_used_ = clock_.now();
   if (daemon_pings_ && settings_.keepalive_interval.count() > 0) {
     keepalive_.start(settings_.keepalive_interval);
   }

@@ -70,6 +70,8 @@ class Upstream final : private tunnel::io::StreamOwner {
 
   [[nodiscard]] bool ready() const { return state_ == State::ready && !finishing_; }
   [[nodiscard]] bool was_ready() const { return was_ready_; }
+  // Once was_ready().
+  [[nodiscard]] Milliseconds ready_since() const { return ready_since_; }
   [[nodiscard]] bool connecting() const { return state_ < State::ready; }
   [[nodiscard]] bool has_room() const { return ready() && in_flight_.size() < kSlots; }
   [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
@@ -141,6 +143,7 @@ class Upstream final : private tunnel::io::StreamOwner {
   bool finishing_ = false;
   std::uint32_t pings_unanswered_ = 0;
   Milliseconds last_heard_{0};
+  Milliseconds ready_since_{0};
   Milliseconds last_used_{0};
   policy::Fault fault_;  // set when the daemon itself said why
 };
