@@ -156,6 +156,10 @@ void Upstream::on_message(const Frame& frame) {
   if (state_ != State::ready) {
     return fail(Reason::Kind::protocol, "the daemon sent an event before the connection was open");
   }
+  if (frame.body.size() > kMostEvent) {
+    return fail(Reason::Kind::protocol,
+                "the daemon sent an event of " + std::to_string(frame.body.size()) + " bytes");
+  }
   owner_.on_upstream_event(*this, frame);
 }
 

@@ -58,6 +58,10 @@ class Upstream final : private tunnel::io::StreamOwner {
   // libvirtd runs five requests of a connection at once (max_client_requests) and stops reading at
   // that number; the fifth place is left to keepalive.
   static constexpr std::size_t kSlots = 4;
+  // The longest event that is taken. Most have a few hundred bytes; none brings more than one text
+  // of free length, which libvirt lets have 4 MiB, and the rest is room for the fields around it.
+  // What an event costs is multiplied by those who subscribed to it.
+  static constexpr std::size_t kMostEvent = (std::size_t{4} << 20) + (std::size_t{64} << 10);
 
   // `clock`, `sasl` and `owner` outlive it.
   Upstream(tunnel::io::Clock& clock, Sasl& sasl, UpstreamOwner& owner,
