@@ -161,6 +161,7 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   void send_closed_event(std::int32_t why);
   void wrote();
   void recount();
+  [[nodiscard]] bool user_has_room(std::uint64_t size);
   void relieve_user();
   void count_asked();
   void hear_again();

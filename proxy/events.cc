@@ -20,10 +20,6 @@ using policy::Status;
 
 namespace {
 
-// Events that came before the answer to their registration; daemons send the two from different
-// threads.
-constexpr std::size_t kMostEarly = 64;
-
 base::Buffer encode_int(std::int32_t value) {
   base::Buffer out;
   policy::XdrWriter(out).number(value);
@@ -84,13 +80,15 @@ void Events::subscribe(Lane& lane, Call call, std::int32_t event_id, base::Bytes
   ++lane.subscriptions;
   Applicant applicant{{&lane, how->older ? event_id : next_id_++, how->older}, std::move(call)};
   if (next_id_ < 0) next_id_ = 0;
-  if (registration.state == State::active) return admit(registration, applicant);
+  if (registration.state == State::active) {
+    registration.subscribers.push_back(applicant.subscriber);
+    return confirm(applicant);
+  }
   registration.applicants.push_back(std::move(applicant));
   owner_.on_events_pending();
 }
 
-void Events::admit(Registration& registration, const Applicant& applicant) {
-  registration.subscribers.push_back(applicant.subscriber);
+void Events::confirm(const Applicant& applicant) {
   const base::Buffer id = encode_int(applicant.subscriber.id);
   applicant.subscriber.lane->user.on_reply(applicant.call, Status::ok,
                                            applicant.subscriber.older ? base::Bytes() : id);
@@ -188,21 +186,34 @@ bool Events::on_reply(const Call& call, const Frame& reply) {
   Registration* registration = asked_by(call);
   if (registration == nullptr) return true;
   registration->in_flight = false;
-  if (registration->state == State::undoing) {
-    if (registration->applicants.empty()) {
-      erase(*registration);
+  const bool well_formed = answered(*registration, reply);
+  if (!asks_for(nullptr)) forget_early();
+  return well_formed;
+}
+
+bool Events::answered(Registration& registration, const Frame& reply) {
+  if (registration.state == State::undoing) {
+    if (registration.subscribers.empty() && registration.applicants.empty()) {
+      erase(registration);
     } else {
-      by_daemon_id_.erase({registration->kind->family, registration->daemon_id});
-      registration->state = State::wanted;
-      todo(*registration);
+      by_daemon_id_.erase({registration.kind->family, registration.daemon_id});
+      registration.state = State::wanted;
+      todo(registration);
       owner_.on_events_pending();
     }
   } else if (reply.header.is(Status::ok)) {
-    return registered(*registration, reply);
+    return registered(registration, reply);
   } else {
-    not_registered(*registration, reply);
+    not_registered(registration, reply);
   }
   return true;
+}
+
+// Null: for any kind.
+bool Events::asks_for(const EventKind* kind) const {
+  return std::any_of(registrations_.begin(), registrations_.end(), [&](const auto& r) {
+    return r.second.state == State::asked && (kind == nullptr || r.second.kind == kind);
+  });
 }
 
 bool Events::registered(Registration& registration, const Frame& reply) {
@@ -212,9 +223,13 @@ bool Events::registered(Registration& registration, const Frame& reply) {
   }
   registration.daemon_id = *id;
   registration.state = State::active;
-  for (const Applicant& applicant : std::exchange(registration.applicants, {})) {
-    admit(registration, applicant);
+  // Whoever is told may go on with calls that it has sent already, and leave again: all are
+  // subscribers before the first hears of it.
+  const auto applicants = std::exchange(registration.applicants, {});
+  for (const Applicant& applicant : applicants) {
+    registration.subscribers.push_back(applicant.subscriber);
   }
+  for (const Applicant& applicant : applicants) confirm(applicant);
   deliver_early(registration);
   release(registration);
   return true;
@@ -250,12 +265,21 @@ bool Events::on_event(const Frame& event) {
     hand_out(*found->second, rest);
     return true;
   }
-  const bool asked = std::any_of(registrations_.begin(), registrations_.end(), [&](const auto& r) {
-    return r.second.state == State::asked && r.second.kind == kind;
-  });
-  if (asked && early_.size() < kMostEarly)
-    early_.push_back({kind, *id, {rest.begin(), rest.end()}});
+  // Daemons send an event and the answer to its registration from different threads.
+  if (asks_for(kind)) keep_early({kind, *id, {rest.begin(), rest.end()}});
   return true;
+}
+
+void Events::keep_early(Early event) {
+  const std::size_t size = event.rest.size() + sizeof(Early);
+  if (size > kMostEarly - early_bytes_) return;
+  early_bytes_ += size;
+  early_.push_back(std::move(event));
+}
+
+void Events::forget_early() {
+  early_.clear();
+  early_bytes_ = 0;
 }
 
 void Events::hand_out(const Registration& registration, base::Bytes rest) {
@@ -270,18 +294,19 @@ void Events::hand_out(const Registration& registration, base::Bytes rest) {
 }
 
 void Events::deliver_early(const Registration& registration) {
-  const auto early = std::exchange(early_, {});
-  for (const Early& event : early) {
+  auto early = std::exchange(early_, {});
+  early_bytes_ = 0;
+  for (Early& event : early) {
     if (event.kind == registration.kind && event.daemon_id == registration.daemon_id) {
       hand_out(registration, event.rest);
     } else {
-      early_.push_back(event);
+      keep_early(std::move(event));
     }
   }
 }
 
 void Events::upstream_lost() {
-  early_.clear();
+  forget_early();
   todo_.clear();
   by_daemon_id_.clear();
   for (auto it = registrations_.begin(); it != registrations_.end();) {

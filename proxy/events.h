@@ -27,6 +27,9 @@ class Events {
  public:
   // Registrations of one target, all clients together, and subscriptions of one client.
   static constexpr std::size_t kMostRegistrations = 4096;
+  // Events kept until the answer to their registration says whose they are, in bytes. What does not
+  // fit is dropped: nobody has been promised an event before that answer.
+  static constexpr std::size_t kMostEarly = std::size_t{1} << 20;
 
   explicit Events(EventsOwner& owner) : owner_(owner) {}
   Events(const Events&) = delete;
@@ -90,15 +93,19 @@ class Events {
   };
 
   Registration* asked_by(const Call& call);
-  void admit(Registration& registration, const Applicant& applicant);
+  static void confirm(const Applicant& applicant);
+  bool answered(Registration& registration, const policy::Frame& reply);
   bool registered(Registration& registration, const policy::Frame& reply);
   void not_registered(Registration& registration, const policy::Frame& reply);
   void release(Registration& registration);
   void erase(const Registration& registration);
   void todo(const Registration& registration);
   static bool holds(const Registration& registration, const Lane& lane, bool older);
+  void keep_early(Early event);
+  void forget_early();
   static void hand_out(const Registration& registration, base::Bytes rest);
   void deliver_early(const Registration& registration);
+  [[nodiscard]] bool asks_for(const policy::EventKind* kind) const;
   static Key key_of(const Registration& registration);
   static void fail(const Call& call, policy::ErrorCode code, std::string text);
 
@@ -107,6 +114,7 @@ class Events {
   std::map<std::pair<policy::EventFamily, std::int32_t>, Registration*> by_daemon_id_;
   std::list<Key> todo_;
   std::vector<Early> early_;
+  std::size_t early_bytes_ = 0;
   std::uint32_t next_call_ = 0;
   std::int32_t next_id_ = 0;
 };

@@ -21,7 +21,8 @@ constexpr Milliseconds kFirstRetry{50};
 constexpr Milliseconds kLongestRetry{2000};
 constexpr Milliseconds kLongestRetryWhenRefused{30000};
 constexpr Milliseconds kNoGrowth{5000};
-constexpr Milliseconds kBreachForgotten{10000};
+constexpr Milliseconds kShortLife{5000};
+constexpr Milliseconds kRelapseForgotten{10000};
 constexpr Milliseconds kSweep{250};
 constexpr Milliseconds kIdleSweep{5000};
 constexpr Milliseconds kSpareIdle{30000};
@@ -253,6 +254,7 @@ void Pool::on_events_pending() {
 
 void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reason& reason) {
   const bool was_open = upstream.was_ready();
+  const Milliseconds ready_since = upstream.ready_since();
   Calls calls = upstream.take_in_flight();
   if (event_upstream_ == &upstream) {
     event_upstream_ = nullptr;
@@ -265,12 +267,14 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
         .with("target", target_.name)
         .with("reason", fault.text)
         .with("in_flight", static_cast<std::int64_t>(calls.size()));
-    last_failure_ = UpstreamFailure{reason.stage, fault.text, clock_.now()};
+    last_failure_ = UpstreamFailure{reason.stage, reason.text, clock_.now()};
     last_fault_ = fault;
     last_fault_.text = "target '" + target_.name + "': " + fault.text;
     if (was_open) {
       patience_end_ = clock_.now() + target_.retry_timeout;
-      if (reason.kind == Reason::Kind::protocol) slow_down();
+      if (reason.kind == Reason::Kind::protocol || clock_.now() - ready_since < kShortLife) {
+        slow_down(ready_since);
+      }
     } else if (std::ranges::any_of(upstreams_, [](const auto& u) { return u->was_ready(); })) {
       // One that is being lost at the same time counts: with its end patience begins.
       no_growth_until_ = clock_.now() + kNoGrowth;
@@ -284,12 +288,15 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
   dispatch();
 }
 
-// A daemon that breaks the rules again and again would be dialled as fast as it does so.
-void Pool::slow_down() {
-  breaches_ = clock_.now() < breaches_until_ ? breaches_ + 1 : 0;
-  breaches_until_ = clock_.now() + kBreachForgotten;
-  if (breaches_ == 0) return;
-  const Milliseconds wait = std::min(kLongestRetry, kFirstRetry * (1U << std::min(breaches_, 10U)));
+// A daemon that lets us in only to break the rules or to hang up would be dialled as fast as it
+// does so. The first time is free, for a daemon that was started again.
+void Pool::slow_down(Milliseconds ready_since) {
+  // Upstreams that a daemon takes along when it ends are one loss.
+  if (ready_since < relapses_until_ - kRelapseForgotten) return;
+  relapses_ = clock_.now() < relapses_until_ ? relapses_ + 1 : 0;
+  relapses_until_ = clock_.now() + kRelapseForgotten;
+  if (relapses_ == 0) return;
+  const Milliseconds wait = std::min(kLongestRetry, kFirstRetry * (1U << std::min(relapses_, 10U)));
   no_growth_until_ = clock_.now() + wait;
   retry_.start(wait);
 }
@@ -446,7 +453,7 @@ void Pool::retarget(conf::Target target, std::unique_ptr<tunnel::Tunnel> tunnel)
   retry_.stop();
   refuse_.stop();
   failures_ = 0;
-  breaches_ = 0;
+  relapses_ = 0;
   refused_ = false;
   no_growth_until_ = Milliseconds(0);
   patience_end_ = clock_.now() + target_.retry_timeout;

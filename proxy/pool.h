@@ -2,6 +2,9 @@
 // gives each a place in flight, opens another upstream when all are busy and the queue grows, lets
 // idle ones go, and brings calls over the loss of an upstream.
 //
+// A target that is lost is dialled again at once; one that lets us in and is lost soon after, again
+// and again, after pauses that grow as those between dials that fail.
+//
 // Every call ends exactly once while its lane is attached: with a reply, or with a fault that names
 // the target, the stage and what the system said. Calls only read, so a call whose upstream was
 // lost before it answered is sent again, twice at most.
@@ -98,7 +101,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   [[nodiscard]] bool wanted() const;
   void reach();
   void dial();
-  void slow_down();
+  void slow_down(Milliseconds ready_since);
   void retry_later(const tunnel::io::Reason& reason);
   void retake(Calls calls, const policy::Fault& fault);
   void give_up(const policy::Fault& fault);
@@ -131,8 +134,8 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   tunnel::io::Timer idle_;
   tunnel::io::Timer old_;
   std::uint32_t failures_ = 0;       // dials that failed in a row
-  std::uint32_t breaches_ = 0;       // of the rules by the daemon, each soon after the one before
-  Milliseconds breaches_until_{0};   // one before then counts as soon
+  std::uint32_t relapses_ = 0;       // losses to a breach or soon after the open, close together
+  Milliseconds relapses_until_{0};   // one before then counts as close
   Milliseconds unused_since_{0};     // when the last user left
   Milliseconds patience_end_{0};     // until then failures are kept from users
   Milliseconds no_growth_until_{0};  // after an additional upstream was refused

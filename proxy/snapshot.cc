@@ -63,7 +63,7 @@ TargetSnapshot Pool::snapshot() const {
   out.last_failure = describe(last_failure_, clock_.now());
   if (ready_upstreams() > 0) {
     out.state = "open";
-  } else if (failures_ > 0) {
+  } else if (failures_ > 0 || retry_.running()) {
     out.state = "failing";
   } else {
     out.state = opening ? "opening" : "idle";

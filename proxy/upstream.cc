@@ -156,6 +156,10 @@ void Upstream::on_message(const Frame& frame) {
   if (state_ != State::ready) {
     return fail(Reason::Kind::protocol, "the daemon sent an event before the connection was open");
   }
+  if (frame.body.size() > kMostEvent) {
+    return fail(Reason::Kind::protocol,
+                "the daemon sent an event of " + std::to_string(frame.body.size()) + " bytes");
+  }
   owner_.on_upstream_event(*this, frame);
 }
 
@@ -223,7 +227,7 @@ void Upstream::on_opened() {
   was_ready_ = true;
   stage_ = Stage::established;
   deadline_.stop();
-  last_used_ = clock_.now();
+  ready_since_ = last_used_ = clock_.now();
   if (daemon_pings_ && settings_.keepalive_interval.count() > 0) {
     keepalive_.start(settings_.keepalive_interval);
   }

@@ -58,6 +58,10 @@ class Upstream final : private tunnel::io::StreamOwner {
   // libvirtd runs five requests of a connection at once (max_client_requests) and stops reading at
   // that number; the fifth place is left to keepalive.
   static constexpr std::size_t kSlots = 4;
+  // The longest event that is taken. Most have a few hundred bytes; none brings more than one text
+  // of free length, which libvirt lets have 4 MiB, and the rest is room for the fields around it.
+  // What an event costs is multiplied by those who subscribed to it.
+  static constexpr std::size_t kMostEvent = (std::size_t{4} << 20) + (std::size_t{64} << 10);
 
   // `clock`, `sasl` and `owner` outlive it.
   Upstream(tunnel::io::Clock& clock, Sasl& sasl, UpstreamOwner& owner,
@@ -70,6 +74,8 @@ class Upstream final : private tunnel::io::StreamOwner {
 
   [[nodiscard]] bool ready() const { return state_ == State::ready && !finishing_; }
   [[nodiscard]] bool was_ready() const { return was_ready_; }
+  // Once was_ready().
+  [[nodiscard]] Milliseconds ready_since() const { return ready_since_; }
   [[nodiscard]] bool connecting() const { return state_ < State::ready; }
   [[nodiscard]] bool has_room() const { return ready() && in_flight_.size() < kSlots; }
   [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
@@ -141,6 +147,7 @@ class Upstream final : private tunnel::io::StreamOwner {
   bool finishing_ = false;
   std::uint32_t pings_unanswered_ = 0;
   Milliseconds last_heard_{0};
+  Milliseconds ready_since_{0};
   Milliseconds last_used_{0};
   policy::Fault fault_;  // set when the daemon itself said why
 };

@@ -229,6 +229,59 @@ TEST_CASE("who leaves before the daemon has answered leaves nothing behind") {
   CHECK(world.daemon().count(kRegister) == 2);
 }
 
+TEST_CASE("who goes as soon as it is registered takes nobody else's events along") {
+  World world;
+  world.config.limits.calls_per_client = 2;
+  world.gate();
+  world.daemon().hold = true;
+  RawClient& hasty = world.opened();
+  RawClient& other = world.opened();
+  const auto first = hasty.call(kRegister, any_domain(0));
+  hasty.call(kRegister, any_domain(1));
+  const auto gone = hasty.call(kDeregister, words({0}));
+  world.settle();
+  const auto stays = other.call(kRegister, any_domain(0));
+  world.settle();
+  CHECK(hasty.reply(gone) == nullptr);
+  for (int i = 0; i < 3; ++i) {
+    world.daemon().answer_all();
+    world.settle();
+  }
+  CHECK(id_of(hasty, first) == 0);
+  CHECK(hasty.ok(gone));
+  CHECK(world.daemon().count(kDeregister) == 0);
+
+  world.daemon().send_event(kLifecycle, event(70));
+  world.settle();
+  CHECK(hasty.events.empty());
+  REQUIRE(other.events.size() == 1);
+  CHECK(other.events[0].body == event(id_of(other, stays)));
+}
+
+TEST_CASE("who goes as soon as it is registered and comes again is registered anew") {
+  World world;
+  world.config.limits.calls_per_client = 1;
+  world.gate();
+  world.daemon().hold = true;
+  RawClient& client = world.opened();
+  client.call(kRegister, any_domain(0));
+  client.call(kDeregister, words({0}));
+  const auto again = client.call(kRegister, any_domain(0));
+  for (int i = 0; i < 3; ++i) {
+    world.settle();
+    CHECK(client.reply(again) == nullptr);
+    world.daemon().answer_all();
+  }
+  world.settle();
+  const std::uint32_t id = id_of(client, again);
+  CHECK(world.daemon().count(kRegister) == 2);
+  CHECK(world.daemon().count(kDeregister) == 1);
+  world.daemon().send_event(kLifecycle, event(71));
+  world.settle();
+  REQUIRE(client.events.size() == 1);
+  CHECK(client.events[0].body == event(id));
+}
+
 TEST_CASE("registrations of one client are bounded") {
   World world;
   world.config.limits.registrations_per_client = 5;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::int32_t kLibVersion = 157;
 constexpr std::int32_t kHostname = 59;
+constexpr std::int32_t kRegister = 316;
 
 }  // namespace
 
@@ -128,7 +129,7 @@ TEST_CASE("a call that takes three upstreams with it is given up") {
   RawClient& client = world.opened();
   const auto poison = client.call(kLibVersion);
   for (int i = 0; i < 3; ++i) {
-    world.settle();
+    world.pass(std::chrono::milliseconds(200));
     CHECK(client.reply(poison) == nullptr);
     world.daemon().kill_all();
   }
@@ -138,8 +139,57 @@ TEST_CASE("a call that takes three upstreams with it is given up") {
   CHECK(client.error(poison).text.find("lost 3 times") != std::string::npos);
   world.daemon().hold = false;
   const auto version = client.call(kLibVersion);
-  world.settle();
+  world.pass(std::chrono::seconds(1));
   CHECK(client.ok(version));
+}
+
+TEST_CASE("a daemon that hangs up as soon as it is open is not dialled as fast as that") {
+  const bool event = GENERATE(false, true);
+  World world;
+  world.gate();
+  world.daemon().hold = !event;
+  RawClient& client = world.opened();
+  const auto asked = event ? client.call(kRegister, words({0, 0})) : client.call(kLibVersion);
+  world.settle();
+  for (int i = 0; i < 2000; ++i) {
+    world.daemon().kill_all();
+    world.pass(std::chrono::milliseconds(5));
+  }
+  CHECK(world.daemon().dials <= 12);
+  CHECK(world.daemon().dials >= 3);
+  if (!event) CHECK(client.error(asked).text.find("lost 3 times") != std::string::npos);
+  world.daemon().hold = false;
+  const auto version = client.call(kLibVersion);
+  world.pass(std::chrono::seconds(3));
+  CHECK(client.ok(version));
+  if (event) CHECK(client.ok(asked));
+
+  const std::size_t before = world.daemon().dials;
+  world.pass(std::chrono::seconds(20));
+  world.daemon().kill_all();
+  const auto later = client.call(kLibVersion);
+  world.settle();
+  CHECK(client.ok(later));
+  CHECK(world.daemon().dials == before + 1);
+}
+
+TEST_CASE("a daemon that is started again is dialled at once, however many upstreams it had") {
+  World world;
+  world.gate();
+  world.daemon().hold = true;
+  std::vector<RawClient*> clients;
+  for (int i = 0; i < 16; ++i) clients.push_back(&world.opened());
+  for (RawClient* client : clients) client->call(kLibVersion);
+  world.pass(std::chrono::seconds(1));
+  world.daemon().hold = false;
+  world.daemon().answer_all();
+  world.settle();
+  REQUIRE(world.daemon().connections() == 4);
+  world.daemon().kill_all();
+  world.settle();
+  const auto version = clients[0]->call(kLibVersion);
+  world.settle();
+  CHECK(clients[0]->ok(version));
 }
 
 TEST_CASE("a target that was never there is refused at once, with what the system said") {
