@@ -36,10 +36,6 @@ constexpr Milliseconds kLookAgain{50};
 // Whoever has opened nothing has nothing long to say: a URI at most.
 constexpr std::uint32_t kLongestGreeting = 16384;
 
-bool fits(std::uint64_t size, std::uint64_t used, std::uint64_t most) {
-  return used <= most && size <= most - used;
-}
-
 }  // namespace
 
 Client::Client(const Place& place, std::int64_t number, std::unique_ptr<Stream> stream,
@@ -258,7 +254,7 @@ void Client::on_event(std::int32_t procedure, base::Bytes first, base::Bytes res
   header.type = static_cast<std::uint32_t>(policy::Type::message);
   header.serial = kEventSerial;
   header.length = policy::kHeaderSize + static_cast<std::uint32_t>(first.size() + rest.size());
-  if (!fits(header.length, stream_->queued(), place_.limits.client_buffer)) {
+  if (!has_room(header.length)) {
     return close({Reason::Kind::timeout, Stage::established, "it does not read its events"});
   }
   if (!user_has_room(header.length)) {
@@ -267,14 +263,6 @@ void Client::on_event(std::int32_t procedure, base::Bytes first, base::Bytes res
   }
   send(header, first, rest);
   ++pool_->counters().events;
-}
-
-// What others have read since they last wrote is not yet counted.
-bool Client::user_has_room(std::uint64_t size) {
-  if (fits(size, user_.buffered, place_.limits.user_buffer)) return true;
-  const std::set<Client*> writing = user_.writing;
-  for (Client* client : writing) client->recount();
-  return fits(size, user_.buffered, place_.limits.user_buffer);
 }
 
 void Client::send_closed_event(std::int32_t why) {

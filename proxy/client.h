@@ -161,6 +161,8 @@ class Client final : private tunnel::io::StreamOwner, private PoolUser {
   void send_closed_event(std::int32_t why);
   void wrote();
   void recount();
+  static void recount_all(User& user);
+  [[nodiscard]] bool has_room(std::uint64_t size) const;
   [[nodiscard]] bool user_has_room(std::uint64_t size);
   void relieve_user();
   void count_asked();

@@ -13,6 +13,10 @@ namespace {
 
 constexpr Milliseconds kRecountWhenHeld{20};
 
+bool fits(std::uint64_t size, std::uint64_t used, std::uint64_t most) {
+  return used <= most && size <= most - used;
+}
+
 }  // namespace
 
 void Client::answered(const Call& call) {
@@ -60,9 +64,24 @@ void Client::relieve_user() {
   for (Client* client : held) client->on_user_relieved();
 }
 
-void Client::look_again(User& user) {
+void Client::recount_all(User& user) {
   const std::set<Client*> writing = user.writing;
   for (Client* client : writing) client->recount();
+}
+
+bool Client::has_room(std::uint64_t size) const {
+  return fits(size, stream_->queued(), place_.limits.client_buffer);
+}
+
+// What others have read since they last wrote is not yet counted.
+bool Client::user_has_room(std::uint64_t size) {
+  if (fits(size, user_.buffered, place_.limits.user_buffer)) return true;
+  recount_all(user_);
+  return fits(size, user_.buffered, place_.limits.user_buffer);
+}
+
+void Client::look_again(User& user) {
+  recount_all(user);
   if (!user.held.empty()) user.look.start(kRecountWhenHeld);
 }
 
