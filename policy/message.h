@@ -84,9 +84,6 @@ class FrameReader {
   // The length that was announced by the frame that broke the stream.
   [[nodiscard]] std::uint32_t broken_length() const { return broken_length_; }
 
-  // Of what has not been looked at yet.
-  void set_limit(std::uint32_t limit) { limit_ = limit; }
-
   // Bytes kept for the frame that has begun, or that was handed out last.
   [[nodiscard]] std::size_t held() const { return partial_.size(); }
   // Memory that is kept for that.

@@ -33,8 +33,6 @@ constexpr std::int32_t kConnectionClosed =
 constexpr std::uint32_t kEventSerial = 1;  // daemons send events with this serial
 constexpr Milliseconds kRecount{1000};
 constexpr Milliseconds kLookAgain{50};
-// Whoever has opened nothing has nothing long to say: a URI at most.
-constexpr std::uint32_t kLongestGreeting = 16384;
 
 }  // namespace
 
@@ -47,7 +45,7 @@ Client::Client(const Place& place, std::int64_t number, std::unique_ptr<Stream> 
       listen_(listen),
       user_(user),
       guest_(std::move(guest)),
-      reader_(std::min(kLongestGreeting, place.limits.max_call)),
+      reader_(place.limits.max_call),
       tick_(place.clock, [this] { tick(); }),
       lane_(*this, peer_.uid),
       came_(place.clock.now()),

@@ -129,7 +129,6 @@ void Client::on_target_ready() {
   if (state_ != State::opening) return;
   state_ = State::open;
   end_.opened = true;
-  reader_.set_limit(place_.limits.max_call);
   opened_ = active_ = place_.clock.now();
   const Header header = opening_->header;
   opening_.reset();

@@ -162,6 +162,12 @@ def test_it_is_ready_when_it_says_so() -> None:
     assert record["VIRTGATE_SYSTEM_CALLS"] == "those that are used (seccomp)"
 
 
+def test_status_finds_it() -> None:
+    told = json.loads(run("virtgate", "status", "--json").stdout)
+    assert told["pid"] == main_pid()
+    assert {target["name"] for target in told["targets"]} == {"hail", "sleet"}
+
+
 def test_whose_group_it_is_may_connect(daemon: harness.Daemon) -> None:
     assert "machine1\n" in virsh(MEMBER, daemon).stdout
     refused = virsh(STRANGER, daemon)
@@ -261,8 +267,7 @@ def test_a_target_gets_a_socket_of_its_own() -> None:
     extra.parent.mkdir(parents=True, exist_ok=True)
     extra.write_text("[Socket]\nSocketGroup=hailstones\n")
     run("systemctl", "daemon-reload")
-    run("systemctl", "stop", SERVICE)
-    run("systemctl", "enable", "--now", "virtgate@hail.socket")
+    run("systemctl", "enable", "virtgate@hail.socket")
     run("systemctl", "restart", SERVICE)
     assert os.stat("/run/virtgate/hail").st_gid == grp.getgrnam("hailstones").gr_gid
     with raw.connect("/run/virtgate/hail", None) as client:

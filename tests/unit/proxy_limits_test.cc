@@ -55,16 +55,29 @@ TEST_CASE("a flood of newcomers beyond the limit is cut off") {
   CHECK(world.gate().clients() == 1);
 }
 
-TEST_CASE("who has opened nothing says nothing long") {
+TEST_CASE("messages that are begun count, also of who has opened nothing") {
   World world;
-  RawClient& client = world.client();
-  client.send(words({100000, policy::kRemoteProgram}));
+  world.config.limits.user_buffer = 512 * 1024;
+  world.config.limits.max_call = 256 * 1024;
+  base::Buffer begun = words({256 * 1024, policy::kRemoteProgram});
+  begun.resize(std::size_t{200} * 1024);
+  RawClient& same = world.opened("hail", 1000);
+  RawClient& other = world.opened("hail", 1001);
+  std::vector<RawClient*> many;
+  for (int i = 0; i < 3; ++i) many.push_back(&world.client(1000));
+  for (RawClient* one : many) one->send(begun);
   world.settle();
-  CHECK(client.closed());
-  RawClient& opened = world.opened();
-  opened.send(words({100000, policy::kRemoteProgram}));
+  // One call that is on its way is taken all the same.
+  same.call(kLibVersion);
   world.settle();
-  CHECK_FALSE(opened.closed());
+  const auto unheard = same.call(kLibVersion);
+  const auto heard = other.call(kLibVersion);
+  world.settle();
+  CHECK_FALSE(same.ok(unheard));
+  CHECK(other.ok(heard));
+  world.pass(world.config.limits.open_timeout + std::chrono::seconds(1));
+  for (RawClient* one : many) CHECK(one->closed());
+  CHECK(same.ok(unheard));
 }
 
 TEST_CASE("a message that is begun and not finished ends the connection in time") {
