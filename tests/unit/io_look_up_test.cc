@@ -1,8 +1,11 @@
 // Look-ups with a resolver that takes its time.
+#include <algorithm>
 #include <condition_variable>
+#include <list>
 #include <map>
+#include <memory>
 #include <mutex>
-#include <set>
+#include <optional>
 
 #include "tests/unit/catch.h"
 #include "tests/unit/io.h"
