@@ -101,8 +101,15 @@ void SshServer::kill_all() {
   children_.clear();
 }
 
+// Since OpenSSH 9.8 it is a child of theirs that serves.
 void SshServer::signal_all(int signal) const {
-  for (const pid_t child : children_) kill(child, signal);
+  std::vector<pid_t> all = children_;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const std::string pid = std::to_string(all[i]);
+    std::ifstream children("/proc/" + pid + "/task/" + pid + "/children");
+    for (pid_t child = 0; children >> child;) all.push_back(child);
+  }
+  for (const pid_t one : all) kill(one, signal);
 }
 
 std::string SshServer::log() const { return read_file(folder_ / "sshd_log"); }
