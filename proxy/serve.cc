@@ -17,6 +17,7 @@
 #include "proxy/command_text.h"
 #include "proxy/confine.h"
 #include "proxy/service.h"
+#include "proxy/system_calls.h"
 #include "tunnel/io/local_socket.h"
 
 namespace proxy {
@@ -171,6 +172,7 @@ int serve(const ServeOptions& options, Log& log) {
     return 1;
   }
   if (options.check) return 0;
+  if constexpr (!kBuiltWithSanitizers) refuse_rings();
   std::signal(SIGPIPE, SIG_IGN);
   tunnel::io::raise_file_limit();
   if (!make_default_folder(reading->config, conf::process_environment(), log)) return 1;

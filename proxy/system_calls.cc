@@ -208,6 +208,12 @@ int refuse_what_no_tunnel_needs() {
 
 }  // namespace
 
+void refuse_rings() {
+  Filter filter(SCMP_ACT_ALLOW);
+  filter.on(SCMP_ACT_ERRNO(ENOSYS), "io_uring_setup");
+  static_cast<void>(filter.load());
+}
+
 std::string restrict_system_calls(bool runs_programs) {
   const int status = runs_programs ? refuse_what_no_tunnel_needs() : allow_what_is_used();
   if (status != 0) return "all: seccomp failed: " + base::system_words(status);

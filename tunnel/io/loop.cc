@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -104,9 +103,6 @@ void Loop::State::run_tasks() {
 
 Loop::Loop(Resolve resolve) : state_(std::make_unique<State>()) {
   State& s = *state_;
-  // A ring that is there when the process gives up system calls would be entered after that, and
-  // does what no filter of them sees.
-  setenv("UV_USE_IO_URING", "0", 1);
   CHECK(uv_loop_init(&s.uv) == 0);
   CHECK(uv_timer_init(&s.uv, &s.timer) == 0);
   CHECK(uv_prepare_init(&s.uv, &s.prepare) == 0);
