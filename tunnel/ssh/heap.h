@@ -15,7 +15,8 @@ class Heap {
   // Everything has been released.
   ~Heap() = default;
 
-  // As malloc(), free() and realloc(); what one heap gave, the same one takes back.
+  // As malloc(), free() and realloc(), and blocks are such as these give: libssh2 1.11.1 hands some
+  // of a session to free(), which then count on until the session ends.
   void* allocate(std::size_t size);
   void release(void* block);
   void* resize(void* block, std::size_t size);
