@@ -181,7 +181,7 @@ int serve(const ServeOptions& options, Log& log) {
     log.line(Level::error, "start-failed").with("reason", sink.error());
     return 1;
   }
-  const Confinement needs = reading->needs;
+  const Confinement needs = std::move(reading->needs);
   Service service(log, std::move(*sink), std::move(*reading), [&] { return read_all(options); });
   if (!service.open_doors()) return 1;
   Confined confined = confine(needs);

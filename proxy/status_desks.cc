@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <functional>
 #include <utility>
 
 #include <unistd.h>
@@ -93,18 +94,9 @@ StatusDesks::StatusDesks(tunnel::io::Loop& loop, const Gate& gate, Log& log, std
       log_(log),
       control_path_(std::move(control)),
       started_(static_cast<std::uint64_t>(std::time(nullptr))),
-      control_(loop.clock(),
-               [this](std::string_view path, std::string_view accept) {
-                 return answer_control(path, accept);
-               }),
-      metrics_(loop.clock(),
-               [this](std::string_view path, std::string_view accept) {
-                 return answer_metrics(path, accept);
-               }),
-      port_metrics_(loop.clock(),
-                    [this](std::string_view path, std::string_view accept) {
-                      return answer_metrics(path, accept);
-                    }),
+      control_(loop.clock(), std::bind_front(&StatusDesks::answer_control, this)),
+      metrics_(loop.clock(), std::bind_front(&StatusDesks::answer_metrics, this)),
+      port_metrics_(loop.clock(), std::bind_front(&StatusDesks::answer_metrics, this)),
       textfile_(loop.clock(), [this] { write_textfile(); }) {}
 
 StatusDesks::~StatusDesks() = default;

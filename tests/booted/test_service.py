@@ -11,7 +11,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
-from typing import Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 
@@ -70,29 +70,28 @@ def folder() -> Iterator[pathlib.Path]:
     shutil.rmtree(path)
 
 
-@pytest.fixture(scope="session")
-def daemon(folder: pathlib.Path) -> Iterator[harness.Daemon]:
-    place = folder / "daemon"
+@contextlib.contextmanager
+def started(kind: Callable[[pathlib.Path], Any], place: pathlib.Path) -> Iterator[Any]:
     place.mkdir()
-    one = harness.Daemon(place)
+    one = kind(place)
     try:
         one.start()
-        os.chmod(one.unix, 0o666)
         yield one
     finally:
         one.stop()
+
+
+@pytest.fixture(scope="session")
+def daemon(folder: pathlib.Path) -> Iterator[harness.Daemon]:
+    with started(harness.Daemon, folder / "daemon") as one:
+        os.chmod(one.unix, 0o666)
+        yield one
 
 
 @pytest.fixture(scope="session")
 def server(folder: pathlib.Path) -> Iterator[sshd.Server]:
-    place = folder / "sshd"
-    place.mkdir()
-    one = sshd.Server(place)
-    try:
-        one.start()
+    with started(sshd.Server, folder / "sshd") as one:
         yield one
-    finally:
-        one.stop()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -94,10 +94,8 @@ std::unique_ptr<Stream> SshServer::connect() {
 }
 
 void SshServer::kill_all() {
-  for (const pid_t child : children_) {
-    kill(child, SIGKILL);
-    waitpid(child, nullptr, 0);
-  }
+  signal_all(SIGKILL);
+  for (const pid_t child : children_) waitpid(child, nullptr, 0);
   children_.clear();
 }
 
