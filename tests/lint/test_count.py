@@ -50,19 +50,6 @@ def test_every_failure_counts(
     assert status == (0 if last.endswith(" 0 failed") else 1)
 
 
-def test_every_part_of_the_live_tests_counts(
-    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "unit.txt").write_text(GOOD)
-    (tmp_path / "one.xml").write_text(LIVE.format(PASSED * 2))
-    (tmp_path / "two.xml").write_text(LIVE.format(PASSED + FAILED))
-    paths = [str(tmp_path / name) for name in ("unit.txt", "one.xml", "two.xml")]
-    assert count.main("0", paths[0], "0", paths[1], "1", paths[2]) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == "6 passed, 1 failed"
-    with pytest.raises(ValueError):
-        count.main("0", paths[0], "0")
-
-
 def test_a_missing_report_counts(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
