@@ -171,7 +171,10 @@ Answer LookUp::first_that(std::string_view text, const Uri& uri, const std::stri
   };
   const Target* own = config_.find(listen_.target);
   if (own != nullptr && take(*own)) return Meaning{{own->name}, {}, how};
-  const auto found = std::find_if(config_.targets.begin(), config_.targets.end(), take);
+  auto found = std::ranges::find_if(
+      config_.targets, [&](const Target& target) { return shown_(target) && take(target); });
+  // What every rule hides is meant too: its refusal says why.
+  if (found == config_.targets.end()) found = std::ranges::find_if(config_.targets, take);
   if (found != config_.targets.end()) return Meaning{{found->name}, {}, how};
   if (refused) {
     return refuse(text, "asks with " + quoted(*refused) +

@@ -6,10 +6,12 @@
 //  2. `xen` in any case and `xen://`, which are xen:///system, as in libvirt;
 //  3. an alias of libvirt.conf, once; its value is looked up by 1, 4 and 5;
 //  4. a local form, driver:///path: the first target that opens the same driver and path, the
-//     socket's own target before all others. xen:/// and xen:///system are the same;
+//     socket's own target before all others, then those that the client may see. xen:/// and
+//     xen:///system are the same;
 //  5. a URI with a host: the first target whose URI has the same driver, transport, user, host,
-//     port and path; else, where the configuration has open_uris, the URI itself, if it is of the
-//     form that open_uri.h takes. Whether they let it pass is not judged here.
+//     port and path, in the same order; else, where the configuration has open_uris, the URI
+//     itself, if it is of the form that open_uri.h takes. Whether they let it pass is not judged
+//     here.
 // A target of protocol xend is none here: it is reached by a socket of its own.
 //
 // No name, or an empty one: the socket's own target, and no other where the configuration does not

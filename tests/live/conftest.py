@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import pathlib
 import resource
+import signal
 from typing import Any, Callable, Iterator
 
 import pytest
@@ -20,6 +21,9 @@ def pytest_configure() -> None:
     """A thousand clients need as many descriptors, here and in what is started from here."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Whoever starts the tests in the background has these ignored, which programs inherit and keep.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -166,6 +166,25 @@ TEST_CASE("a local form means the first target with its driver and path", "[conf
   CHECK(world.target(c.name, kBound) == c.bound);
 }
 
+TEST_CASE("of several targets a form means the first that the client may see", "[conf][names]") {
+  World world;
+  std::string hidden = "hail";
+  const auto target = [&](std::string_view name, int socket) {
+    const auto found = conf::meaning_of(
+        name, world.config, world.config.listen[static_cast<std::size_t>(socket)], world.libvirt,
+        [&](const conf::Target& one) { return one.name != hidden; });
+    REQUIRE(found.ok());
+    return found->targets;
+  };
+  CHECK(target("qemu:///system", kPlain) == Texts{"sleet"});
+  CHECK(target("qemu+ssh://monitor@hail.example.com/system", kPlain) == Texts{"hail"});
+  hidden = "sleet";
+  CHECK(target("qemu:///system", kPlain) == Texts{"hail"});
+  CHECK(target("qemu:///system", kBound) == Texts{"sleet"});
+  hidden = "fog";
+  CHECK(target("test:///default", kPlain) == Texts{"fog"});
+}
+
 TEST_CASE("a URI with a host means the target that has it", "[conf][names]") {
   const World world;
   struct Case {
