@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 DESTDIR ?=
 CXX ?= g++
-FUZZ_CXX ?= clang++-16
+SANITIZE_CXX ?= clang++-16
 FUZZ_SECONDS ?= 60
 CLANG_FORMAT ?= clang-format-16
 CLANG_TIDY ?= clang-tidy-16
@@ -15,11 +15,20 @@ PKG_CONFIG ?= pkg-config
 
 ifeq ($(SANITIZE),1)
 BUILD := build/sanitize
-# g++ 12 sees uninitialised values in libraries' headers where sanitizers have added code; the other build looks for real ones.
-MODE_FLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
-              -Wno-uninitialized -Wno-maybe-uninitialized
+# The fuzz targets are of the same objects as the tests, so libFuzzer says whose compiler it is. vptr needs a pipe, and
+# tests leave no descriptor for one.
+CXX := $(SANITIZE_CXX)
+MODE_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all \
+              -fno-omit-frame-pointer
 MODE_LDFLAGS := -fsanitize=address,undefined
 TEST_FLAGS := $(subst -O1,-O0,$(MODE_FLAGS))
+else ifeq ($(FAST_FUZZ),1)
+BUILD := build/fast
+CXX := $(SANITIZE_CXX)
+MODE_FLAGS := -O2 -g -fsanitize=fuzzer-no-link -fno-sanitize-coverage=trace-cmp
+TEST_FLAGS := $(MODE_FLAGS)
+# Coverage of what reads the client's bytes is what leads somewhere.
+$(BUILD)/obj/conf/%.o $(BUILD)/obj/tunnel/%.o: MODE_FLAGS := -O2 -g
 else
 BUILD := build
 MODE_FLAGS := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection
@@ -70,7 +79,7 @@ help:
 	@echo 'all       build $(BUILD)/virtgate'
 	@echo 'deps      install the Debian packages that building and testing need'
 	@echo 'demo      a private libvirtd and sshd on loopback, and virsh through the gate'
-	@echo 'test      all tests; SANITIZE=1 for ASan and UBSan'
+	@echo 'test      all tests; SANITIZE=1 for ASan and UBSan, built by $(SANITIZE_CXX)'
 	@echo 'bench     figures beside direct connections and other tunnels, from one run'
 	@echo 'lint      formatting, clang-tidy, shellcheck, directions of includes'
 	@echo 'format    format the sources'
@@ -140,45 +149,22 @@ lint: deps
 format:
 	$(CLANG_FORMAT) -i $(ALL_SOURCES) $(ALL_HEADERS)
 
-FUZZ_FLAGS := -std=c++20 -I. -DVIRTGATE_VERSION='"$(VERSION)"' -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
-              -fno-sanitize-recover=all $(WARNINGS) $(PACKAGE_CFLAGS)
-fuzzed_sources := $(filter-out $(main_source),$(foreach l,$(LIBRARIES),$(call sources,$(l))))
-fuzz_objects := $(patsubst %.cc,build/fuzz/obj/%.o,$(fuzzed_sources))
-
-build/fuzz/obj/%.o: %.cc
+.PRECIOUS: $(BUILD)/obj/tests/fuzz/%.o
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(archives)
 	@mkdir -p $(@D)
-	$(call quiet,CXX)$(FUZZ_CXX) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,LINK)$(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
-build/fuzz/libfuzzed.a: $(fuzz_objects)
-	@rm -f $@
-	$(call quiet,AR)$(AR) rcs $@ $^
-
-build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libfuzzed.a
-	$(call quiet,LINK)$(FUZZ_CXX) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
-
-fuzzers: $(addprefix build/fuzz/,$(FUZZERS))
+fuzzers: $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
 
 fuzz: deps
-	@$(MAKE) --no-print-directory fuzzers
+	@$(MAKE) --no-print-directory SANITIZE=1 fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $(FUZZERS)
 
 # Ten million executions are for a build without sanitizers; what they have found is gone through once more with them.
 FUZZ_RUNS ?= 10000000
-fast_objects := $(patsubst %.cc,build/fuzz/fast/%.o,$(filter-out $(main_source),$(foreach l,proxy policy base,$(call sources,$(l)))))
-build/fuzz/fast/%.o: %.cc
-	@mkdir -p $(@D)
-	$(call quiet,CXX)$(FUZZ_CXX) $(filter-out -O1 -fsanitize=%,$(FUZZ_FLAGS)) -O2 -fsanitize=fuzzer-no-link -fno-sanitize-coverage=trace-cmp \
-	  -D_GLIBCXX_ASSERTIONS -MMD -MP -c -o $@ $<
-
-build/fuzz/libfast.a: $(fast_objects)
-	@rm -f $@
-	$(call quiet,AR)$(AR) rcs $@ $^
-
-build/fuzz/client-fast: build/fuzz/fast/tests/fuzz/client.o build/fuzz/libfast.a $(BUILD)/libconf.a $(BUILD)/libtunnel.a
-	$(call quiet,LINK)$(FUZZ_CXX) -fsanitize=fuzzer -o $@ $^ $(LIBS)
-
 fuzz-client: deps
-	@$(MAKE) --no-print-directory build/fuzz/client build/fuzz/client-fast
+	@$(MAKE) --no-print-directory SANITIZE=1 build/sanitize/fuzz/client
+	@$(MAKE) --no-print-directory FAST_FUZZ=1 build/fast/fuzz/client
 	@tests/fuzz/many $(FUZZ_RUNS)
 
 # virt-ssh-helper is a link too where somebody wants it, but the name is libvirt's.

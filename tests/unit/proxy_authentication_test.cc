@@ -17,7 +17,6 @@ using What = Authentication::Next::What;
 constexpr std::int32_t kList = 66;
 constexpr std::int32_t kInit = 67;
 constexpr std::int32_t kStart = 68;
-constexpr std::int32_t kStep = 69;
 constexpr std::int32_t kPolkit = 70;
 
 AuthenticationSettings asking(const std::string& request, bool layer = false) {

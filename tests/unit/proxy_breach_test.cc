@@ -185,11 +185,11 @@ TEST_CASE("a message is as long as its limit at most", "[proxy][breach]") {
   };
   const auto [size, good] = GENERATE(Case{1000, true}, Case{1001, false}, Case{100000, false});
   CAPTURE(size);
+  bool once = true;
+  const std::size_t length = size;
   World world;
   world.config.limits.max_message = 1000;
   world.gate();
-  bool once = true;
-  const std::size_t length = size;
   world.daemon().reply = [&](const Header&, base::Bytes) -> std::optional<base::Buffer> {
     if (!std::exchange(once, false)) return std::nullopt;
     return base::Buffer(length - policy::kHeaderSize, 1);
