@@ -172,7 +172,7 @@ Answer LookUp::first_that(std::string_view text, const Uri& uri, const std::stri
   const Target* own = config_.find(listen_.target);
   if (own != nullptr && take(*own)) return Meaning{{own->name}, {}, how};
   auto found = std::ranges::find_if(
-      config_.targets, [&](const Target& target) { return shown_(target) && take(target); });
+      config_.targets, [&](const Target& target) { return take(target) && shown_(target); });
   // What every rule hides is meant too: its refusal says why.
   if (found == config_.targets.end()) found = std::ranges::find_if(config_.targets, take);
   if (found != config_.targets.end()) return Meaning{{found->name}, {}, how};
