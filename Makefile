@@ -149,7 +149,7 @@ lint: deps
 format:
 	$(CLANG_FORMAT) -i $(ALL_SOURCES) $(ALL_HEADERS)
 
-.PRECIOUS: $(BUILD)/obj/tests/fuzz/%.o
+.PRECIOUS: $(BUILD)/obj/%.o
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(archives)
 	@mkdir -p $(@D)
 	$(call quiet,LINK)$(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
