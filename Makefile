@@ -8,6 +8,7 @@ DESTDIR ?=
 CXX ?= g++
 SANITIZE_CXX ?= clang++-16
 FUZZ_SECONDS ?= 60
+SEEDS ?= 1000
 CLANG_FORMAT ?= clang-format-16
 CLANG_TIDY ?= clang-tidy-16
 PYTHON ?= /usr/bin/python3
@@ -59,8 +60,9 @@ main_source := proxy/main.cc
 UNIT_SOURCES := $(sort $(wildcard tests/unit/*.cc) $(wildcard tests/unit/*/*.cc))
 LIVE_SOURCES := $(sort $(wildcard tests/live/*.cc))
 BENCH_SOURCES := $(sort $(wildcard tests/bench/*.cc))
+SIMULATE_SOURCES := $(sort $(wildcard tests/simulate/*.cc))
 FUZZERS := $(sort $(basename $(notdir $(wildcard tests/fuzz/*.cc))))
-ALL_SOURCES := $(foreach l,$(LIBRARIES),$(call sources,$(l))) $(UNIT_SOURCES) $(LIVE_SOURCES) $(BENCH_SOURCES) $(wildcard tests/fuzz/*.cc)
+ALL_SOURCES := $(foreach l,$(LIBRARIES),$(call sources,$(l))) $(UNIT_SOURCES) $(LIVE_SOURCES) $(BENCH_SOURCES) $(SIMULATE_SOURCES) $(wildcard tests/fuzz/*.cc)
 ALL_HEADERS := $(sort $(wildcard $(foreach l,$(LIBRARIES) tests,$(l)/*.h $(l)/*/*.h)))
 
 # V=1 prints whole command lines.
@@ -69,7 +71,7 @@ ifneq ($(V),1)
 quiet = @printf '  %-8s %s\n' '$(1)' '$@';
 endif
 
-.PHONY: all deps demo test bench lint format fuzz fuzz-client install uninstall srcdist deb test-package clean help \
+.PHONY: all deps demo test test-qemu simulate bench lint format fuzz fuzz-client install uninstall srcdist deb test-package clean help \
         unit-tests fuzzers
 .DELETE_ON_ERROR:
 
@@ -80,8 +82,10 @@ help:
 	@echo 'deps      install the Debian packages that building and testing need'
 	@echo 'demo      a private libvirtd and sshd on loopback, and virsh through the gate'
 	@echo 'test      all tests; SANITIZE=1 for ASan and UBSan, built by $(SANITIZE_CXX)'
-	@echo 'bench     figures beside direct connections and other tunnels, from one run'
-	@echo 'lint      formatting, clang-tidy, shellcheck, directions of includes'
+	@echo 'test-qemu  libvirt with its qemu driver and guests without KVM, as root'
+	@echo 'simulate  a gate with simulated daemons, clients and faults, once for each of SEEDS ($(SEEDS)) seeds'
+	@echo 'bench     figures beside direct connections, other tunnels and trouble of others'
+	@echo 'lint      formatting, clang-tidy, shellcheck, directions of includes; LINT_SINCE=REVISION: of what changed'
 	@echo 'format    format the sources'
 	@echo 'fuzz      each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'
 	@echo 'fuzz-client  the whole client side of a gate, FUZZ_RUNS ($(FUZZ_RUNS)) times'
@@ -98,10 +102,10 @@ $(BUILD)/obj/%.o: %.cc
 
 # Catch2 is what takes the time in tests: its header is compiled once, its own code neither optimised nor checked.
 catch := $(BUILD)/pch/catch.h
-catch_users := $(call objects,$(shell grep -l '"tests/unit/catch.h"' $(UNIT_SOURCES)))
-$(catch).gch: tests/unit/catch.h $(wildcard base/*.h)
+catch_users := $(call objects,$(shell grep -l '"tests/unit/support/catch.h"' $(UNIT_SOURCES)))
+$(catch).gch: tests/unit/support/catch.h $(wildcard base/*.h)
 	@mkdir -p $(@D)
-	@echo '#include "tests/unit/catch.h"' >$(catch)
+	@echo '#include "tests/unit/support/catch.h"' >$(catch)
 	$(call quiet,CXX)$(CXX) $(CXXFLAGS_ALL) -x c++-header -o $@ $(catch)
 $(catch_users): $(catch).gch
 $(catch_users): CPPFLAGS += -include $(catch)
@@ -118,13 +122,16 @@ $(foreach l,$(LIBRARIES),$(eval $(call archive_rule,$(l))))
 $(BUILD)/virtgate: $(call objects,$(main_source)) $(archives)
 	$(call quiet,LINK)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-$(BUILD)/unit-tests: $(call objects,$(UNIT_SOURCES)) $(archives)
+$(BUILD)/unit-tests: $(call objects,$(UNIT_SOURCES) $(filter-out %/main.cc,$(SIMULATE_SOURCES))) $(archives)
 	$(call quiet,LINK)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(shell $(PKG_CONFIG) --libs catch2-with-main 2>/dev/null) $(LIBS)
 
 $(BUILD)/confined: $(call objects,$(LIVE_SOURCES)) $(archives)
 	$(call quiet,LINK)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $(BUILD)/bench-load: $(call objects,$(BENCH_SOURCES)) $(archives)
+	$(call quiet,LINK)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(BUILD)/simulate: $(call objects,$(SIMULATE_SOURCES) tests/unit/support/memory_stream.cc) $(archives)
 	$(call quiet,LINK)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 unit-tests: $(BUILD)/unit-tests
@@ -137,6 +144,14 @@ demo: deps
 test: deps
 	@$(MAKE) --no-print-directory all unit-tests $(BUILD)/confined
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run
+
+test-qemu: deps
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/qemu/run
+
+simulate: deps
+	@$(MAKE) --no-print-directory $(BUILD)/simulate
+	@$(BUILD)/simulate --seeds $(SEEDS)
 
 bench: deps
 	@$(MAKE) --no-print-directory all $(BUILD)/bench-load

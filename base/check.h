@@ -1,5 +1,5 @@
 // CHECK(condition): states what only a bug of ours can break, in release builds too. It prints the
-// condition and aborts. Bytes from outside, whoever sent them, must never be able to reach a
+// condition and aborts. Bytes from outside must never be able to reach a
 // failing CHECK.
 #pragma once
 

@@ -1,5 +1,7 @@
 #include "base/pattern.h"
 
+#include <algorithm>
+
 namespace base {
 
 bool matches(std::string_view pattern, std::string_view text, Wildcards wildcards) {
@@ -25,6 +27,10 @@ bool matches(std::string_view pattern, std::string_view text, Wildcards wildcard
     }
   }
   return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
+bool any_matches(std::span<const std::string> patterns, std::string_view text) {
+  return std::ranges::any_of(patterns, [&](const std::string& one) { return matches(one, text); });
 }
 
 }  // namespace base

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 
 namespace base {
@@ -14,5 +16,8 @@ enum class Wildcards : std::uint8_t {
 // Whether `pattern` is the whole of `text`. Takes no longer than the product of their lengths.
 bool matches(std::string_view pattern, std::string_view text,
              Wildcards wildcards = Wildcards::star);
+
+// Whether one of these patterns is the whole of `text`.
+bool any_matches(std::span<const std::string> patterns, std::string_view text);
 
 }  // namespace base

@@ -47,6 +47,10 @@ class Secret {
     return bytes_ == nullptr ? "" : reinterpret_cast<const char*>(bytes_.get());
   }
   [[nodiscard]] Bytes bytes() const { return {bytes_.get(), size_}; }
+  // With the NUL behind it.
+  [[nodiscard]] Bytes terminated() const {
+    return {reinterpret_cast<const std::uint8_t*>(c_str()), size_ + 1};
+  }
   // Lives as long as this, and is a secret too.
   [[nodiscard]] std::string_view text() const { return {c_str(), size_}; }
 

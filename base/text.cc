@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace base {
@@ -62,6 +63,61 @@ std::string printable(std::string_view text, std::size_t limit) {
     if (out.size() + piece.size() > limit) return out + "...";
     out += piece;
     text.remove_prefix(length);
+  }
+  return out;
+}
+
+std::string without_controls(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const Character c = decode(text);
+    const std::size_t length = c.length == 0 ? 1 : c.length;
+    if (c.length != 0 && (shows_safely(c.code) || c.code == '\n' || c.code == '\t')) {
+      out += text.substr(0, length);
+    } else {
+      out += '?';
+    }
+    text.remove_prefix(length);
+  }
+  return out;
+}
+
+std::string shortened(std::string_view text, std::size_t limit) {
+  if (text.size() <= limit) return std::string(text);
+  // No character of UTF-8 is cut in two.
+  for (int i = 0; i < 3 && limit != 0; ++i) {
+    if ((static_cast<std::uint8_t>(text[limit]) & 0xc0) != 0x80) break;
+    --limit;
+  }
+  return std::string(text.substr(0, limit)) + "...";
+}
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
+
+std::string quoted_for_shell(std::string_view word) {
+  std::string out = "'";
+  for (const char c : word) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  out += '\'';
+  return out;
+}
+
+bool has_controls(std::string_view text) { return std::ranges::any_of(text, is_control); }
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
   return out;
 }

@@ -8,6 +8,7 @@
 #include <grp.h>
 #include <pwd.h>
 
+#include "base/file.h"
 #include "conf/text.h"
 
 namespace conf {
@@ -66,6 +67,32 @@ std::optional<gid_t> find_group(const std::string& name_or_number) {
   return from_entry<group>(
       [&](auto... rest) { return getgrnam_r(name_or_number.c_str(), rest...); },
       [](const group& entry) { return entry.gr_gid; });
+}
+
+std::string user_name(uid_t uid) {
+  const auto name =
+      from_entry<passwd>([&](auto... rest) { return getpwuid_r(uid, rest...); },
+                         [](const passwd& entry) { return std::string(entry.pw_name); });
+  return name.value_or(std::to_string(uid));
+}
+
+std::string group_name(gid_t gid) {
+  const auto name =
+      from_entry<group>([&](auto... rest) { return getgrgid_r(gid, rest...); },
+                        [](const group& entry) { return std::string(entry.gr_name); });
+  return name.value_or(std::to_string(gid));
+}
+
+std::string no_account(std::string_view what, std::string_view name) {
+  const auto file = base::read_file(what == "user" ? "/etc/passwd" : "/etc/group", kLongestEntry);
+  std::vector<std::string_view> names;
+  std::string_view rest = file ? file->text.text() : std::string_view();
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    names.push_back(line.substr(0, line.find(':')));
+  }
+  return "there is no " + std::string(what) + ' ' + quoted(name) + did_you_mean(name, names);
 }
 
 std::optional<Account> find_account(const std::string& name_or_number) {

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "base/text.h"
-#include "conf/config.h"
 #include "conf/file.h"
 #include "conf/text.h"
+#include "conf/values.h"
 
 namespace conf {
 namespace {
@@ -49,14 +49,14 @@ base::Secret unescaped(std::string_view text) {
 }
 
 std::string section_name(std::string_view section) {
-  return '[' + base::printable(section, 256) + ']';
+  return '[' + base::shortened(section, 256) + ']';
 }
 
 std::string joined(const std::vector<std::string>& paths) {
   std::string out;
   for (const std::string& path : paths) {
     if (!out.empty()) out += ", ";
-    out += base::printable(path);
+    out += base::shortened(path);
   }
   return out;
 }
@@ -193,11 +193,11 @@ base::Result<Credentials, std::string> credentials_in(const std::string& path,
   auto found = conf->find(kService, host);
   if (!found) return wrong(found.error());
   if (!*found) {
-    return base::Failure{base::printable(path) + " has no credentials for this host; " +
+    return base::Failure{base::shortened(path) + " has no credentials for this host; " +
                          how_to_write(host) + "; [auth-libvirt-default] is for all hosts"};
   }
   Credentials credentials = std::move(**found);
-  credentials.place += " in " + base::printable(path);
+  credentials.place += " in " + base::shortened(path);
   return credentials;
 }
 
@@ -230,7 +230,7 @@ base::Result<Credentials, std::string> read_credentials(const Environment& envir
     if (text) return credentials_in(path, text->text(), host);
     const int code = text.error().code;
     if (code == ENOENT || code == ENOTDIR) continue;
-    std::string complaint = base::printable(path) + ' ' + text.error().text;
+    std::string complaint = base::shortened(path) + ' ' + text.error().text;
     if (code != EACCES) return base::Failure{std::move(complaint)};
     if (unreadable.empty()) unreadable = std::move(complaint);
   }

@@ -75,7 +75,7 @@ std::vector<std::string> auth_conf_paths(const Environment& environment,
                                          const std::string& authfile);
 
 // The credentials for the service "libvirt" of `host`. The error is a sentence that says why there
-// are none: which files or sections were looked for, or what is wrong with the file; safe to show.
+// are none: which files or sections were looked for, or what is wrong with the file; not escaped.
 base::Result<Credentials, std::string> read_credentials(const Environment& environment,
                                                         const std::string& authfile,
                                                         const std::string& host);

@@ -11,13 +11,12 @@
 #include <dirent.h>
 
 #include "base/pattern.h"
-#include "base/text.h"
 #include "conf/document.h"
 #include "conf/file.h"
 #include "conf/open_uri.h"
 #include "conf/reader.h"
 #include "conf/sections.h"
-#include "conf/target.h"
+#include "conf/socket_path.h"
 #include "conf/text.h"
 
 namespace conf {
@@ -34,8 +33,8 @@ class Builder {
   Loaded finish();
 
  private:
-  void mistake(Place place, std::string text) {
-    loaded_.mistakes.push_back({std::move(place), std::move(text)});
+  void mistake(Position position, std::string text) {
+    loaded_.mistakes.push_back({std::move(position), std::move(text)});
   }
   void unreadable(const std::string& file, std::string text);
   void check_xen_proxy(const ListenDraft& draft, const std::string& target);
@@ -43,8 +42,8 @@ class Builder {
   void expand_sockets();
   void check_presence();
   void check_references();
-  void check_taken(const std::string& path, const Place& place);
-  void sort_mistakes();
+  void check_taken(const std::string& path, const Position& position);
+  [[nodiscard]] std::string no_target(std::string_view name) const;
   [[nodiscard]] bool target_exists(std::string_view pattern) const;
 
   const Environment& environment_;
@@ -59,7 +58,7 @@ void Builder::add_text(std::string_view text, const std::string& file) {
   static constexpr std::array<std::string_view, 7> kSections = {
       "listen", "targets", "policy", "audit", "control", "metrics", "limits"};
   files_.push_back(file);
-  Reader reader(file, loaded_.mistakes);
+  Reader reader(file, loaded_.mistakes, loaded_.warnings);
   const auto document = parse_document(text);
   if (!document) {
     reader.mistake(document.error().position, document.error().text);
@@ -68,7 +67,7 @@ void Builder::add_text(std::string_view text, const std::string& file) {
   }
   reader.expect_keys(*document, "the file", kSections);
   if (const Node* node = document->find("listen")) {
-    listen_seen_ = listen_seen_ || node->kind != Kind::array || !node->children.empty();
+    listen_seen_ = listen_seen_ || node->kind != NodeKind::array || !node->children.empty();
     read_listen(reader, *node, draft_);
   }
   if (const Node* node = document->find("targets")) {
@@ -116,16 +115,23 @@ void Builder::add_folder(const std::string& folder) {
   }
 }
 
+std::string Builder::no_target(std::string_view name) const {
+  std::vector<std::string_view> names;
+  names.reserve(draft_.target_names.size());
+  for (const Positioned& one : draft_.target_names) names.emplace_back(one.text);
+  return "there is no target " + quoted(name) + did_you_mean(name, names);
+}
+
 bool Builder::target_exists(std::string_view pattern) const {
   return std::any_of(draft_.target_names.begin(), draft_.target_names.end(),
-                     [&](const Placed& name) { return base::matches(pattern, name.text); });
+                     [&](const Positioned& name) { return base::matches(pattern, name.text); });
 }
 
 void Builder::check_xen_proxy(const ListenDraft& draft, const std::string& target) {
   if (!draft.listen.xen_proxy) return;
-  for (const Target& one : draft_.targets) {
+  for (const TargetConfig& one : draft_.targets) {
     if (one.name != target || one.protocol == Protocol::rpc) continue;
-    mistake(draft.listen.target.empty() ? draft.path_place : draft.target_place,
+    mistake(draft.listen.target.empty() ? draft.path_position : draft.target_position,
             "target " + quoted(target) + " is a legacy xend; a socket with protocol = " +
                 "\"xen-proxy\" needs one that speaks libvirt's RPC");
   }
@@ -135,20 +141,24 @@ void Builder::add_socket(const ListenDraft& draft, const std::string& path,
                          const std::string& target) {
   check_xen_proxy(draft, target);
   if (path.size() > kLongestSocketPath) {
-    mistake(draft.path_place, "the path " + quoted(path) + " has " + std::to_string(path.size()) +
-                                  " bytes; a socket's path can have " +
-                                  std::to_string(kLongestSocketPath));
+    mistake(draft.path_position,
+            "the path " + quoted(path) + " has " + std::to_string(path.size()) +
+                " bytes; a socket's path can have " + std::to_string(kLongestSocketPath));
     return;
   }
   for (const Listen& other : loaded_.config.listen) {
     if (other.path != path) continue;
-    mistake(draft.path_place, "there is a socket " + quoted(path) + " already, in " +
-                                  other.place.file + " line " + std::to_string(other.place.line));
+    mistake(draft.path_position, "there is a socket " + quoted(path) + " already, in " +
+                                     other.position.file + " line " +
+                                     std::to_string(other.position.line));
     return;
   }
   Listen& listen = loaded_.config.listen.emplace_back(draft.listen);
   listen.path = path;
   listen.target = target;
+  if (path.starts_with('@')) return;
+  draft_.paths.push_back(
+      {NamedPath::Kind::parent, path, "the folder of this socket", draft.path_position});
 }
 
 void Builder::expand_sockets() {
@@ -158,7 +168,7 @@ void Builder::expand_sockets() {
       add_socket(draft, path, draft.listen.target);
       continue;
     }
-    for (const Placed& name : draft_.target_names) {
+    for (const Positioned& name : draft_.target_names) {
       std::string expanded = path;
       for (std::size_t at = 0; (at = expanded.find("%t", at)) != std::string::npos;
            at += name.text.size()) {
@@ -171,11 +181,12 @@ void Builder::expand_sockets() {
 
 // A file that could not be read may be the one that has what is missing.
 void Builder::check_presence() {
-  const Place whole{files_.empty() ? std::string() : files_.front()};
+  const Position whole{files_.empty() ? std::string() : files_.front()};
   if (!whole_) return;
   if (draft_.target_names.empty() && draft_.rules.open_uris.empty())
-    mistake(whole, "there is no target");
-  if (!listen_seen_) mistake(whole, "there is no [[listen]]");
+    mistake(whole, "no targets: add  [targets]  NAME = \"qemu+ssh://...\"");
+  if (!listen_seen_)
+    mistake(whole, "no sockets: add  [[listen]]  path = \"/run/virtgate/virtgate-sock\"");
 }
 
 void Builder::check_references() {
@@ -185,57 +196,52 @@ void Builder::check_references() {
     if (target.empty() || (target.find('*') == std::string::npos && target_exists(target))) {
       continue;
     }
-    mistake(draft.target_place, "there is no target " + quoted(target));
+    mistake(draft.target_position, no_target(target));
   }
-  for (const Placed& pattern : draft_.rule_targets) {
+  for (const Positioned& pattern : draft_.rule_targets) {
     if (target_exists(pattern.text)) continue;
     const bool opens = !draft_.rules.open_uris.empty();
     if (is_uri_pattern(pattern.text) || (opens && pattern.text == "*")) {
       if (!opens) {
-        mistake(pattern.place, quoted(pattern.text) +
-                                   " is a pattern of URIs, and no open_uris let clients name any");
+        mistake(
+            pattern.position,
+            quoted(pattern.text) + " is a pattern of URIs, and no open_uris let clients name any");
       }
       continue;
     }
-    mistake(pattern.place, pattern.text.find('*') == std::string::npos
-                               ? "there is no target " + quoted(pattern.text)
-                               : "no target's name is like " + quoted(pattern.text));
+    mistake(pattern.position, pattern.text.find('*') == std::string::npos
+                                  ? no_target(pattern.text)
+                                  : "no target's name is like " + quoted(pattern.text));
   }
 }
 
-// A socket that is not one of [[listen]] must not be where one of these is.
-void Builder::check_taken(const std::string& path, const Place& place) {
+// The sockets of metrics and control must not have the path of a [[listen]].
+void Builder::check_taken(const std::string& path, const Position& position) {
   if (path.empty()) return;
   for (const Listen& other : loaded_.config.listen) {
     if (other.path != path) continue;
-    mistake(place, "there is a socket " + quoted(path) + " already, in " + other.place.file +
-                       " line " + std::to_string(other.place.line));
+    mistake(position, "there is a socket " + quoted(path) + " already, in " + other.position.file +
+                          " line " + std::to_string(other.position.line));
     return;
   }
-}
-
-void Builder::sort_mistakes() {
-  const auto key = [&](const Mistake& mistake) {
-    const auto file = std::find(files_.begin(), files_.end(), mistake.place.file);
-    return std::tuple(file - files_.begin(), mistake.place.line, mistake.place.column);
-  };
-  std::stable_sort(loaded_.mistakes.begin(), loaded_.mistakes.end(),
-                   [&](const Mistake& a, const Mistake& b) { return key(a) < key(b); });
 }
 
 Loaded Builder::finish() {
   check_presence();
   check_references();
   expand_sockets();
-  check_taken(draft_.control.path, draft_.control.place);
-  check_taken(draft_.metrics.socket, draft_.metrics.place);
+  check_taken(draft_.control.path, draft_.control.position);
+  check_taken(draft_.metrics.socket, draft_.metrics.position);
   if (!draft_.control.path.empty() && draft_.control.path == draft_.metrics.socket) {
-    mistake(draft_.metrics.place, "this is the socket of [control] already");
+    mistake(draft_.metrics.position, "this is the socket of [control] already");
   }
-  sort_mistakes();
+  in_order(loaded_.mistakes, files_);
+  in_order(loaded_.warnings, files_);
   loaded_.config.targets = std::move(draft_.targets);
   loaded_.config.rules = std::move(draft_.rules);
   loaded_.procedures = std::move(draft_.procedures);
+  loaded_.rules = std::move(draft_.rule_positions);
+  loaded_.paths = std::move(draft_.paths);
   loaded_.files = std::move(files_);
   loaded_.config.audit = std::move(draft_.audit);
   loaded_.config.control = std::move(draft_.control);
@@ -246,29 +252,13 @@ Loaded Builder::finish() {
 
 }  // namespace
 
-std::string to_string(const Mistake& mistake) {
-  const auto& [file, line, column] = mistake.place;
-  std::string out;
-  if (!file.empty()) out += base::printable(file) + ':';
-  if (line != 0) out += std::to_string(line) + ':';
-  if (column != 0) out += std::to_string(column) + ':';
-  return out.empty() ? mistake.text : out + ' ' + mistake.text;
-}
-
-const Target* Config::find(std::string_view name) const {
-  for (const Target& target : targets) {
-    if (target.name == name) return &target;
-  }
-  return nullptr;
-}
-
-const Target* Config::xend_of(const Listen& socket) const {
-  const Target* target = find(socket.target);
-  return target != nullptr && target->protocol == Protocol::xend ? target : nullptr;
-}
-
-bool Config::speaks_rpc(const Listen& socket) const {
-  return !socket.xen_proxy && xend_of(socket) == nullptr;
+void in_order(std::vector<Mistake>& found, const std::vector<std::string>& files) {
+  const auto key = [&](const Mistake& one) {
+    const auto file = std::find(files.begin(), files.end(), one.position.file);
+    return std::tuple(file - files.begin(), one.position.line, one.position.column);
+  };
+  std::stable_sort(found.begin(), found.end(),
+                   [&](const Mistake& a, const Mistake& b) { return key(a) < key(b); });
 }
 
 Loaded parse_config(std::string_view text, const std::string& file,

@@ -12,21 +12,21 @@
 namespace conf {
 
 // Line and column of something in a file, from 1.
-struct Position {
+struct LineColumn {
   std::uint32_t line = 0;
   std::uint32_t column = 0;
 };
 
-enum class Kind : std::uint8_t { table, array, text, integer, number, boolean, time };
+enum class NodeKind : std::uint8_t { table, array, text, integer, number, boolean, time };
 
 // "a table", "an integer" and so on.
-std::string_view to_string(Kind kind);
+std::string_view to_string(NodeKind kind);
 
 struct Node {
-  Kind kind = Kind::table;
-  std::string key;        // in its table; elements of an array have that of the array
-  Position key_position;  // for elements and the root that of the value
-  Position position;      // of the value
+  NodeKind kind = NodeKind::table;
+  std::string key;          // in its table; elements of an array have that of the array
+  LineColumn key_position;  // for elements and the root that of the value
+  LineColumn position;      // of the value
   std::string text;
   std::int64_t integer = 0;
   bool boolean = false;
@@ -37,7 +37,7 @@ struct Node {
 };
 
 struct SyntaxError {
-  Position position;
+  LineColumn position;
   std::string text;
 };
 

@@ -9,10 +9,10 @@
 namespace conf {
 
 struct Environment {
-  uid_t uid = 0;                  // the effective one
-  std::string runtime_directory;  // XDG_RUNTIME_DIR; empty: unset
-  std::string config_home;        // XDG_CONFIG_HOME; empty: unset
-  std::string home;
+  uid_t uid = 0;                               // the effective one
+  std::string runtime_directory;               // XDG_RUNTIME_DIR; empty: unset
+  std::string config_home;                     // XDG_CONFIG_HOME; empty: unset
+  std::string home;                            // see base::home_folder()
   std::string system_folder = "/etc/libvirt";  // of root's libvirt.conf, and of auth.conf
   std::string auth_file;                       // LIBVIRT_AUTH_FILE; empty: unset
   std::string credentials_directory;           // CREDENTIALS_DIRECTORY, of systemd; empty: unset

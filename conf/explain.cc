@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "conf/mask.h"
 
 namespace conf {
 namespace {
@@ -16,7 +17,7 @@ class Table {
   void row(std::string_view label, std::string_view value) {
     std::string left(label);
     left.resize(kWidth, ' ');
-    text_ += "  " + left + base::printable(value, kLongestLine) + '\n';
+    text_ += "  " + left + base::printable(masked(value), kLongestLine) + '\n';
   }
   [[nodiscard]] const std::string& text() const { return text_; }
 
@@ -38,21 +39,31 @@ std::string flags_text(unsigned flags) {
   return out;
 }
 
+// The user that ssh is started for is an argument of its own.
+std::vector<std::string> shown_command(const Resolution& resolution) {
+  std::vector<std::string> out = resolution.command;
+  for (std::string& argument : out) {
+    argument = argument == resolution.user ? masked_user(argument) : masked(argument);
+  }
+  return out;
+}
+
 void add_way(Table& table, const Resolution& resolution) {
   if (resolution.transport.empty()) {
     if (!resolution.error) table.row("transport", "none, the driver is in the client");
     return;
   }
   table.row("transport", resolution.transport + (resolution.secure ? "" : ", not protected"));
-  if (!resolution.user.empty()) table.row("user", resolution.user);
+  if (!resolution.user.empty()) table.row("user", masked_user(resolution.user));
   if (!resolution.host.empty()) table.row("host", resolution.host);
   if (resolution.port != 0) table.row("port", std::to_string(resolution.port));
   for (const SocketCandidate& one : resolution.candidates) {
     const bool taken = one.path == resolution.socket;
     table.row(taken ? "socket" : "not taken", one.path + where(one));
   }
-  for (std::size_t i = 0; i < resolution.command.size(); ++i) {
-    table.row(i == 0 ? "command" : "argument", resolution.command[i]);
+  const std::vector<std::string> command = shown_command(resolution);
+  for (std::size_t i = 0; i < command.size(); ++i) {
+    table.row(i == 0 ? "command" : "argument", command[i]);
   }
   if (resolution.name) {
     table.row("name sent", resolution.name->empty() ? "(empty)" : *resolution.name);
@@ -63,13 +74,16 @@ void add_way(Table& table, const Resolution& resolution) {
 std::string numbered(const std::vector<std::string>& lines) {
   std::string out;
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    out += "  " + std::to_string(i + 1) + ". " + lines[i] + '\n';
+    out += "  " + std::to_string(i + 1) + ". " + base::printable(masked(lines[i]), kLongestLine) +
+           '\n';
   }
   return out;
 }
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
-Json text_or_null(const std::optional<std::string>& text) { return text ? Json(*text) : Json(); }
+Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(masked(text)); }
+Json text_or_null(const std::optional<std::string>& text) {
+  return text ? Json(masked(*text)) : Json();
+}
 
 Json socket_json(const Resolution& resolution) {
   if (!resolution.socket) return {};
@@ -83,7 +97,8 @@ Json socket_json(const Resolution& resolution) {
 Json parameters_json(const Resolution& resolution) {
   Json out = Json::array();
   for (const ParameterMeaning& one : resolution.parameters) {
-    out.push_back({{"name", one.name}, {"value", one.value}, {"use", parameter_use_name(one.use)}});
+    out.push_back(
+        {{"name", one.name}, {"value", masked(one.value)}, {"use", parameter_use_name(one.use)}});
   }
   return out;
 }
@@ -93,7 +108,7 @@ Json parameters_json(const Resolution& resolution) {
 std::string explained(const Resolution& resolution) {
   std::string out = "Steps:\n" + numbered(resolution.steps);
   if (resolution.error) {
-    out += "It fails: " + *resolution.error + '\n';
+    out += "It fails: " + base::printable(masked(*resolution.error), kLongestLine) + '\n';
     if (!resolution.notes.empty()) out += "Notes:\n" + numbered(resolution.notes);
     return out;
   }
@@ -122,16 +137,17 @@ std::string as_json(const Resolution& resolution) {
   out["uri"] = text_or_null(resolution.uri);
   out["driver"] = text_or_null(resolution.driver);
   out["transport"] = text_or_null(resolution.transport);
-  out["user"] = text_or_null(resolution.user);
+  out["user"] = text_or_null(masked_user(resolution.user));
   out["host"] = text_or_null(resolution.host);
   out["port"] = resolution.port == 0 ? Json() : Json(resolution.port);
   out["path"] = text_or_null(resolution.path);
   out["socket"] = socket_json(resolution);
-  out["command"] = resolution.command.empty() ? Json() : Json(resolution.command);
+  out["command"] = resolution.command.empty() ? Json() : Json(shown_command(resolution));
   out["name"] = text_or_null(resolution.name);
   out["parameters"] = parameters_json(resolution);
-  out["notes"] = resolution.notes;
-  if (resolution.error) out["error"] = *resolution.error;
+  out["notes"] = Json::array();
+  for (const std::string& note : resolution.notes) out["notes"].push_back(masked(note));
+  if (resolution.error) out["error"] = masked(*resolution.error);
   return out.dump(2, ' ', true, Json::error_handler_t::replace) + '\n';
 }
 

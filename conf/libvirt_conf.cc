@@ -26,9 +26,9 @@ bool is_blank(char c) { return c == ' ' || c == '\t'; }
 bool is_line_end(char c) { return c == '\n' || c == '\r'; }
 
 // A step that fails has said why in error_, with the line that it stood on.
-class Parser {
+class LibvirtConfParser {
  public:
-  explicit Parser(std::string_view text) : text_(text) {}
+  explicit LibvirtConfParser(std::string_view text) : text_(text) {}
 
   base::Result<LibvirtConf, LibvirtConfError> run();
 
@@ -61,26 +61,26 @@ class Parser {
   std::vector<std::string_view> assigned_;  // those of our keys that have been
 };
 
-bool Parser::fail(std::string text) {
+bool LibvirtConfParser::fail(std::string text) {
   error_ = {line_, std::move(text)};
   return false;
 }
 
-void Parser::skip_blanks() {
+void LibvirtConfParser::skip_blanks() {
   while (!at_end() && is_blank(text_[at_])) ++at_;
 }
 
-void Parser::skip_blanks_and_lines() {
+void LibvirtConfParser::skip_blanks_and_lines() {
   for (; !at_end() && (is_blank(text_[at_]) || is_line_end(text_[at_])); ++at_) {
     if (next_is('\n')) ++line_;
   }
 }
 
-void Parser::skip_comment() {
+void LibvirtConfParser::skip_comment() {
   while (!at_end() && !is_line_end(text_[at_])) ++at_;
 }
 
-base::Result<LibvirtConf, LibvirtConfError> Parser::run() {
+base::Result<LibvirtConf, LibvirtConfError> LibvirtConfParser::run() {
   if (text_.size() > kLargestLibvirtConf) {
     return base::Failure{LibvirtConfError{0, "larger than 10 MiB"}};
   }
@@ -94,7 +94,7 @@ base::Result<LibvirtConf, LibvirtConfError> Parser::run() {
   return std::move(conf_);
 }
 
-bool Parser::statement() {
+bool LibvirtConfParser::statement() {
   std::string_view key;
   Value to;
   if (!name(key)) return false;
@@ -109,7 +109,7 @@ bool Parser::statement() {
   return separator();
 }
 
-bool Parser::separator() {
+bool LibvirtConfParser::separator() {
   skip_blanks();
   if (at_end() || is_line_end(text_[at_])) return true;
   if (!next_is(';')) return fail("expecting a separator");
@@ -117,7 +117,7 @@ bool Parser::separator() {
   return true;
 }
 
-bool Parser::name(std::string_view& to) {
+bool LibvirtConfParser::name(std::string_view& to) {
   const std::size_t start = at_;
   if (!is_letter(text_[at_])) return fail("expecting a name");
   while (!at_end() && (is_letter(text_[at_]) || is_digit(text_[at_]) || next_is('_'))) ++at_;
@@ -125,7 +125,7 @@ bool Parser::name(std::string_view& to) {
   return true;
 }
 
-bool Parser::value(Value& to, int depth) {
+bool LibvirtConfParser::value(Value& to, int depth) {
   if (at_end()) return fail("expecting a value");
   const char c = text_[at_];
   if (text_.substr(at_, kTripleQuote.size()) == kTripleQuote) return triple_quoted_text(to);
@@ -135,7 +135,7 @@ bool Parser::value(Value& to, int depth) {
   return fail("expecting a value");
 }
 
-bool Parser::list(Value& to, int depth) {
+bool LibvirtConfParser::list(Value& to, int depth) {
   if (depth == kDeepestList) return fail("lists are nested too deeply");
   to.type = Type::list;
   ++at_;
@@ -155,7 +155,7 @@ bool Parser::list(Value& to, int depth) {
   return true;
 }
 
-bool Parser::item(Value& to, int depth) {
+bool LibvirtConfParser::item(Value& to, int depth) {
   Value element;
   if (!value(element, depth)) return false;
   to.only_texts = to.only_texts && element.type == Type::text;
@@ -163,7 +163,7 @@ bool Parser::item(Value& to, int depth) {
   return true;
 }
 
-bool Parser::number(Value& to) {
+bool LibvirtConfParser::number(Value& to) {
   to.type = Type::number;
   if (!is_digit(text_[at_])) ++at_;
   const std::size_t start = at_;
@@ -171,7 +171,7 @@ bool Parser::number(Value& to) {
   return at_ != start || fail("unterminated number");
 }
 
-bool Parser::quoted_text(Value& to) {
+bool LibvirtConfParser::quoted_text(Value& to) {
   const char quote = text_[at_++];
   const std::size_t start = at_;
   while (!at_end() && !next_is(quote) && !is_line_end(text_[at_])) ++at_;
@@ -181,7 +181,7 @@ bool Parser::quoted_text(Value& to) {
   return true;
 }
 
-bool Parser::triple_quoted_text(Value& to) {
+bool LibvirtConfParser::triple_quoted_text(Value& to) {
   const std::size_t start = at_ + kTripleQuote.size();
   const std::size_t end = text_.find(kTripleQuote, start);
   if (end == std::string_view::npos) return fail("unterminated string");
@@ -191,7 +191,7 @@ bool Parser::triple_quoted_text(Value& to) {
   return true;
 }
 
-bool Parser::assign(std::string_view name, const Value& value) {
+bool LibvirtConfParser::assign(std::string_view name, const Value& value) {
   const bool ours = name == "uri_aliases" || name == "uri_default" || name == "remote_mode" ||
                     name == "remote_proxy" || name == "tls_priority";
   if (!ours || std::find(assigned_.begin(), assigned_.end(), name) != assigned_.end()) return true;
@@ -208,7 +208,7 @@ bool Parser::assign(std::string_view name, const Value& value) {
   return true;
 }
 
-bool Parser::assign_aliases(const Value& value) {
+bool LibvirtConfParser::assign_aliases(const Value& value) {
   if (value.type != Type::list || !value.only_texts) {
     return fail("expected a string list for 'uri_aliases' parameter");
   }
@@ -224,7 +224,7 @@ bool in_alias(char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '
 }  // namespace
 
 base::Result<LibvirtConf, LibvirtConfError> parse_libvirt_conf(std::string_view text) {
-  return Parser(text).run();
+  return LibvirtConfParser(text).run();
 }
 
 std::string libvirt_conf_path(const Environment& environment) {

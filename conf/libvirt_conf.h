@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "conf/config.h"
 #include "conf/environment.h"
+#include "conf/mistake.h"
 
 namespace conf {
 

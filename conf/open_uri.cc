@@ -136,8 +136,9 @@ base::Result<OpenedUri, std::string> opened_uri(const Uri& asked) {
   return out;
 }
 
-base::Result<Target, std::string> opened_target(const OpenedUri& uri, const policy::OpenUri& open,
-                                                const Environment& environment) {
+base::Result<TargetConfig, std::string> opened_target(const OpenedUri& uri,
+                                                      const policy::OpenUri& open,
+                                                      const Environment& environment) {
   auto target = target_of(uri.text, uri.text, environment);
   if (!target) return target;
   if (auto why = why_unprotected(*target)) return base::Failure{std::move(*why)};

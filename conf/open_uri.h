@@ -7,9 +7,9 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "conf/config.h"
 #include "conf/environment.h"
 #include "conf/uri.h"
+#include "conf/values.h"
 #include "policy/rules.h"
 
 namespace conf {
@@ -25,11 +25,12 @@ base::Result<policy::UriPattern, std::string> parse_uri_pattern(std::string_view
 // A pattern of targets that is one of URIs.
 bool is_uri_pattern(std::string_view text);
 
-// The error is a sentence for the client about its URI, safe to show.
+// The error is a sentence for the client about its URI, not escaped.
 base::Result<OpenedUri, std::string> opened_uri(const Uri& asked);
 
 // The target that `uri` is, where `open` lets clients name it. The error is as that of target_of().
-base::Result<Target, std::string> opened_target(const OpenedUri& uri, const policy::OpenUri& open,
-                                                const Environment& environment);
+base::Result<TargetConfig, std::string> opened_target(const OpenedUri& uri,
+                                                      const policy::OpenUri& open,
+                                                      const Environment& environment);
 
 }  // namespace conf

@@ -42,9 +42,9 @@ std::optional<std::string> once_unescaped(std::string_view text) {
   return text.empty() ? word : std::nullopt;
 }
 
-class Reader {
+class CommandReader {
  public:
-  explicit Reader(std::string_view text) : rest_(text) {}
+  explicit CommandReader(std::string_view text) : rest_(text) {}
 
   std::optional<RemoteCommand> run();
 
@@ -59,33 +59,33 @@ class Reader {
   RemoteCommand out_;
 };
 
-std::optional<RemoteCommand> Reader::run() {
+std::optional<RemoteCommand> CommandReader::run() {
   out_.netcat.clear();
   bool good = false;
   if (!eat("sh -c '")) {
-    out_.helper = RemoteHelper::native;
+    out_.helper = tunnel::RemoteProxy::native;
     good = helper_alone();
   } else if (eat("which virt-ssh-helper 1>/dev/null 2>&1; if test $? = 0; then     ")) {
-    out_.helper = RemoteHelper::automatic;
+    out_.helper = tunnel::RemoteProxy::automatic;
     good = helper() && eat("; else    ") && netcat() && eat("; fi'");
   } else if (rest_.starts_with("virt-ssh-helper ")) {
-    out_.helper = RemoteHelper::native;
+    out_.helper = tunnel::RemoteProxy::native;
     good = helper() && eat("'");
   } else {
-    out_.helper = RemoteHelper::netcat;
+    out_.helper = tunnel::RemoteProxy::netcat;
     good = netcat() && eat("'");
   }
   if (!good || !rest_.empty()) return std::nullopt;
   return std::move(out_);
 }
 
-bool Reader::eat(std::string_view words) {
+bool CommandReader::eat(std::string_view words) {
   if (!rest_.starts_with(words)) return false;
   rest_.remove_prefix(words.size());
   return true;
 }
 
-bool Reader::helper_alone() {
+bool CommandReader::helper_alone() {
   if (!eat("virt-ssh-helper ")) return false;
   out_.read_only = eat("-r ");
   const bool bare = !rest_.starts_with('\'');
@@ -96,13 +96,13 @@ bool Reader::helper_alone() {
   return true;
 }
 
-bool Reader::helper() {
+bool CommandReader::helper() {
   if (!eat("virt-ssh-helper ")) return false;
   out_.read_only = eat("-r ");
   return twice_escaped(out_.name);
 }
 
-bool Reader::netcat() {
+bool CommandReader::netcat() {
   std::string again;
   const bool good =
       eat("if ") && twice_escaped(out_.netcat) &&
@@ -116,7 +116,7 @@ bool Reader::netcat() {
 }
 
 // A word that needs quotes has been quoted for two shells, the outer quotes being those of neither.
-bool Reader::twice_escaped(std::string& to) {
+bool CommandReader::twice_escaped(std::string& to) {
   if (!eat("'")) return false;
   std::optional<std::string> once;
   if (rest_.starts_with('\'')) {
@@ -145,11 +145,11 @@ base::Result<RemoteCommand, std::string> parse_original_command(std::string_view
     return base::Failure{"the command has " + std::to_string(text.size()) +
                          " bytes, more than any of libvirt's"};
   }
-  auto command = Reader(text).run();
+  auto command = CommandReader(text).run();
   if (!command || has_controls(command->name) || has_controls(command->netcat) ||
       !is_what_libvirt_writes(*command, text)) {
     return base::Failure{"the command " + quoted(text) +
-                         " is none of those with which libvirt's clients ask for a daemon"};
+                         " is not a command with which libvirt's clients ask for a daemon"};
   }
   return std::move(*command);
 }

@@ -53,18 +53,29 @@ std::string shown_time(Milliseconds value) {
 }
 
 std::string as_written(const Node& node) {
-  return node.kind == Kind::text ? quoted(node.text) : std::to_string(node.integer);
+  return node.kind == NodeKind::text ? quoted(node.text) : std::to_string(node.integer);
 }
 
 }  // namespace
 
-Reader::Reader(std::string file, std::vector<Mistake>& mistakes)
-    : file_(std::move(file)), mistakes_(mistakes) {}
+Reader::Reader(std::string file, std::vector<Mistake>& mistakes, std::vector<Mistake>& warnings)
+    : file_(std::move(file)), mistakes_(mistakes), warnings_(warnings) {}
 
-Place Reader::place(Position position) const { return {file_, position.line, position.column}; }
+Position Reader::position_of(LineColumn position) const {
+  return {file_, position.line, position.column};
+}
 
-void Reader::mistake(Position position, std::string text) {
-  mistakes_.push_back({place(position), std::move(text)});
+void Reader::mistake(LineColumn position, std::string text) {
+  mistakes_.push_back({position_of(position), std::move(text)});
+}
+
+void Reader::warn(LineColumn position, std::string text) {
+  warnings_.push_back({position_of(position), std::move(text)});
+}
+
+void Reader::lapse(LineColumn position, std::string text) {
+  warn(position, std::move(text));
+  warnings_.back().lapsed = true;
 }
 
 void Reader::expect_keys(const Node& table, std::string_view name,
@@ -86,7 +97,7 @@ void Reader::expect_keys(const Node& table, std::string_view name,
   }
 }
 
-bool Reader::expect(const Node& node, Kind kind, std::string_view wanted) {
+bool Reader::expect(const Node& node, NodeKind kind, std::string_view wanted) {
   if (node.kind == kind) return true;
   mistake(node.position, quoted(node.key) + " is " + std::string(to_string(node.kind)) +
                              "; it must be " + std::string(wanted));
@@ -103,12 +114,12 @@ std::optional<T> Reader::in_range(const Node& node, T value, T least, T most,
 }
 
 std::optional<std::string> Reader::text(const Node& node, std::string_view wanted) {
-  if (!expect(node, Kind::text, wanted)) return std::nullopt;
+  if (!expect(node, NodeKind::text, wanted)) return std::nullopt;
   return node.text;
 }
 
 std::optional<bool> Reader::boolean(const Node& node) {
-  if (!expect(node, Kind::boolean, "true or false")) return std::nullopt;
+  if (!expect(node, NodeKind::boolean, "true or false")) return std::nullopt;
   return node.boolean;
 }
 
@@ -116,13 +127,13 @@ std::optional<std::uint64_t> Reader::count(const Node& node, std::uint64_t least
                                            std::uint64_t most) {
   const std::string wanted =
       "an integer from " + std::to_string(least) + " to " + std::to_string(most);
-  if (!expect(node, Kind::integer, wanted)) return std::nullopt;
+  if (!expect(node, NodeKind::integer, wanted)) return std::nullopt;
   // A negative number becomes a huge one, which no range has.
   return in_range(node, static_cast<std::uint64_t>(node.integer), least, most, shown_count);
 }
 
 std::optional<Milliseconds> Reader::time(const Node& node, Milliseconds least, Milliseconds most) {
-  if (!expect(node, Kind::text, kTimeWanted)) return std::nullopt;
+  if (!expect(node, NodeKind::text, kTimeWanted)) return std::nullopt;
   const auto value = with_unit(node.text, kTimes);
   if (!value) {
     mistake(node.position, quoted(node.key) + " is " + quoted(node.text) + "; it must be " +
@@ -135,9 +146,9 @@ std::optional<Milliseconds> Reader::time(const Node& node, Milliseconds least, M
 std::optional<std::uint64_t> Reader::size(const Node& node, std::uint64_t least,
                                           std::uint64_t most) {
   std::optional<std::uint64_t> value;
-  if (node.kind == Kind::integer) {
+  if (node.kind == NodeKind::integer) {
     value = static_cast<std::uint64_t>(node.integer);
-  } else if (expect(node, Kind::text, kSizeWanted)) {
+  } else if (expect(node, NodeKind::text, kSizeWanted)) {
     value = with_unit(node.text, kSizes);
     if (!value) {
       mistake(node.position, quoted(node.key) + " is " + quoted(node.text) + "; it must be " +
@@ -149,11 +160,15 @@ std::optional<std::uint64_t> Reader::size(const Node& node, std::uint64_t least,
 }
 
 std::vector<const Node*> Reader::texts(const Node& node) {
-  constexpr std::string_view kWanted = "a list of texts";
+  constexpr std::string_view kWanted = "a list of strings";
   std::vector<const Node*> found;
-  if (!expect(node, Kind::array, kWanted)) return found;
+  if (node.kind == NodeKind::text) {
+    mistake(node.position, quoted(node.key) + " is a string; write [" + quoted(node.text) + "]");
+    return found;
+  }
+  if (!expect(node, NodeKind::array, kWanted)) return found;
   for (const Node& child : node.children) {
-    if (child.kind == Kind::text) {
+    if (child.kind == NodeKind::text) {
       found.push_back(&child);
     } else {
       mistake(child.position, quoted(node.key) + " holds " + std::string(to_string(child.kind)) +
@@ -165,18 +180,22 @@ std::vector<const Node*> Reader::texts(const Node& node) {
 
 std::vector<const Node*> Reader::tables(const Node& node, std::string_view written) {
   std::vector<const Node*> found;
-  const std::string wanted = "tables, each of them begun by " + std::string(written);
-  if (node.kind != Kind::array) {
-    mistake(node.key_position, quoted(node.key) + " is " + std::string(to_string(node.kind)) +
-                                   "; it must be " + wanted);
+  const std::string wanted = "write " + std::string(written) + " with two brackets";
+  if (node.kind == NodeKind::table) {
+    mistake(node.key_position, wanted);
+    return found;
+  }
+  if (node.kind != NodeKind::array) {
+    mistake(node.key_position,
+            quoted(node.key) + " is " + std::string(to_string(node.kind)) + "; " + wanted);
     return found;
   }
   for (const Node& child : node.children) {
-    if (child.kind == Kind::table) {
+    if (child.kind == NodeKind::table) {
       found.push_back(&child);
     } else {
-      mistake(child.position, quoted(node.key) + " holds " + std::string(to_string(child.kind)) +
-                                  "; it must be " + wanted);
+      mistake(child.position,
+              quoted(node.key) + " holds " + std::string(to_string(child.kind)) + "; " + wanted);
     }
   }
   return found;

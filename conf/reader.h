@@ -8,25 +8,29 @@
 #include <string_view>
 #include <vector>
 
-#include "conf/config.h"
 #include "conf/document.h"
+#include "conf/mistake.h"
+#include "conf/values.h"
 
 namespace conf {
 
 // Of one file. What cannot be read is noted and gives nothing, and reading goes on.
 class Reader {
  public:
-  // `mistakes` outlives the reader.
-  Reader(std::string file, std::vector<Mistake>& mistakes);
+  // What is noted outlives the reader.
+  Reader(std::string file, std::vector<Mistake>& mistakes, std::vector<Mistake>& warnings);
 
-  [[nodiscard]] Place place(Position position) const;
-  void mistake(Position position, std::string text);
+  [[nodiscard]] Position position_of(LineColumn position) const;
+  void mistake(LineColumn position, std::string text);
+  void warn(LineColumn position, std::string text);
+  // A warning of something that is not in force, though it may be right elsewhere or later.
+  void lapse(LineColumn position, std::string text);
 
   // Notes each key of the table that is not among `known`. `table` is what to call it.
   void expect_keys(const Node& table, std::string_view name,
                    std::span<const std::string_view> known);
   // Notes when the value has another kind; `wanted` says what it should be.
-  bool expect(const Node& node, Kind kind, std::string_view wanted);
+  bool expect(const Node& node, NodeKind kind, std::string_view wanted);
 
   std::optional<std::string> text(const Node& node, std::string_view wanted);
   std::optional<bool> boolean(const Node& node);
@@ -35,7 +39,7 @@ class Reader {
   std::optional<Milliseconds> time(const Node& node, Milliseconds least, Milliseconds most);
   // Bytes: an integer, or "64KiB", "16MiB", "1GiB".
   std::optional<std::uint64_t> size(const Node& node, std::uint64_t least, std::uint64_t most);
-  // The elements of a list of texts that are texts.
+  // The elements of a list of strings that are strings.
   std::vector<const Node*> texts(const Node& node);
   // The elements of an array of tables, each begun by `written`.
   std::vector<const Node*> tables(const Node& node, std::string_view written);
@@ -46,6 +50,7 @@ class Reader {
 
   std::string file_;
   std::vector<Mistake>& mistakes_;
+  std::vector<Mistake>& warnings_;
 };
 
 }  // namespace conf

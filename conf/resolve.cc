@@ -5,8 +5,9 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/process.h"
+#include "conf/drivers.h"
 #include "conf/resolve_remote.h"
-#include "conf/target.h"
 #include "conf/text.h"
 
 namespace conf {
@@ -14,8 +15,6 @@ namespace {
 
 using Wrong = std::optional<std::string>;
 
-// Drivers that have a "driver://system" for a slip of the pen.
-constexpr std::array<std::string_view, 3> kSlashDrivers = {"qemu", "vbox", "vz"};
 // Drivers that reach a hypervisor on another host, without a daemon of libvirt.
 constexpr std::array<std::string_view, 3> kHostDrivers = {"esx", "vpx", "gsx"};
 constexpr std::array<std::string_view, 3> kVmwareDrivers = {"vmwareplayer", "vmwarews",
@@ -33,10 +32,10 @@ bool only_small_letters(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= 'a' && c <= 'z'; });
 }
 
-class Resolver {
+class Tracer {
  public:
-  Resolver(const Question& question, const ClientEnvironment& environment,
-           const LibvirtConf& libvirt, const Exists& exists)
+  Tracer(const UriQuestion& question, const ClientEnvironment& environment,
+         const LibvirtConf& libvirt, const Exists& exists)
       : question_(question), environment_(environment), libvirt_(libvirt), exists_(exists) {
     out_.input = question.text;
     out_.flags = question.flags & kConnectReadOnly;
@@ -57,7 +56,7 @@ class Resolver {
   void in_client(const std::string& step);
   void step(std::string text) { out_.steps.push_back(std::move(text)); }
 
-  const Question& question_;
+  const UriQuestion& question_;
   const ClientEnvironment& environment_;
   const LibvirtConf& libvirt_;
   const Exists& exists_;
@@ -66,14 +65,14 @@ class Resolver {
   Resolution out_;
 };
 
-Resolution Resolver::run() {
+Resolution Tracer::run() {
   out_.error = work();
   if (!out_.error) add_notes(out_, environment_, libvirt_);
   if (out_.error && text_ && text_->starts_with('/')) add_xend_notes(out_, *text_);
   return std::move(out_);
 }
 
-Wrong Resolver::work() {
+Wrong Tracer::work() {
   choose_text();
   if (text_) {
     rewrite_xen();
@@ -89,7 +88,7 @@ Wrong Resolver::work() {
   return resolve_remote(out_, environment_, libvirt_, exists_);
 }
 
-void Resolver::choose_text() {
+void Tracer::choose_text() {
   if (question_.text && !question_.text->empty()) return take("argument", *question_.text);
   step(question_.text ? "the argument is empty" : "there is no argument");
   if (!question_.text && !environment_.virsh_default_connect_uri.empty()) {
@@ -106,7 +105,7 @@ void Resolver::choose_text() {
        " has no uri_default: the daemon is asked to choose");
 }
 
-void Resolver::take(std::string source, const std::string& text) {
+void Tracer::take(std::string source, const std::string& text) {
   const std::string where =
       source == "uri_default" ? "uri_default of " + quoted(libvirt_conf_path(environment_.process))
                               : (source == "argument" ? "the argument" : "the variable " + source);
@@ -115,13 +114,13 @@ void Resolver::take(std::string source, const std::string& text) {
   text_ = text;
 }
 
-void Resolver::rewrite_xen() {
+void Tracer::rewrite_xen() {
   if (!same_ignoring_case(*text_, "xen") && *text_ != "xen://") return;
   step(quoted(*text_) + " is an old way to say \"xen:///system\"");
   text_ = "xen:///system";
 }
 
-Wrong Resolver::replace_alias() {
+Wrong Tracer::replace_alias() {
   if ((question_.flags & kConnectNoAliases) != 0) {
     step("aliases were not wanted");
     return std::nullopt;
@@ -139,12 +138,19 @@ Wrong Resolver::replace_alias() {
   return std::nullopt;
 }
 
-Wrong Resolver::parse() {
+Wrong Tracer::parse() {
   auto parsed = parse_uri(*text_);
   if (!parsed) {
     const UriError& error = parsed.error();
     return quoted(*text_) + " cannot be parsed as a URI: " + error.text + ", at byte " +
            std::to_string(error.offset + 1);
+  }
+  // Written as a URI again, it would have the password for its user.
+  if (parsed->host.empty() && !parsed->path.starts_with('/') &&
+      parsed->path.find('@') != std::string::npos) {
+    return quoted(*text_) +
+           " names no host, which follows two slashes as in DRIVER://USER@HOST/; "
+           "is this a user, a password and a host?";
   }
   out_.parsed = std::move(parsed).value();
   out_.uri = shown_uri(out_.parsed, *text_);
@@ -156,15 +162,15 @@ Wrong Resolver::parse() {
   return std::nullopt;
 }
 
-Wrong Resolver::wrong_slashes() const {
+Wrong Tracer::wrong_slashes() const {
   const Uri& uri = out_.parsed;
   const bool slip = uri.host == "system" || uri.host == "session";
-  if (!slip || !uri.transport.empty() || !holds(kSlashDrivers, uri.driver)) return std::nullopt;
+  if (!slip || !uri.transport.empty() || !is_slash_driver(uri.driver)) return std::nullopt;
   return quoted(out_.uri) + " has " + quoted(uri.host) + " as its host; " +
          quoted(uri.driver + ":///" + uri.host) + " has it as its path";
 }
 
-Wrong Resolver::embed() {
+Wrong Tracer::embed() {
   const Uri& uri = out_.parsed;
   if (!uri.transport.empty() || !only_small_letters(uri.driver)) {
     return "the path /embed means a driver inside the client, which goes with neither a transport "
@@ -182,7 +188,7 @@ Wrong Resolver::embed() {
 }
 
 // In the order in which the library asks its drivers; the remote driver takes what is left.
-Wrong Resolver::choose_client_driver() {
+Wrong Tracer::choose_client_driver() {
   const Uri& uri = out_.parsed;
   if (!uri.transport.empty()) return std::nullopt;
   if (same_ignoring_case(uri.driver, "hyperv")) {
@@ -206,7 +212,7 @@ Wrong Resolver::choose_client_driver() {
   return std::nullopt;
 }
 
-void Resolver::in_client(const std::string& text) {
+void Tracer::in_client(const std::string& text) {
   in_client_ = true;
   out_.secure = true;
   step(text);
@@ -215,21 +221,15 @@ void Resolver::in_client(const std::string& text) {
   }
 }
 
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string() : std::string(value);
-}
-
 }  // namespace
 
 ClientEnvironment client_environment() {
   ClientEnvironment out;
   out.process = process_environment();
-  out.virsh_default_connect_uri = variable("VIRSH_DEFAULT_CONNECT_URI");
-  out.libvirt_default_uri = variable("LIBVIRT_DEFAULT_URI");
+  out.virsh_default_connect_uri = base::variable("VIRSH_DEFAULT_CONNECT_URI");
+  out.libvirt_default_uri = base::variable("LIBVIRT_DEFAULT_URI");
   if (const char* autostart = std::getenv("LIBVIRT_AUTOSTART")) out.libvirt_autostart = autostart;
-  out.libvirt_auth_file = variable("LIBVIRT_AUTH_FILE");
-  out.search_path = variable("PATH");
+  out.search_path = base::variable("PATH");
   return out;
 }
 
@@ -251,9 +251,9 @@ std::string_view parameter_use_name(ParameterUse use) {
   return "";
 }
 
-Resolution resolve(const Question& question, const ClientEnvironment& environment,
+Resolution resolve(const UriQuestion& question, const ClientEnvironment& environment,
                    const LibvirtConf& libvirt, const Exists& exists) {
-  return Resolver(question, environment, libvirt, exists).run();
+  return Tracer(question, environment, libvirt, exists).run();
 }
 
 }  // namespace conf

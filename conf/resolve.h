@@ -25,7 +25,6 @@ struct ClientEnvironment {
   std::string virsh_default_connect_uri;  // empty: unset; so with all of these
   std::string libvirt_default_uri;
   std::optional<std::string> libvirt_autostart;
-  std::string libvirt_auth_file;
   std::string search_path;  // PATH
 };
 
@@ -39,7 +38,7 @@ inline constexpr unsigned kConnectNoAliases = 2;
 inline constexpr unsigned kOpenUserDaemon = 2;
 inline constexpr unsigned kOpenAutostart = 4;
 
-struct Question {
+struct UriQuestion {
   std::optional<std::string> text;  // nothing: no argument; an empty one is something else
   unsigned flags = 0;
 };
@@ -70,13 +69,12 @@ struct ParameterMeaning {
   ParameterUse use = ParameterUse::here;
 };
 
-// All texts may hold what the caller wrote; whoever shows them makes them printable. Steps, notes
-// and the error are printable already.
+// All texts may hold what the caller wrote, and are to be escaped where they are shown.
 struct Resolution {
   std::optional<std::string> input;
   std::vector<std::string> steps;  // in words, in order
-  std::string source;  // "argument", "VIRSH_DEFAULT_CONNECT_URI", "LIBVIRT_DEFAULT_URI",
-                       // "uri_default" or "probing"
+  // "argument", "VIRSH_DEFAULT_CONNECT_URI", "LIBVIRT_DEFAULT_URI", "uri_default" or "probing".
+  std::string source;
   std::optional<std::string> alias;  // the one that was looked up and found
   std::string uri;  // what virConnectGetURI() gives; empty: whatever the daemon says
   Uri parsed;
@@ -94,11 +92,14 @@ struct Resolution {
   unsigned flags = 0;
   std::vector<ParameterMeaning> parameters;
   std::vector<std::string> notes;
-  std::optional<std::string>
-      error;  // why there is no connection; the rest is what was known by then
+  // No daemon of libvirt is known to open it: the driver or its path does not exist. A note says
+  // so.
+  bool hopeless = false;
+  // Why there is no connection; the rest is what was known by then.
+  std::optional<std::string> error;
 };
 
-Resolution resolve(const Question& question, const ClientEnvironment& environment,
+Resolution resolve(const UriQuestion& question, const ClientEnvironment& environment,
                    const LibvirtConf& libvirt, const Exists& exists);
 
 }  // namespace conf

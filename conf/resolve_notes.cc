@@ -2,6 +2,7 @@
 #include <string_view>
 #include <utility>
 
+#include "conf/drivers.h"
 #include "conf/resolve_remote.h"
 #include "conf/target.h"
 #include "conf/text.h"
@@ -28,7 +29,7 @@ std::string list_of(const std::vector<std::string>& words) {
   return out;
 }
 
-void add_xend(Resolution& to, const Target& target) {
+void add_xend(Resolution& to, const TargetConfig& target) {
   to.notes.push_back("a gate that has this as a target asks a legacy xend at " +
                      xend_place(target) + " over HTTP, for clients that speak it");
   to.notes.push_back(
@@ -46,7 +47,7 @@ class Notes {
   void client();
   void client_ssh();
   void gate();
-  void gate_target(const Target& target);
+  void gate_target(const TargetConfig& target);
   void note(std::string text) { to_.notes.push_back(std::move(text)); }
 
   Resolution& to_;
@@ -66,6 +67,12 @@ void Notes::run() {
 }
 
 void Notes::client() {
+  if (!to_.driver.empty() && !to_.parsed.parameter("name")) {
+    if (auto odd = odd_driver(to_.parsed)) {
+      to_.hopeless = true;
+      note(std::move(*odd));
+    }
+  }
   if (!to_.secure) note("this connection is neither encrypted nor authenticated by its transport");
   if (to_.port > kLastPort) note("there is no such port, so connecting fails");
   if (to_.driver == "http" && !to_.host.empty()) {
@@ -78,7 +85,7 @@ void Notes::client() {
   if (!to_.user.empty() && (to_.transport == "tcp" || to_.transport == "tls")) {
     note("the transport " + to_.transport + " makes no use of the user");
   }
-  if (!environment_.libvirt_auth_file.empty()) {
+  if (!environment_.process.auth_file.empty()) {
     note("LIBVIRT_AUTH_FILE names the file of credentials, and comes before authfile=");
   }
   if (!libvirt_.tls_priority.empty() && to_.transport == "tls" &&
@@ -119,7 +126,7 @@ void Notes::gate() {
   gate_target(*target);
 }
 
-void Notes::gate_target(const Target& target) {
+void Notes::gate_target(const TargetConfig& target) {
   if (const auto why = why_unprotected(target)) {
     note("a gate does not take this as a target unless told: " + *why);
   }
@@ -128,15 +135,18 @@ void Notes::gate_target(const Target& target) {
   const std::vector<std::string> own =
       to_.socket ? std::vector<std::string>{*to_.socket} : std::vector<std::string>{};
   if (way.transport == Transport::unix && way.sockets != own) {
-    note("a gate would use the first that answers of these sockets: " + list_of(way.sockets));
+    note("a gate would use the first of these sockets that answers: " + list_of(way.sockets));
   }
   if (way.transport == Transport::ssh && way.command.empty()) {
+    note(
+        "a gate does not read ssh_config(5), so an alias, ProxyJump or key of it needs "
+        "command=ssh");
     note("a gate would log in to " + quoted(way.host) + " with its own ssh and its own keys, and " +
          (way.sockets.empty() ? "run virt-ssh-helper there"
                               : "connect to its sockets there: " + list_of(way.sockets)));
   }
   if (means_user_daemon(target.parsed, environment_.process) && way.transport == Transport::unix) {
-    note("the session is that of whoever runs the gate, not that of its clients");
+    note("the session is that of the user who runs the gate, not that of its clients");
   }
   if ((to_.flags & kConnectReadOnly) == 0) note("a gate opens it read-only, always");
 }

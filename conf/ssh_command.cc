@@ -2,6 +2,8 @@
 
 #include <string_view>
 
+#include "base/text.h"
+
 namespace conf {
 namespace {
 
@@ -11,15 +13,7 @@ std::string escaped_for_shell(std::string_view text) {
   if (text.find_first_of("\r\t\n !\"#$&'()*;<>?[\\]^`{|}~") == std::string_view::npos) {
     return std::string(text);
   }
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'') {
-      out += "'\\''";
-    } else {
-      out += c;
-    }
-  }
-  return out + '\'';
+  return base::quoted_for_shell(text);
 }
 
 // Once for the shell that runs sh, once for sh.
@@ -43,11 +37,11 @@ std::string netcat_part(const RemoteCommand& command) {
 
 std::string remote_command(const RemoteCommand& command) {
   switch (command.helper) {
-    case RemoteHelper::native:
+    case tunnel::RemoteProxy::native:
       return "sh -c '" + helper_part(command) + '\'';
-    case RemoteHelper::netcat:
+    case tunnel::RemoteProxy::netcat:
       return "sh -c '" + netcat_part(command) + '\'';
-    case RemoteHelper::automatic:
+    case tunnel::RemoteProxy::automatic:
       break;
   }
   return "sh -c 'which virt-ssh-helper 1>/dev/null 2>&1; if test $? = 0; then     " +

@@ -8,17 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "tunnel/target.h"
+
 namespace conf {
 
-// How the far host's daemon is reached there.
-enum class RemoteHelper : std::uint8_t {
-  automatic,  // virt-ssh-helper where it is installed, else netcat
-  native,     // virt-ssh-helper
-  netcat,
-};
-
 struct RemoteCommand {
-  RemoteHelper helper = RemoteHelper::automatic;
+  tunnel::RemoteProxy helper = tunnel::RemoteProxy::automatic;
   std::string netcat = "nc";
   std::string socket;
   std::string name;  // what is sent in the open

@@ -7,9 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
+#include "base/this_host.h"
+#include "conf/drivers.h"
+#include "conf/parameters.h"
+#include "conf/socket_path.h"
 #include "conf/text.h"
 #include "conf/xend_target.h"
 
@@ -21,41 +22,22 @@ using Wrong = std::optional<std::string>;
 
 constexpr std::size_t kLongestTargetName = 64;
 
-constexpr std::array<std::pair<std::string_view, Transport>, 7> kTransports = {{
-    {"unix", Transport::unix},
-    {"tcp", Transport::tcp},
-    {"tls", Transport::tls},
-    {"ssh", Transport::ssh},
-    {"libssh", Transport::ssh},
-    {"libssh2", Transport::ssh},
-    {"ext", Transport::ext},
-}};
-
 // Drivers that talk to the hypervisor themselves, in the process of the client.
 constexpr std::array<std::string_view, 4> kClientOnlyDrivers = {"esx", "vpx", "gsx", "hyperv"};
 // Drivers that do so too unless the URI says where there is a daemon.
 constexpr std::array<std::string_view, 4> kLocalDrivers = {"openvz", "vmwareplayer", "vmwarews",
                                                            "vmwarefusion"};
-// Drivers whose URI "driver://system" is a slip of the pen.
-constexpr std::array<std::string_view, 3> kSlashDrivers = {"qemu", "vbox", "vz"};
-// Drivers that have a daemon of their own, virt<driver>d.
-constexpr std::array<std::string_view, 13> kModularDrivers = {
-    "qemu",    "xen",     "lxc",     "vbox",   "bhyve",    "vz",       "ch",
-    "network", "storage", "nodedev", "secret", "nwfilter", "interface"};
-
 template <std::size_t N>
 bool holds(const std::array<std::string_view, N>& words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-enum class Mode : std::uint8_t { automatic, legacy, direct };
-
 // The work on one target: what has been read of its URI so far.
-struct Draft {
+struct TargetDraft {
   const Environment& environment;
-  Access access = Access::read_only;
-  Target target;
-  Mode mode = Mode::automatic;
+  SocketAccess access = SocketAccess::read_only;
+  TargetConfig target;
+  SocketMode mode = SocketMode::automatic;
 
   [[nodiscard]] const Uri& uri() const { return target.parsed; }
   [[nodiscard]] tunnel::Target& tunnel() { return target.tunnel; }
@@ -77,61 +59,36 @@ Wrong wrong_driver(const Uri& uri) {
     return "the path /embed means a driver inside its client, and no daemon that a gate could ask";
   }
   const bool system_host = uri.host == "system" || uri.host == "session";
-  if (uri.transport.empty() && system_host && holds(kSlashDrivers, uri.driver)) {
+  if (uri.transport.empty() && system_host && is_slash_driver(uri.driver)) {
     return quoted(uri.host) + " is the host in this URI; with three slashes, " +
            quoted(uri.driver + ":///" + uri.host) + ", it would be the path";
   }
   return std::nullopt;
 }
 
-Wrong wrong_word(std::string_view parameter, std::string_view value, std::string_view known) {
-  return std::string(parameter) + "= is " + quoted(value) + "; it must be " + std::string(known);
-}
-
-Wrong read_mode(Draft& draft) {
-  const auto given = draft.uri().parameter("mode");
-  const std::string mode = given.value_or(draft.environment.remote_mode);
-  if (mode == "legacy") {
-    draft.mode = Mode::legacy;
-  } else if (mode == "direct") {
-    draft.mode = Mode::direct;
-  } else if (mode != "auto" && (given || !mode.empty())) {
-    return wrong_word("mode", mode, "auto, legacy or direct");
-  }
+Wrong read_mode(TargetDraft& draft) {
+  const auto given = given_mode(draft.uri(), draft.environment.remote_mode);
+  if (!given) return given.error();
+  if (*given) draft.mode = (*given)->value;
   return std::nullopt;
 }
 
-Wrong read_proxy(Draft& draft) {
-  const auto given = draft.uri().parameter("proxy");
-  const std::string proxy = given.value_or(draft.environment.remote_proxy);
-  tunnel::RemoteProxy& out = draft.tunnel().proxy;
-  if (proxy == "netcat") {
-    out = tunnel::RemoteProxy::netcat;
-  } else if (proxy == "native") {
-    out = tunnel::RemoteProxy::native;
-  } else if (proxy != "auto" && (given || !proxy.empty())) {
-    return wrong_word("proxy", proxy, "auto, netcat or native");
-  }
+Wrong read_proxy(TargetDraft& draft) {
+  const auto given = given_proxy(draft.uri(), draft.environment.remote_proxy);
+  if (!given) return given.error();
+  if (*given) draft.tunnel().proxy = (*given)->value;
   return std::nullopt;
-}
-
-Wrong read_switch(const Uri& uri, std::string_view name, bool& to) {
-  const auto value = uri.parameter(name);
-  if (!value) return std::nullopt;
-  const auto on = switch_value(*value);
-  if (!on) return wrong_word(name, *value, "a decimal number, 0 for no and 1 for yes");
-  to = *on;
-  return std::nullopt;
-}
-
-bool is_request(std::string_view auth) {
-  return auth == "sasl" || auth == "polkit" || (auth.starts_with("sasl.") && auth.size() > 5);
 }
 
 // A value that cannot be what anybody meant is found here, before it reaches a shell, a path or a
 // log.
 Wrong wrong_values(const Uri& uri) {
   if (has_controls(uri.user)) return "the user has control characters";
+  if (const std::size_t colon = uri.user.find(':'); colon != std::string::npos) {
+    return "the URI has a password after the user " + quoted(uri.user.substr(0, colon)) +
+           ", which libvirt takes as a part of the name; leave it out, and name a key with "
+           "keyfile= (ssh) or a file of credentials with authfile= (SASL)";
+  }
   if (has_controls(uri.host)) return "the host has control characters";
   for (const auto& [name, value] : uri.parameters) {
     if (is_transport_parameter(name) && has_controls(value) && lower(name) != "name" &&
@@ -151,12 +108,11 @@ Wrong read_text(const Uri& uri, std::string_view name, std::string& to) {
   return std::nullopt;
 }
 
-Wrong read_auth(Draft& draft) {
+Wrong read_auth(TargetDraft& draft) {
   AuthSettings& out = draft.target.auth;
-  if (const auto auth = draft.uri().parameter("auth")) {
-    if (!is_request(*auth)) return wrong_word("auth", *auth, "sasl, sasl.MECHANISM or polkit");
-    out.request = *auth;
-  }
+  const auto auth = given_auth(draft.uri());
+  if (!auth) return auth.error();
+  if (*auth) out.request = **auth;
   return read_text(draft.uri(), "authfile", out.authfile);
 }
 
@@ -176,23 +132,26 @@ std::string read_only_sibling(std::string path) {
   return path;
 }
 
-std::vector<std::string> default_sockets(const Draft& draft, std::string folder) {
-  std::string suffix = draft.access == Access::read_write ? "-sock" : "-sock-ro";
+std::vector<std::string> default_sockets(const TargetDraft& draft, std::string folder) {
+  std::string suffix = draft.access == SocketAccess::read_write ? "-sock" : "-sock-ro";
+  // A user's own daemon has one socket: whoever reaches it is its user, so it has no readers.
   if (means_user_daemon(draft.uri(), draft.environment)) {
     folder = user_socket_folder(draft.environment) + '/';
     suffix = "-sock";
   }
   const std::string& driver = draft.uri().driver;
   std::vector<std::string> sockets;
-  if (draft.mode == Mode::direct ||
-      (draft.mode == Mode::automatic && holds(kModularDrivers, driver))) {
+  if (draft.mode == SocketMode::direct ||
+      (draft.mode == SocketMode::automatic && has_modular_daemon(driver))) {
     sockets.push_back(folder + "virt" + driver + 'd' + suffix);
   }
-  if (draft.mode != Mode::direct) sockets.push_back(folder + "libvirt" + suffix);
+  // The modular daemon first: where both are installed, libvirtd's socket may be a left-over that
+  // nobody serves.
+  if (draft.mode != SocketMode::direct) sockets.push_back(folder + "libvirt" + suffix);
   return sockets;
 }
 
-Wrong read_socket(Draft& draft, std::string_view folder) {
+Wrong read_socket(TargetDraft& draft, std::string_view folder) {
   std::vector<std::string>& sockets = draft.tunnel().sockets;
   std::string given;
   if (Wrong wrong = read_text(draft.uri(), "socket", given)) return wrong;
@@ -201,9 +160,10 @@ Wrong read_socket(Draft& draft, std::string_view folder) {
   } else if (given[0] != '/') {
     return "socket= is " + quoted(given) + "; it must be an absolute path";
   } else {
-    const bool as_given = draft.access == Access::read_write;
+    const bool as_given = draft.access == SocketAccess::read_write;
     sockets.push_back(as_given ? std::move(given) : read_only_sibling(std::move(given)));
   }
+  // connect(2) would be given a path that is cut off, which may be somebody else's.
   for (const std::string& path : sockets) {
     if (path.size() > kLongestSocketPath) {
       return "the socket " + quoted(path) + " has " + std::to_string(path.size()) +
@@ -213,7 +173,7 @@ Wrong read_socket(Draft& draft, std::string_view folder) {
   return std::nullopt;
 }
 
-Wrong read_unix(Draft& draft) {
+Wrong read_unix(TargetDraft& draft) {
   if (!draft.uri().host.empty()) {
     return "the transport unix does not leave this host, and the URI names the host " +
            quoted(draft.uri().host);
@@ -221,18 +181,17 @@ Wrong read_unix(Draft& draft) {
   return read_socket(draft, kLocalFolder);
 }
 
-Wrong read_host(Draft& draft) {
-  const std::string& host = draft.uri().host;
+Wrong read_host(TargetDraft& draft) {
   const std::uint32_t port = port_of(draft.uri(), draft.tunnel().transport);
   if (port > std::numeric_limits<std::uint16_t>::max()) {
     return "the port " + std::to_string(port) + " is too large; the last one is 65535";
   }
-  draft.tunnel().host = host.empty() ? "localhost" : host;
+  draft.tunnel().host = draft.uri().host_or_localhost();
   draft.tunnel().port = static_cast<std::uint16_t>(port);
   return std::nullopt;
 }
 
-Wrong read_tls(Draft& draft) {
+Wrong read_tls(TargetDraft& draft) {
   if (draft.uri().parameter("tls_priority")) {
     return "tls_priority= is a setting of GnuTLS, which virtgate does not use; it speaks TLS 1.2 "
            "and later";
@@ -241,7 +200,7 @@ Wrong read_tls(Draft& draft) {
 }
 
 // What would ask a person does not fit a service; it is left out as long as another way remains.
-Wrong read_sshauth(Draft& draft) {
+Wrong read_sshauth(TargetDraft& draft) {
   const auto given = draft.uri().parameter("sshauth");
   if (!given) return std::nullopt;
   std::string_view rest = *given;
@@ -262,7 +221,7 @@ Wrong read_sshauth(Draft& draft) {
          ", and these methods ask a person; a gate needs agent or privkey";
 }
 
-Wrong read_known_hosts_verify(Draft& draft) {
+Wrong read_known_hosts_verify(TargetDraft& draft) {
   const auto given = draft.uri().parameter("known_hosts_verify");
   tunnel::KnownHostsVerify& verify = draft.tunnel().known_hosts_verify;
   if (draft.tunnel().no_verify) verify = tunnel::KnownHostsVerify::ignore;
@@ -274,38 +233,33 @@ Wrong read_known_hosts_verify(Draft& draft) {
   } else if (*given == "ignore") {
     verify = tunnel::KnownHostsVerify::ignore;
   } else {
-    return wrong_word("known_hosts_verify", *given, "normal, auto or ignore");
+    return "known_hosts_verify= is " + quoted(*given) + "; it must be normal, auto or ignore";
   }
   return std::nullopt;
 }
 
-// socket= and netcat= choose netcat; the socket of a user's session has a path that only its own
-// host knows, so that needs the helper. What no parameter decides is left to the tunnel.
-Wrong choose_proxy(Draft& draft) {
+// proxy=auto is as good as none here. The socket of a user's session has a path that only its own
+// host knows.
+Wrong choose_proxy(TargetDraft& draft) {
   tunnel::Target& tunnel = draft.tunnel();
   const bool socket = draft.uri().parameter("socket").has_value();
   const bool user_daemon = means_user_daemon(draft.uri(), draft.environment);
-  if (tunnel.proxy == tunnel::RemoteProxy::native && !tunnel.netcat.empty()) {
-    return "netcat= and proxy=native exclude each other";
-  }
-  if (tunnel.proxy == tunnel::RemoteProxy::automatic) {
-    if (socket || !tunnel.netcat.empty()) {
-      tunnel.proxy = tunnel::RemoteProxy::netcat;
-    } else if (user_daemon) {
-      tunnel.proxy = tunnel::RemoteProxy::native;
-    }
-  }
+  const bool given = tunnel.proxy != tunnel::RemoteProxy::automatic;
   if (user_daemon && !socket) {
     tunnel.sockets.clear();
-    if (tunnel.proxy == tunnel::RemoteProxy::netcat) {
+    if (tunnel.proxy == tunnel::RemoteProxy::netcat || (!given && !tunnel.netcat.empty())) {
       return "netcat needs socket= here: only the far host knows the path of a session's socket";
     }
   }
+  const auto chosen =
+      chosen_proxy(draft.uri(), given ? std::optional(tunnel.proxy) : std::nullopt, user_daemon);
+  if (!chosen) return "netcat= and proxy=native exclude each other";
+  tunnel.proxy = *chosen;
   return std::nullopt;
 }
 
 // Helpers since 9.1.0 take mode= and socket= from the URI; older ones ignore both.
-std::string helper_uri(const Draft& draft) {
+std::string helper_uri(const TargetDraft& draft) {
   const Uri& uri = draft.uri();
   if (uri.parameter("name") || uri.driver == "remote") return draft.target.connect_name;
   Uri shown = uri;
@@ -316,7 +270,7 @@ std::string helper_uri(const Draft& draft) {
   return out;
 }
 
-Wrong read_ssh(Draft& draft) {
+Wrong read_ssh(TargetDraft& draft) {
   const Uri& uri = draft.uri();
   tunnel::Target& tunnel = draft.tunnel();
   tunnel.user = uri.user;
@@ -333,7 +287,7 @@ Wrong read_ssh(Draft& draft) {
   return std::nullopt;
 }
 
-Wrong read_ext(Draft& draft) {
+Wrong read_ext(TargetDraft& draft) {
   draft.tunnel().host = draft.uri().host;
   if (Wrong wrong = read_text(draft.uri(), "command", draft.tunnel().command)) return wrong;
   if (draft.tunnel().command.empty()) return "the transport ext needs command=";
@@ -341,7 +295,7 @@ Wrong read_ext(Draft& draft) {
 }
 
 // What libvirt judges whichever transport the URI has.
-Wrong read_common(Draft& draft) {
+Wrong read_common(TargetDraft& draft) {
   const Uri& uri = draft.uri();
   bool no_sanity = false;
   if (Wrong wrong = wrong_driver(uri)) return wrong;
@@ -354,12 +308,9 @@ Wrong read_common(Draft& draft) {
   return read_auth(draft);
 }
 
-Wrong read_transport(Draft& draft) {
+Wrong read_transport(TargetDraft& draft) {
   const auto transport = transport_of(draft.uri());
-  if (!transport) {
-    return "there is no transport " + quoted(draft.uri().transport) +
-           "; there are unix, tcp, tls, ssh, libssh, libssh2 and ext";
-  }
+  if (!transport) return no_transport(draft.uri().transport);
   draft.tunnel().transport = *transport;
   if (*transport == Transport::unix) return read_unix(draft);
   if (*transport == Transport::ext) return read_ext(draft);
@@ -374,22 +325,11 @@ bool accepts_any_key(const tunnel::Target& target) {
          (target.no_verify && !target.command.empty());
 }
 
-bool is_loopback(const std::string& host) {
-  in_addr four{};
-  in6_addr six{};
-  if (same_ignoring_case(host, "localhost")) return true;
-  if (inet_pton(AF_INET, host.c_str(), &four) == 1) return ntohl(four.s_addr) >> 24 == 127;
-  return inet_pton(AF_INET6, host.c_str(), &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
-}
-
 }  // namespace
 
 std::optional<Transport> transport_of(const Uri& uri) {
   if (uri.transport.empty()) return uri.host.empty() ? Transport::unix : Transport::tls;
-  for (const auto& [name, transport] : kTransports) {
-    if (uri.transport == name) return transport;
-  }
-  return std::nullopt;
+  return transport_named(uri.transport);
 }
 
 std::uint32_t port_of(const Uri& uri, Transport transport) {
@@ -399,7 +339,7 @@ std::uint32_t port_of(const Uri& uri, Transport transport) {
     case Transport::tls:
       return uri.port != 0 ? uri.port : kTlsPort;
     case Transport::ssh:
-      return uri.port != 0 ? uri.port : kSshPort;
+      return uri.port != 0 ? uri.port : tunnel::kSshPort;
     case Transport::unix:
     case Transport::ext:
       break;
@@ -427,16 +367,17 @@ std::optional<std::string> wrong_target_name(std::string_view name) {
          "with -";
 }
 
-base::Result<Target, std::string> target_of(std::string_view name, std::string_view uri,
-                                            const Environment& environment, Access access) {
+base::Result<TargetConfig, std::string> target_of(std::string_view name, std::string_view uri,
+                                                  const Environment& environment,
+                                                  SocketAccess access) {
   if (is_xend_form(uri)) return xend_target_of(name, uri);
   auto parsed = parse_uri(uri);
   if (!parsed) {
     return base::Failure{"the URI " + quoted(uri) + " cannot be parsed: " + parsed.error().text +
                          ", at byte " + std::to_string(parsed.error().offset + 1)};
   }
-  Draft draft{environment, access, {}};
-  draft.tunnel().read_write = access == Access::read_write;
+  TargetDraft draft{environment, access, {}};
+  draft.tunnel().read_write = access == SocketAccess::read_write;
   draft.target.name = name;
   draft.target.uri = uri;
   draft.target.parsed = std::move(parsed).value();
@@ -450,16 +391,16 @@ base::Result<Target, std::string> target_of(std::string_view name, std::string_v
   return std::move(draft.target);
 }
 
-std::optional<std::string> why_unprotected(const Target& target) {
+std::optional<std::string> why_unprotected(const TargetConfig& target) {
   const tunnel::Target& tunnel = target.tunnel;
   if (tunnel.insecure) return std::nullopt;
   std::string why;
-  if (tunnel.transport == Transport::tcp && !is_loopback(tunnel.host)) {
+  if (tunnel.transport == Transport::tcp && !base::is_loopback(tunnel.host)) {
     why = "plain tcp to " + quoted(tunnel.host) + " is neither encrypted nor authenticated";
   } else if (tunnel.transport == Transport::tls && tunnel.no_verify) {
-    why = "no_verify=1 accepts any server certificate";
+    why = "no_verify= accepts any server certificate";
   } else if (tunnel.transport == Transport::ssh && accepts_any_key(tunnel)) {
-    why = tunnel.no_verify ? "no_verify=1 accepts any host key"
+    why = tunnel.no_verify ? "no_verify= accepts any host key"
                            : "known_hosts_verify=ignore accepts any host key";
   } else {
     return std::nullopt;
@@ -467,8 +408,8 @@ std::optional<std::string> why_unprotected(const Target& target) {
   return why + "; set insecure = true for this target if that is meant";
 }
 
-base::Result<Target, Mistake> make_target(std::string_view name, std::string_view uri,
-                                          const Environment& environment) {
+base::Result<TargetConfig, Mistake> make_target(std::string_view name, std::string_view uri,
+                                                const Environment& environment) {
   if (auto wrong = wrong_target_name(name)) return base::Failure{Mistake{{}, std::move(*wrong)}};
   auto target = target_of(name, uri, environment);
   if (!target) return base::Failure{Mistake{{}, target.error()}};

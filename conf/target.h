@@ -10,19 +10,15 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "conf/config.h"
 #include "conf/environment.h"
 #include "conf/uri.h"
+#include "conf/values.h"
 #include "tunnel/target.h"
 
 namespace conf {
 
-// sun_path has 108 bytes, one of which is the NUL or the first byte of an abstract name.
-inline constexpr std::size_t kLongestSocketPath = 107;
-
 inline constexpr std::uint32_t kTlsPort = 16514;
 inline constexpr std::uint32_t kTcpPort = 16509;
-inline constexpr std::uint32_t kSshPort = 22;
 
 // The transport that a URI means, given or not; nothing when it names one that does not exist.
 std::optional<tunnel::Transport> transport_of(const Uri& uri);
@@ -38,16 +34,21 @@ std::optional<std::string> wrong_target_name(std::string_view name);
 
 // Which of a daemon's sockets is taken where a system's daemon has two. A gate never writes; this
 // is for a user's own bytes alone.
-enum class Access : std::uint8_t { read_only, read_write };
+enum class SocketAccess : std::uint8_t { read_only, read_write };
 
 // All of a target that its URI says, or the text of a xend's; the rest has its defaults. The error
 // is a sentence about the URI. Whether the connection is protected is not judged here.
-base::Result<Target, std::string> target_of(std::string_view name, std::string_view uri,
-                                            const Environment& environment,
-                                            Access access = Access::read_only);
+base::Result<TargetConfig, std::string> target_of(std::string_view name, std::string_view uri,
+                                                  const Environment& environment,
+                                                  SocketAccess access = SocketAccess::read_only);
 
 // Why nobody should send anything to this target unless `insecure` is set; nothing: it is set, or
 // the connection is protected, or it does not leave the host.
-std::optional<std::string> why_unprotected(const Target& target);
+std::optional<std::string> why_unprotected(const TargetConfig& target);
+
+// One target from its name and URI, as the table [targets] would make it; for the command line.
+base::Result<TargetConfig, Mistake> make_target(
+    std::string_view name, std::string_view uri,
+    const Environment& environment = process_environment());
 
 }  // namespace conf

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "conf/mask.h"
 
 namespace conf {
 namespace {
@@ -31,12 +32,6 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = lower(c);
-  return out;
-}
-
 bool same_ignoring_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](char x, char y) { return lower(x) == lower(y); });
@@ -46,21 +41,14 @@ bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 std::string Quoted::operator()(std::string_view text) const {
-  return '"' + base::printable(text, 256) + '"';
-}
-
-bool has_controls(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte < 0x20 || byte == 0x7f;
-  });
+  return '"' + base::shortened(masked(text), 256) + '"';
 }
 
 std::optional<std::string_view> nearest(std::string_view word,
                                         std::span<const std::string_view> known) {
   if (word.size() > kLongestWord) return std::nullopt;
   std::optional<std::string_view> best;
-  std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
+  std::size_t best_distance = word.size() < 4 ? 2 : std::max<std::size_t>(2, word.size() / 3) + 1;
   for (const std::string_view candidate : known) {
     const std::size_t d = distance(word, candidate);
     if (d < best_distance && d < candidate.size()) {
@@ -69,6 +57,11 @@ std::optional<std::string_view> nearest(std::string_view word,
     }
   }
   return best;
+}
+
+std::string did_you_mean(std::string_view word, std::span<const std::string_view> known) {
+  const auto near = nearest(word, known);
+  return near ? "; did you mean " + quoted(*near) + "?" : std::string();
 }
 
 std::optional<std::uint64_t> decimal(std::string_view text, std::uint64_t most) {

@@ -3,30 +3,12 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
+#include "conf/parameters.h"
 #include "conf/text.h"
 
 namespace conf {
 namespace {
-
-constexpr std::array<std::string_view, 17> kTransportParameters = {
-    "name",
-    "mode",
-    "socket",
-    "proxy",
-    "command",
-    "netcat",
-    "keyfile",
-    "no_tty",
-    "no_verify",
-    "no_sanity",
-    "known_hosts",
-    "sshauth",
-    "pkipath",
-    "tls_priority",
-    "auth",
-    "authfile",
-    "known_hosts_verify",
-};
 
 // As libxml2 does: a larger one does not parse, whatever the transport would say to it.
 constexpr std::uint64_t kLargestPort = 2147483647;
@@ -61,24 +43,18 @@ bool kept_in_fragment(char c) {
   return kept_in_path(c) || std::string_view("?:[]").find(c) != std::string_view::npos;
 }
 
-int hex_digit(char c) {
-  if (is_digit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 bool is_escape(std::string_view text) {
-  return text.size() >= 3 && text[0] == '%' && hex_digit(text[1]) >= 0 && hex_digit(text[2]) >= 0;
+  return text.size() >= 3 && text[0] == '%' && base::hex_digit(text[1]) >= 0 &&
+         base::hex_digit(text[2]) >= 0;
 }
 
-// Escapes that are none stay as they are.
+// A % without two digits behind it stays as it is.
 std::string decoded(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
     if (is_escape(text)) {
-      out += static_cast<char>(hex_digit(text[1]) * 16 + hex_digit(text[2]));
+      out += static_cast<char>(base::hex_digit(text[1]) * 16 + base::hex_digit(text[2]));
       text.remove_prefix(3);
     } else {
       out += text[0];
@@ -103,9 +79,9 @@ void append_encoded(std::string& to, std::string_view text, Allowed kept) {
 }
 
 // One pass over the text; each step takes its part from the front, or says what is wrong there.
-class Parser {
+class UriParser {
  public:
-  explicit Parser(std::string_view text) : text_(text) {}
+  explicit UriParser(std::string_view text) : text_(text) {}
 
   base::Result<Uri, UriError> run();
 
@@ -140,7 +116,7 @@ class Parser {
   Uri uri_;
 };
 
-std::string_view Parser::take_while(Allowed allowed) {
+std::string_view UriParser::take_while(Allowed allowed) {
   const std::size_t start = at_;
   while (!at_end()) {
     if (allowed(text_[at_])) {
@@ -154,7 +130,7 @@ std::string_view Parser::take_while(Allowed allowed) {
   return text_.substr(start, at_ - start);
 }
 
-UriError Parser::unexpected(std::string_view where) const {
+UriError UriParser::unexpected(std::string_view where) const {
   std::string what;
   if (at_end()) {
     what = "the URI ends";
@@ -168,10 +144,11 @@ UriError Parser::unexpected(std::string_view where) const {
   return {what + " in the " + std::string(where), at_};
 }
 
-base::Result<Uri, UriError> Parser::run() {
-  using Step = Wrong (Parser::*)();
-  static constexpr std::array<Step, 5> kSteps = {&Parser::scheme, &Parser::authority, &Parser::path,
-                                                 &Parser::query, &Parser::fragment};
+base::Result<Uri, UriError> UriParser::run() {
+  using Step = Wrong (UriParser::*)();
+  static constexpr std::array<Step, 5> kSteps = {&UriParser::scheme, &UriParser::authority,
+                                                 &UriParser::path, &UriParser::query,
+                                                 &UriParser::fragment};
   if (text_.size() > kLongestUri) {
     return base::Failure{
         UriError{"the URI is longer than " + std::to_string(kLongestUri) + " bytes", kLongestUri}};
@@ -182,7 +159,7 @@ base::Result<Uri, UriError> Parser::run() {
   return std::move(uri_);
 }
 
-Parser::Wrong Parser::scheme() {
+UriParser::Wrong UriParser::scheme() {
   while (!at_end() && (is_letter(text_[at_]) || (at_ > 0 && (is_digit(text_[at_]) || next_is('+') ||
                                                              next_is('-') || next_is('.'))))) {
     ++at_;
@@ -199,7 +176,7 @@ Parser::Wrong Parser::scheme() {
   return std::nullopt;
 }
 
-Parser::Wrong Parser::authority() {
+UriParser::Wrong UriParser::authority() {
   if (text_.substr(at_, 2) != "//") return std::nullopt;
   at_ += 2;
   const std::size_t start = at_;
@@ -216,7 +193,7 @@ Parser::Wrong Parser::authority() {
   return std::nullopt;
 }
 
-Parser::Wrong Parser::host() {
+UriParser::Wrong UriParser::host() {
   const std::size_t start = at_;
   const std::string_view host = take_while(in_host);
   const std::string_view rest = text_.substr(start);
@@ -227,7 +204,7 @@ Parser::Wrong Parser::host() {
   return decode(host, uri_.host);
 }
 
-Parser::Wrong Parser::bracketed_host() {
+UriParser::Wrong UriParser::bracketed_host() {
   ++at_;
   const std::string_view host = take_while(in_brackets);
   if (!next_is(']')) return unexpected("address in brackets");
@@ -236,7 +213,7 @@ Parser::Wrong Parser::bracketed_host() {
   return decode(host, uri_.host);
 }
 
-Parser::Wrong Parser::port() {
+UriParser::Wrong UriParser::port() {
   if (!next_is(':')) return std::nullopt;
   const std::size_t start = ++at_;
   while (!at_end() && is_digit(text_[at_])) ++at_;
@@ -247,13 +224,13 @@ Parser::Wrong Parser::port() {
   return std::nullopt;
 }
 
-Parser::Wrong Parser::path() {
+UriParser::Wrong UriParser::path() {
   const std::string_view path = take_while(in_path);
   if (!at_end() && !next_is('?') && !next_is('#')) return unexpected("path");
   return decode(path, uri_.path);
 }
 
-Parser::Wrong Parser::query() {
+UriParser::Wrong UriParser::query() {
   if (!next_is('?')) return std::nullopt;
   ++at_;
   const std::string_view raw = take_while(in_query);
@@ -261,7 +238,7 @@ Parser::Wrong Parser::query() {
   return parameters(raw);
 }
 
-Parser::Wrong Parser::fragment() {
+UriParser::Wrong UriParser::fragment() {
   if (!next_is('#')) return std::nullopt;
   ++at_;
   const std::string_view fragment = take_while(in_fragment);
@@ -269,7 +246,7 @@ Parser::Wrong Parser::fragment() {
   return decode(fragment, uri_.fragment);
 }
 
-Parser::Wrong Parser::decode(std::string_view part, std::string& to) const {
+UriParser::Wrong UriParser::decode(std::string_view part, std::string& to) const {
   to = decoded(part);
   if (to.find('\0') == std::string::npos) return std::nullopt;
   return UriError{"%00 stands for a byte that no text may have",
@@ -277,7 +254,7 @@ Parser::Wrong Parser::decode(std::string_view part, std::string& to) const {
 }
 
 // A ; separates only where no & follows any more: so does libvirt.
-Parser::Wrong Parser::parameters(std::string_view raw) {
+UriParser::Wrong UriParser::parameters(std::string_view raw) {
   const std::size_t last_ampersand = raw.rfind('&');
   std::size_t start = 0;
   while (start < raw.size()) {
@@ -290,7 +267,7 @@ Parser::Wrong Parser::parameters(std::string_view raw) {
   return std::nullopt;
 }
 
-Parser::Wrong Parser::add_parameter(std::string_view section) {
+UriParser::Wrong UriParser::add_parameter(std::string_view section) {
   const std::size_t equals = section.find('=');
   if (section.empty() || equals == 0) return std::nullopt;
   auto& [name, value] = uri_.parameters.emplace_back();
@@ -308,12 +285,9 @@ std::optional<std::string> Uri::parameter(std::string_view name) const {
   return std::nullopt;
 }
 
-base::Result<Uri, UriError> parse_uri(std::string_view text) { return Parser(text).run(); }
+base::Result<Uri, UriError> parse_uri(std::string_view text) { return UriParser(text).run(); }
 
-bool is_transport_parameter(std::string_view name) {
-  return std::any_of(kTransportParameters.begin(), kTransportParameters.end(),
-                     [&](std::string_view known) { return same_ignoring_case(known, name); });
-}
+bool is_transport_parameter(std::string_view name) { return find_parameter(name) != nullptr; }
 
 void append_parameter(std::string& uri, std::string_view name, std::string_view value) {
   uri += uri.find('?') == std::string::npos ? '?' : '&';

@@ -23,12 +23,17 @@ struct Uri {
   std::string host;        // without brackets
   std::uint32_t port = 0;  // 0: none given
   std::string path;
-  std::vector<std::pair<std::string, std::string>>
-      parameters;  // in order, decoded, duplicates kept
+  // In order, decoded, duplicates kept.
+  std::vector<std::pair<std::string, std::string>> parameters;
   std::string fragment;
 
   // The last one of that name counts, as in libvirt; names compare without case.
   [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const;
+
+  // Where there is none and the transport needs one, clients take this host.
+  [[nodiscard]] std::string_view host_or_localhost() const {
+    return host.empty() ? std::string_view("localhost") : std::string_view(host);
+  }
 
   bool operator==(const Uri&) const = default;
 };

@@ -3,7 +3,7 @@
 #include <limits>
 #include <utility>
 
-#include "conf/target.h"
+#include "conf/socket_path.h"
 #include "conf/text.h"
 #include "conf/uri.h"
 
@@ -26,7 +26,7 @@ std::string cannot_parse(std::string_view text, const UriError& error, std::size
   return quoted(text) + " cannot be parsed: " + error.text + ", at byte " + std::to_string(at + 1);
 }
 
-Wrong read_socket(std::string_view text, Target& to) {
+Wrong read_socket(std::string_view text, TargetConfig& to) {
   const std::string uri = std::string(kPathScheme) + std::string(text);
   const auto parsed = parse_uri(uri);
   if (!parsed) return cannot_parse(text, parsed.error(), kPathScheme.size());
@@ -51,7 +51,7 @@ Wrong read_socket(std::string_view text, Target& to) {
   return std::nullopt;
 }
 
-Wrong read_port(std::string_view text, Target& to) {
+Wrong read_port(std::string_view text, TargetConfig& to) {
   if (has_scheme(text, "https")) {
     return "xend speaks plain HTTP on its port and no https; write http://HOST:8000/, or reach it "
            "through a tunnel of your own";
@@ -84,8 +84,9 @@ bool is_xend_form(std::string_view text) {
   return text.starts_with('/') || has_scheme(text, "http") || has_scheme(text, "https");
 }
 
-base::Result<Target, std::string> xend_target_of(std::string_view name, std::string_view text) {
-  Target target;
+base::Result<TargetConfig, std::string> xend_target_of(std::string_view name,
+                                                       std::string_view text) {
+  TargetConfig target;
   target.name = name;
   target.uri = text;
   target.protocol = Protocol::xend;
@@ -95,7 +96,7 @@ base::Result<Target, std::string> xend_target_of(std::string_view name, std::str
   return target;
 }
 
-std::string xend_place(const Target& target) {
+std::string xend_place(const TargetConfig& target) {
   if (target.tunnel.transport == Transport::unix) {
     return "the socket " + quoted(target.tunnel.sockets.front());
   }

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "conf/config.h"
+#include "conf/values.h"
 
 namespace conf {
 
@@ -21,9 +21,10 @@ inline constexpr std::uint16_t kXendPort = 8000;
 bool is_xend_form(std::string_view text);
 
 // As target_of(), of a text for which is_xend_form() is true.
-base::Result<Target, std::string> xend_target_of(std::string_view name, std::string_view text);
+base::Result<TargetConfig, std::string> xend_target_of(std::string_view name,
+                                                       std::string_view text);
 
-// "the socket PATH" or "HOST, port PORT", safe to show.
-std::string xend_place(const Target& target);
+// "the socket PATH" or "HOST, port PORT", not escaped.
+std::string xend_place(const TargetConfig& target);
 
 }  // namespace conf

@@ -6,12 +6,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "policy/arguments.h"
+#include "policy/error.h"
 #include "policy/procedures.h"
 #include "policy/rules.h"
 
@@ -37,6 +40,13 @@ struct Seen {
   const UriParts* uri;  // of one that the configuration does not name, but open_uris lets pass
 };
 
+// What a rule comes to, or the lack of rules. The lists are in the order of addresses.
+struct Effect {
+  std::vector<const Procedure*> refused;
+  std::vector<const Procedure*> pretended;
+  SecureXml secure_xml = SecureXml::omit;
+};
+
 // What one user may do on one target. It is good as long as the Access that it comes from.
 class Grant {
  public:
@@ -45,6 +55,12 @@ class Grant {
 
   // The calls that make up a connection itself are not asked about and always pass.
   [[nodiscard]] bool may(const Procedure& procedure) const;
+  // Of a call that was decoded as these arguments, when secure_xml says that it is not to be
+  // amended but refused.
+  [[nodiscard]] std::optional<Fault> refusal_of(const Procedure& procedure,
+                                                const Arguments& arguments) const;
+  // Whether a call that the filter refuses is answered as done all the same, and not sent on.
+  [[nodiscard]] bool pretends(const Procedure& procedure) const;
   // The rule that decided; null when there are no rules.
   [[nodiscard]] const AccessRule* rule() const { return rule_; }
   // "rule 2 (virtgate.toml line 40)", or that there are no rules.
@@ -54,7 +70,7 @@ class Grant {
   friend class Access;
   const AccessRule* rule_ = nullptr;
   std::size_t number_ = 0;
-  const std::vector<const Procedure*>* refused_ = nullptr;  // in the order of their addresses
+  const Effect* effect_ = nullptr;
 };
 
 class Access {
@@ -69,12 +85,12 @@ class Access {
                                                        const Seen& target) const;
   // The first of open_uris that lets clients name it; null: none does.
   [[nodiscard]] const OpenUri* opens(const UriParts& uri) const;
-  [[nodiscard]] bool has_rules() const { return !rules_.rules.empty(); }
   [[nodiscard]] const Rules& rules() const { return rules_; }
 
  private:
   const Rules rules_;
-  std::vector<std::vector<const Procedure*>> refused_;  // by rule
+  Effect without_rules_;
+  std::vector<Effect> effects_;  // by rule
 };
 
 // Whether some procedure that a rule can allow has a name like that.

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "policy/document.h"
@@ -55,22 +56,24 @@ class Walker {
 
  private:
   bool argument(const ArgumentSpec& spec, Argument& to);
+  bool elements(const ArgumentSpec& spec, std::uint32_t count, Argument& to);
   bool value(const ArgumentSpec& spec, Argument& to);
   bool number(const ArgumentSpec& spec, Field field, Argument& to);
-  bool string(const ArgumentSpec& spec, Field field, bool title, Argument& to);
+  bool string(const ArgumentSpec& spec, Field field, std::string_view& text);
   bool string_fits(const ArgumentSpec& spec, Field field, std::string_view text);
   bool check(const Arguments& arguments);
 
   bool malformed(Words what);
   bool ends_in(const ArgumentSpec& spec);
   bool refused(Words what);
+  bool refused(Words what, std::string_view note);
   bool value_refused(const ArgumentSpec& spec, std::int64_t value);
 
   const Procedure& row_;
+  Amendment amendment_ = Amendment::none;
   XdrReader in_;
   base::Buffer& encoded_;
   XdrWriter out_;
-  std::size_t document_bytes_ = 0;
   Fault fault_;
 };
 
@@ -78,9 +81,11 @@ bool Walker::walk(Arguments& arguments) {
   for (const ArgumentSpec& spec : row_.arguments.specs()) {
     if (!argument(spec, arguments.values[arguments.count++])) return false;
   }
+  // Daemons ignore them today, and a later version may give them a meaning.
   if (in_.left() != 0) {
     return malformed({std::to_string(in_.left()), " bytes are left over after the last argument"});
   }
+  arguments.amendment = amendment_;
   return check(arguments);
 }
 
@@ -100,20 +105,40 @@ bool Walker::argument(const ArgumentSpec& spec, Argument& to) {
     }
     out_.word(count);
   }
+  if (!elements(spec, count, to)) return false;
+  to.encoded = base::Bytes(encoded_).subspan(start);
+  return true;
+}
+
+bool Walker::elements(const ArgumentSpec& spec, std::uint32_t count, Argument& to) {
+  // Hosts may well have equal processors, and what the gate answers itself costs no daemon
+  // anything.
+  const bool once =
+      spec.shape == Shape::array && spec.type != ArgumentType::document && row_.rule != Rule::local;
+  std::vector<std::string_view> keys;
   for (std::uint32_t i = 0; i < count; ++i) {
     if (!value(spec, to)) return false;
+    if (once) keys.push_back(base::text_of(to.key));
   }
-  if (spec.shape == Shape::array) {
-    to.number = count;
-    to.text = {};
+  if (spec.shape != Shape::array) return true;
+  std::ranges::sort(keys);
+  if (std::ranges::adjacent_find(keys) != keys.end()) {
+    return refused({spec.name, " names something twice"});
   }
-  to.encoded = base::Bytes(encoded_).subspan(start);
+  to.number = count;
+  to.text = {};
+  // A call about several objects is about none of them in particular.
+  if (count == 1) return true;
+  to.key = {};
+  to.owner = {};
   return true;
 }
 
 bool Walker::value(const ArgumentSpec& spec, Argument& to) {
   const Layout& layout = layout_of(spec.type);
+  std::size_t key = encoded_.size();
   for (std::size_t i = 0; i < layout.count; ++i) {
+    if (i == layout.key) key = encoded_.size();
     const Field field = layout.fields[i];
     bool good = false;
     switch (field) {
@@ -122,9 +147,13 @@ bool Walker::value(const ArgumentSpec& spec, Argument& to) {
         good = number(spec, field, to);
         break;
       case Field::string:
-      case Field::document:
-        good = string(spec, field, i == layout.title, to);
+      case Field::document: {
+        std::string_view text;
+        good = string(spec, field, text);
+        if (i == layout.title) to.text = text;
+        if (i == layout.owner) to.owner = text;
         break;
+      }
       case Field::uuid: {
         base::Bytes uuid;
         good = in_.fixed(16, uuid) || ends_in(spec);
@@ -133,6 +162,7 @@ bool Walker::value(const ArgumentSpec& spec, Argument& to) {
       }
     }
     if (!good) return false;
+    if (i + 1 == layout.key + layout.key_size) to.key = base::Bytes(encoded_).subspan(key);
   }
   return true;
 }
@@ -140,23 +170,32 @@ bool Walker::value(const ArgumentSpec& spec, Argument& to) {
 bool Walker::number(const ArgumentSpec& spec, Field field, Argument& to) {
   std::uint32_t word = 0;
   if (!in_.word(word)) return ends_in(spec);
-  out_.word(word);
-  if (layout_of(spec.type).count != 1) return true;
-  to.number =
+  // A domain's id is part of its name, and any of them reads.
+  if (layout_of(spec.type).count != 1) {
+    out_.word(word);
+    return true;
+  }
+  const std::int64_t asked =
       field == Field::int_ ? std::int64_t{static_cast<std::int32_t>(word)} : std::int64_t{word};
-  return spec.takes(to.number) || value_refused(spec, to.number);
+  if (!spec.takes(asked)) return value_refused(spec, asked);
+  to.number = spec.sent_for(asked);
+  if (to.number != asked) {
+    amendment_ =
+        spec.values == Values::mask ? Amendment::secure_omitted : Amendment::statistics_kept;
+  }
+  out_.word(static_cast<std::uint32_t>(to.number));
+  return true;
 }
 
-bool Walker::string(const ArgumentSpec& spec, Field field, bool title, Argument& to) {
-  std::string_view text;
+bool Walker::string(const ArgumentSpec& spec, Field field, std::string_view& text) {
   if (!in_.string(text)) return ends_in(spec);
   if (!string_fits(spec, field, text)) return false;
   out_.string(text);
-  if (title) to.text = text;
   return true;
 }
 
 bool Walker::string_fits(const ArgumentSpec& spec, Field field, std::string_view text) {
+  // For the daemon the string ends there, so it would do another thing than what was judged here.
   if (text.find('\0') != std::string_view::npos) {
     return malformed({"a string in ", spec.name, " has a NUL inside"});
   }
@@ -165,15 +204,15 @@ bool Walker::string_fits(const ArgumentSpec& spec, Field field, std::string_view
     return refused({spec.name, " has ", std::to_string(text.size()), " bytes, allowed are ",
                     std::to_string(kMaxString)});
   }
-  if (text.size() > kMaxDocument - document_bytes_) {
+  if (text.size() > kMaxDocument) {
     return refused({spec.name, " has more than ", std::to_string(kMaxDocument), " bytes"});
   }
-  document_bytes_ += text.size();
   const std::string_view objection = objection_to(text);
   return objection.empty() || refused({spec.name, " ", objection});
 }
 
 bool Walker::check(const Arguments& arguments) {
+  // In 64 bits: in the daemon's 32 the product of two large numbers can come out small.
   switch (row_.checker) {
     case Checker::none:
       return true;
@@ -203,20 +242,35 @@ bool Walker::ends_in(const ArgumentSpec& spec) {
   return malformed({"the message ends inside ", spec.name});
 }
 
+// Where arguments decide, the note says why; elsewhere it says something else.
 bool Walker::refused(Words what) {
+  return refused(what, row_.rule == Rule::check ? row_.note : "");
+}
+
+bool Walker::refused(Words what, std::string_view note) {
   std::string text = join({"virtgate refuses ", row_.name, ": ", join(what)});
-  // Where arguments decide, the note says why; elsewhere it says something else.
-  if (row_.rule == Rule::check) text += join({" (", row_.note, ")"});
+  if (!note.empty()) text += join({" (", note, ")"});
   fault_ = {ErrorCode::operation_denied, row_.domain, std::move(text)};
   return false;
 }
 
 bool Walker::value_refused(const ArgumentSpec& spec, std::int64_t value) {
   if (spec.values == Values::mask) {
-    return refused({"bits ", hexadecimal(value & ~spec.number[0]), " of ", spec.name,
-                    " are not known to read"});
+    for (const NamedFlag& flag : spec.flags) {
+      if (flag.omitted || (value & flag.bit) == 0) continue;
+      fault_ = refusal_of(row_, flag);
+      return false;
+    }
+    // The note is about bits that have names.
+    return refused({"bits ", hexadecimal(value & ~(spec.number[0] | spec.omitted())), " of ",
+                    spec.name, " are no flags that it knows, so they may do more than read"},
+                   "");
   }
   return refused({spec.name, " is ", decimal(value), ", allowed is ", allowed_values(spec)});
+}
+
+std::string_view harm_of(std::string_view flag) {
+  return flag == "GUEST" ? "it asks the guest agent" : "it reveals passwords";
 }
 
 // What is decoded is encoded in as many bytes, so that the views into `encoded` stay good.
@@ -238,6 +292,7 @@ std::optional<Fault> decode_arguments(const Procedure& procedure, base::Bytes bo
   const std::size_t before = encoded.size();
   make_room(encoded, body.size());
   arguments.count = 0;
+  arguments.amendment = Amendment::none;
   Walker walker(procedure, body, encoded);
   if (walker.walk(arguments)) {
     CHECK(encoded.size() - before == body.size());
@@ -246,6 +301,11 @@ std::optional<Fault> decode_arguments(const Procedure& procedure, base::Bytes bo
   encoded.resize(before);
   arguments.count = 0;
   return walker.take_fault();
+}
+
+Fault refusal_of(const Procedure& procedure, const NamedFlag& flag) {
+  return {ErrorCode::operation_denied, procedure.domain,
+          join({"virtgate is read-only: flag ", flag.name, " is refused: ", harm_of(flag.name)})};
 }
 
 }  // namespace policy

@@ -9,6 +9,12 @@ namespace {
 
 constexpr std::string_view kBlank = " \t\r\n";
 constexpr std::size_t kMaxBlankLines = 64;
+constexpr std::size_t kMaxElements = 2048;
+constexpr std::size_t kMaxAttributes = 32;
+// Of all elements together. Those of a processor have some two thousand; the longest document could
+// hold 13,000, and a call has many documents, which the loop and the daemon go through.
+constexpr std::size_t kMaxAllAttributes = 8192;
+constexpr std::size_t kMaxDepth = 32;
 
 bool take(std::string_view& text, std::string_view token) {
   if (!text.starts_with(token)) return false;
@@ -68,6 +74,51 @@ bool has_many_blank_lines(std::string_view document) {
   return false;
 }
 
+// Counts what could be an element or an attribute to any parser, whatever comments and quotes make
+// of it: that is never too little, since neither can do without its "<" or "=".
+class Cost {
+ public:
+  // `next` is behind `at`; 0 where the document ends. Empty: it may go on.
+  std::string_view add(char at, char next) {
+    if (at == '=') return add_attribute();
+    if (at == '/' && next == '>') leave();
+    if (at != '<') return {};
+    attributes_ = 0;
+    if (next == '/') leave();
+    if (next == '/' || next == '!' || next == '?') return {};
+    if (++elements_ > kMaxElements) return "has too many elements";
+    if (++depth_ > kMaxDepth) return "is nested too deeply";
+    return {};
+  }
+
+ private:
+  std::string_view add_attribute() {
+    if (++attributes_ > kMaxAttributes) return "has an element with too many attributes";
+    if (++all_attributes_ > kMaxAllAttributes) return "has too many attributes";
+    return {};
+  }
+  void leave() {
+    if (depth_ > 0) --depth_;
+  }
+
+  std::size_t elements_ = 0;
+  std::size_t attributes_ = 0;  // of the element
+  std::size_t all_attributes_ = 0;
+  std::size_t depth_ = 0;
+};
+
+// A character costs a few comparisons, since this is done in the loop for as many as a call has.
+std::string_view costs_too_much(std::string_view document) {
+  Cost cost;
+  for (std::size_t i = 0; i < document.size(); ++i) {
+    const char at = document[i];
+    if (at != '=' && at != '<' && at != '/') continue;
+    const std::string_view wrong = cost.add(at, i + 1 < document.size() ? document[i + 1] : '\0');
+    if (!wrong.empty()) return wrong;
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string_view objection_to(std::string_view document) {
@@ -77,7 +128,7 @@ std::string_view objection_to(std::string_view document) {
   if (!declares_plain_encoding(start)) return "has an encoding other than UTF-8";
   if (has_document_type(document)) return "has a document type or other declarations";
   if (has_many_blank_lines(document)) return "has too many blank lines";
-  return {};
+  return costs_too_much(document);
 }
 
 }  // namespace policy

@@ -1,11 +1,14 @@
 #include "policy/error.h"
 
+#include "base/text.h"
 #include "policy/xdr.h"
 
 namespace policy {
 namespace {
 
 constexpr std::int32_t kLevelError = 2;  // VIR_ERR_ERROR
+constexpr std::size_t kUuid = 16;
+constexpr std::size_t kDomain = kUuid + 4;  // and its id
 
 // virErrorMsg() of libvirt's virerror.c.
 std::string_view format_of(ErrorCode code) {
@@ -58,6 +61,52 @@ bool skip_object(XdrReader& reader, std::size_t behind) {
   return !present || (reader.string(name) && reader.fixed(behind, bytes));
 }
 
+// Writes anew what it reads; false: it is not there.
+class Copy {
+ public:
+  Copy(base::Bytes from, base::Buffer& to) : reader_(from), writer_(to) {}
+
+  bool word() {
+    std::uint32_t value = 0;
+    if (!reader_.word(value)) return false;
+    writer_.word(value);
+    return true;
+  }
+  bool optional_text() {
+    bool present = false;
+    return optional(present) && (!present || text());
+  }
+  // As skip_object() has it.
+  bool optional_object(std::size_t behind) {
+    bool present = false;
+    base::Bytes bytes;
+    if (!optional(present)) return false;
+    if (!present) return true;
+    if (!text() || !reader_.fixed(behind, bytes)) return false;
+    writer_.fixed(bytes);
+    return true;
+  }
+  [[nodiscard]] bool at_end() const { return reader_.left() == 0; }
+
+ private:
+  bool optional(bool& present) {
+    std::uint32_t value = 0;
+    if (!reader_.word(value) || value > 1) return false;
+    present = value == 1;
+    writer_.optional(present);
+    return true;
+  }
+  bool text() {
+    std::string_view value;
+    if (!reader_.string(value)) return false;
+    writer_.string(base::without_controls(value));
+    return true;
+  }
+
+  XdrReader reader_;
+  XdrWriter writer_;
+};
+
 }  // namespace
 
 void append_error_reply(base::Buffer& to, const Header& call, const Fault& fault) {
@@ -88,19 +137,30 @@ void append_error_reply(base::Buffer& to, const Header& call, const Fault& fault
 }
 
 RemoteError decode_error(base::Bytes body) {
-  constexpr std::size_t kUuid = 16;
   XdrReader reader(body);
   std::uint32_t code = 0;
   std::uint32_t number = 0;
   std::string_view message;
   std::string_view other;
   const bool good = reader.word(code) && reader.word(number) && read_optional(reader, message) &&
-                    reader.word(number) && skip_object(reader, kUuid + 4) &&
+                    reader.word(number) && skip_object(reader, kDomain) &&
                     read_optional(reader, other) && read_optional(reader, other) &&
                     read_optional(reader, other) && reader.word(number) && reader.word(number) &&
                     skip_object(reader, kUuid);
   if (!good) return {};
   return {static_cast<std::int32_t>(code), std::string(message)};
+}
+
+std::optional<base::Buffer> clean_error(base::Bytes body) {
+  base::Buffer out;
+  out.reserve(body.size());
+  Copy copy(body, out);
+  const bool good = copy.word() && copy.word() && copy.optional_text() && copy.word() &&
+                    copy.optional_object(kDomain) && copy.optional_text() && copy.optional_text() &&
+                    copy.optional_text() && copy.word() && copy.word() &&
+                    copy.optional_object(kUuid) && copy.at_end();
+  if (!good) return std::nullopt;
+  return out;
 }
 
 }  // namespace policy

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -36,16 +37,19 @@ enum class ErrorDomain : std::int32_t {
   domain_checkpoint = 69,
 };
 
-// What a client is told. `text` is for people; it must hold no foreign text that has not been made
-// printable. What libvirt puts before it belongs to the code and is not part of it: a client prints
-// "operation forbidden: TEXT", "internal error: TEXT", and so on, but only TEXT for
-// ErrorCode::rpc and ErrorCode::system_error.
+// What a client is told. `text` is for people; it may hold foreign text,
+// and is to be escaped where it is shown. What libvirt puts before it belongs to the code and is
+// not part of it: a client prints "operation forbidden: TEXT", "internal error: TEXT", and so on,
+// but only TEXT for ErrorCode::rpc and ErrorCode::system_error.
 struct Fault {
   ErrorCode code = ErrorCode::internal_error;
   ErrorDomain domain = ErrorDomain::rpc;
   std::string text;
   // The text is all of the message already, as that of an error which comes from a daemon.
   bool whole = false;
+  // What is told to clients that may not hear `text`, which names keys, files, users or rules: a
+  // short sentence without its end. Empty: `text` is for everyone.
+  std::string plain = {};
 };
 
 // More of a fault's text than this is cut off, between two characters.
@@ -66,5 +70,9 @@ struct RemoteError {
   std::string text;
 };
 RemoteError decode_error(base::Bytes body);
+
+// The same error with texts that no terminal obeys (base::without_controls); nothing: `body` is not
+// exactly one error. What a client gets of a daemon's errors is this, never the daemon's own bytes.
+std::optional<base::Buffer> clean_error(base::Bytes body);
 
 }  // namespace policy

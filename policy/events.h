@@ -14,8 +14,8 @@ struct EventKind {
   EventFamily family;
   std::int32_t id;         // what a registration names
   std::int32_t procedure;  // of the message, whose first field is the callback id
-  std::int32_t
-      older;  // of the message that the older registration brings, without that field; 0: none
+  // Of the message that the older registration brings, without that field; 0: none.
+  std::int32_t older;
 };
 
 // A call that registers or deregisters.

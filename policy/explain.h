@@ -16,7 +16,7 @@ std::string_view rule_words(Rule rule);
 
 struct Explanation {
   bool passes = false;
-  std::string reason;  // which rule decided, and why; printable
+  std::string reason;  // which rule decided, and why; raw
 };
 
 // Of a call with arguments that are otherwise in order. `flags` must be given only to procedures

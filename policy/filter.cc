@@ -55,8 +55,7 @@ Verdict judge(const Header& header, base::Bytes body, base::Buffer& encoded) {
            "virtgate is read-only: no stream can be opened");
   } else {
     const bool ping = header.program == kKeepaliveProgram && header.version == kProgramVersion &&
-                      header.is(Type::message) &&
-                      header.procedure == static_cast<std::int32_t>(Keepalive::ping);
+                      header.is(Type::message) && header.procedure == number(Keepalive::ping);
     verdict.decision = ping ? Decision::ping : Decision::ignore;
   }
   return verdict;

@@ -3,7 +3,8 @@
 // The claim: whatever bytes a client sends, all that leaves towards a hypervisor on its behalf is
 // calls of procedures that the table (procedures.def) says read, with arguments that were decoded
 // in full by that procedure's own signature, are within the bounds and the flags that it lists, and
-// were encoded anew from what was decoded, so that what the daemon reads is what was judged.
+// were encoded anew from what was decoded, so that what the daemon reads is what was judged. A few
+// values that do not read are sent on as the one beside them that does, where the table names it.
 // Everything else is refused: a program, version, procedure, status or flag that the table does not
 // know, bytes that are left over, streams and file descriptors. Nothing that a client names when it
 // opens a connection is ever sent on; of a URI that open_uris let pass, driver and path are written

@@ -10,6 +10,7 @@ namespace policy {
 namespace {
 
 constexpr std::size_t kLongestLength = 18;  // digits that fit 64 bits
+constexpr std::size_t kLongestText = 4096;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -20,14 +21,6 @@ bool in_token(char c) {
 }
 
 char lowered(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
-
-bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
 constexpr std::array<std::pair<int, std::string_view>, 16> kReasons = {{
     {200, "OK"},
@@ -68,7 +61,7 @@ void HttpHead::take(char c) {
     return;
   }
   if (c == '\n') return fail("a line ends in LF without CR");
-  if (is_control(c) && (c != '\t' || !first_done_)) return fail("it has a control character");
+  if (base::is_control(c) && (c != '\t' || !first_done_)) return fail("it has a control character");
   if (!first_done_) {
     if (first_line_.size() == bounds_.first_line) {
       state_ = State::long_line;
@@ -104,13 +97,13 @@ void HttpHead::add_field() {
   Field field;
   field.name = line.substr(0, colon);
   const bool token = std::all_of(field.name.begin(), field.name.end(), in_token);
-  if (field.name.empty() || !token) return fail("the name of a field is none");
+  if (field.name.empty() || !token) return fail("the name of a field is malformed");
   if (fields_.size() == bounds_.fields) {
     state_ = State::long_fields;
     return;
   }
   std::transform(field.name.begin(), field.name.end(), field.name.begin(), lowered);
-  field.value = trimmed(line.substr(colon + 1));
+  field.value = base::trimmed(line.substr(colon + 1));
   fields_.push_back(std::move(field));
 }
 
@@ -141,7 +134,7 @@ base::Result<std::optional<std::uint64_t>, std::string> HttpHead::content_length
   const std::string& text = found->value;
   const bool digits = std::all_of(text.begin(), text.end(), is_digit);
   if (text.empty() || text.size() > kLongestLength || !digits) {
-    return base::Failure{"its Content-Length is \"" + base::printable(text, 64) + '"'};
+    return base::Failure{"its Content-Length is \"" + base::shortened(text, 64) + '"'};
   }
   std::uint64_t value = 0;
   for (const char c : text) value = value * 10 + static_cast<std::uint64_t>(c - '0');
@@ -149,7 +142,8 @@ base::Result<std::optional<std::uint64_t>, std::string> HttpHead::content_length
 }
 
 HttpAnswer http_text(int status, std::string_view text) {
-  return {status, "text/plain; charset=utf-8", "virtgate: " + std::string(text) + '\n'};
+  return {status, "text/plain; charset=utf-8",
+          "virtgate: " + base::printable(text, kLongestText) + '\n'};
 }
 
 base::Buffer encode_http_answer(const HttpAnswer& answer) {

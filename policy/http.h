@@ -16,6 +16,21 @@
 
 namespace policy {
 
+// Status codes that the gate gives by itself, of RFC 9110 and RFC 6585.
+namespace http {
+inline constexpr int kOk = 200;
+inline constexpr int kBadRequest = 400;
+inline constexpr int kForbidden = 403;
+inline constexpr int kNotFound = 404;
+inline constexpr int kMethodNotAllowed = 405;
+inline constexpr int kRequestTimeout = 408;
+inline constexpr int kUriTooLong = 414;
+inline constexpr int kFieldsTooLarge = 431;
+inline constexpr int kBadGateway = 502;
+inline constexpr int kUnavailable = 503;
+inline constexpr int kGatewayTimeout = 504;
+}  // namespace http
+
 class HttpHead {
  public:
   struct Bounds {
@@ -44,7 +59,7 @@ class HttpHead {
   State feed(base::Bytes& data);
 
   [[nodiscard]] State state() const { return state_; }
-  // Of malformed: a sentence without its end, safe to show.
+  // Of malformed: a sentence without its end, not escaped.
   [[nodiscard]] const std::string& wrong() const { return wrong_; }
   // As far as it has come.
   [[nodiscard]] const std::string& first_line() const { return first_line_; }
@@ -80,7 +95,7 @@ struct HttpAnswer {
   std::string body;
 };
 
-// An answer that says `text` to a person. `text` is safe to show, and has no end of line.
+// An answer that says `text` to a person. `text` is escaped here, and has no end of line.
 HttpAnswer http_text(int status, std::string_view text);
 
 // The whole message: it ends the connection.

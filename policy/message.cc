@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "policy/xdr.h"
 
 namespace policy {
 namespace {
 
 constexpr std::size_t kLengthSize = 4;
+constexpr std::size_t kMostQuoted = 120;
 constexpr std::size_t kKeptCapacity = std::size_t{64} * 1024;
 
 }  // namespace
@@ -89,12 +91,29 @@ std::optional<Frame> FrameReader::finish_partial() {
 }
 
 bool FrameReader::length_fits(std::uint32_t length) {
-  if (length >= kHeaderSize && length <= limit_) return true;
+  if (length >= kHeaderSize && length <= limit_) return heard_ = true;
   broken_ = true;
-  broken_length_ = length;
+  breach_ = describe(length);
   rest_ = {};
   drop_partial();
   return false;
+}
+
+// Later text may be the content of a reply, which is nobody's to see.
+std::string FrameReader::describe(std::uint32_t length) const {
+  const auto is_text = [](std::uint8_t c) {
+    return (c >= 0x20 && c < 0x7f) || c == '\t' || c == '\r' || c == '\n';
+  };
+  base::Buffer seen = partial_;
+  base::append(seen, rest_.first(std::min(rest_.size(), kMostQuoted)));
+  const base::Bytes word = base::Bytes(seen).first(kLengthSize);
+  if (heard_ || !std::ranges::all_of(word, is_text)) {
+    return "announced a message of " + std::to_string(length) + " bytes";
+  }
+  std::string_view line = base::text_of(seen);
+  line.remove_prefix(std::min(line.find_first_not_of("\r\n"), line.size()));
+  line = line.substr(0, line.find_first_of("\r\n"));
+  return "sent text in place of a message: \"" + base::shortened(line, kMostQuoted) + '"';
 }
 
 // Takes bytes over until the frame that has begun has `size` of them.

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "base/bytes.h"
 
@@ -74,15 +75,17 @@ class FrameReader {
   // until the next call of next(), feed() or take_rest(), and no longer than the bytes fed.
   std::optional<Frame> next();
 
-  // What was fed and has not been looked at yet, for whoever wants to go on later: it is forgotten
+  // What was fed and has not been looked at yet, to go on with later: it is forgotten
   // here and can be fed again.
   base::Bytes take_rest();
 
   // A length below kHeaderSize or above the limit was announced. It is final; there is no way to
   // find the next frame.
   [[nodiscard]] bool broken() const { return broken_; }
-  // The length that was announced by the frame that broke the stream.
-  [[nodiscard]] std::uint32_t broken_length() const { return broken_length_; }
+  // What broke the stream, to be put behind its sender: "announced a message of 7 bytes"; or, when
+  // the first thing it sent is text, such as that of a shell or of HTTP, the text's first line,
+  // raw.
+  [[nodiscard]] const std::string& breach() const { return breach_; }
 
   // Bytes kept for the frame that has begun, or that was handed out last.
   [[nodiscard]] std::size_t held() const { return partial_.size(); }
@@ -91,6 +94,7 @@ class FrameReader {
 
  private:
   bool length_fits(std::uint32_t length);
+  [[nodiscard]] std::string describe(std::uint32_t length) const;
   std::optional<Frame> next_in_rest();
   std::optional<Frame> finish_partial();
   bool fill_partial(std::size_t size);
@@ -99,7 +103,8 @@ class FrameReader {
   std::uint32_t limit_;
   bool broken_ = false;
   bool partial_done_ = false;
-  std::uint32_t broken_length_ = 0;
+  bool heard_ = false;  // a length that fits
+  std::string breach_;
   base::Buffer partial_;
   base::Bytes rest_;
 };
@@ -107,6 +112,7 @@ class FrameReader {
 // A keepalive message of program kKeepaliveProgram, as libvirt sends it: type message, serial 0, no
 // body.
 enum class Keepalive : std::int32_t { ping = 1, pong = 2 };
+constexpr std::int32_t number(Keepalive what) { return static_cast<std::int32_t>(what); }
 std::array<std::uint8_t, kHeaderSize> keepalive_frame(Keepalive what);
 
 }  // namespace policy

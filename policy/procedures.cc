@@ -8,16 +8,19 @@
 namespace policy {
 namespace {
 
-#define ROW(program, number, name, rule, domain, text, checker, note) \
-  Procedure{program,                                                  \
-            number,                                                   \
-            #name,                                                    \
-            Rule::rule,                                               \
-            ErrorDomain::domain,                                      \
-            text,                                                     \
-            Checker::checker,                                         \
-            note,                                                     \
-            compile_signature(text)},
+#define ROW(program, number, name, rule, domain, text, answer, about, checker, note) \
+  Procedure{program,                                                                 \
+            number,                                                                  \
+            #name,                                                                   \
+            Rule::rule,                                                              \
+            ErrorDomain::domain,                                                     \
+            text,                                                                    \
+            answer,                                                                  \
+            Checker::checker,                                                        \
+            note,                                                                    \
+            compile_signature(text),                                                 \
+            compile_reply(answer),                                                   \
+            read_subject(#about, compile_signature(text))},
 
 constexpr std::array<Procedure, 453> kRemote = {{
 #define REMOTE(...) ROW(kRemoteProgram, __VA_ARGS__)
@@ -78,7 +81,28 @@ constexpr bool flags_are_masked(const Procedure& row) {
   return true;
 }
 
+constexpr bool has_subject(const Procedure& row) {
+  if (!row.subject.sound) return false;
+  switch (row.rule) {
+    case Rule::pass:
+    case Rule::check:
+      return row.subject.kind != SubjectKind::none;
+    case Rule::local:
+      return row.subject.kind <= SubjectKind::host;
+    case Rule::deny:
+    case Rule::event:
+      return row.subject.kind == SubjectKind::none;
+  }
+  return false;
+}
+
+// Of those denied nothing comes back.
+constexpr bool has_reply(const Procedure& row) {
+  return row.reply_text.empty() == (row.rule == Rule::deny);
+}
+
 constexpr bool is_sound(const Procedure& row) {
+  if (!has_subject(row) || !has_reply(row)) return false;
   switch (row.rule) {
     case Rule::pass:
       return flags_are_masked(row) && suits(row.checker, row);

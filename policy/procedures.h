@@ -8,7 +8,9 @@
 #include <string_view>
 
 #include "policy/error.h"
+#include "policy/reply_signature.h"
 #include "policy/signature.h"
+#include "policy/subject.h"
 
 namespace policy {
 
@@ -17,6 +19,9 @@ enum class Remote : std::int32_t {
 #define REMOTE(number, name, ...) name = (number),
 #include "policy/procedures.def"
 };
+
+// As it is on the wire.
+constexpr std::int32_t number(Remote procedure) { return static_cast<std::int32_t>(procedure); }
 
 // What becomes of a call.
 enum class Rule : std::uint8_t {
@@ -40,11 +45,14 @@ struct Procedure {
   std::int32_t number;
   std::string_view name;  // "DOMAIN_GET_XML_DESC"
   Rule rule;
-  ErrorDomain domain;          // of refusals, as libvirtd has it for the object concerned
-  std::string_view signature;  // the arguments; empty for those denied. The grammar: signature.h
+  ErrorDomain domain;           // of refusals, as libvirtd has it for the object concerned
+  std::string_view signature;   // the arguments; empty for those denied. The grammar: signature.h
+  std::string_view reply_text;  // what comes back; empty for those denied: reply_signature.h
   Checker checker;
   std::string_view note;  // why, where it is not obvious
   Signature arguments;    // what `signature` says
+  ReplySignature reply;   // what `reply_text` says
+  SubjectSpec subject;    // the form: subject.h
 };
 
 // The row of a procedure; null when the program or the number is unknown.

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.h"
+
 namespace policy {
 namespace {
 
@@ -12,10 +14,8 @@ constexpr std::string_view kNotInAtoms = "()\"'\\#{}<>[]!;`";
 
 bool is_blank(char c) { return kBlanks.find(c) != std::string_view::npos; }
 
-bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
-
 bool in_atom(char c) {
-  return c != ' ' && !is_control(c) && kNotInAtoms.find(c) == std::string_view::npos;
+  return c != ' ' && !base::is_control(c) && kNotInAtoms.find(c) == std::string_view::npos;
 }
 
 bool ends_with_ignoring_case(std::string_view text, std::string_view end) {
@@ -147,7 +147,7 @@ std::size_t Scrubber::string_end() const {
   bool escaped = false;
   for (std::size_t end = at_ + 1; end < text_.size(); ++end) {
     const char c = text_[end];
-    if (is_control(c) && !is_blank(c)) break;
+    if (base::is_control(c) && !is_blank(c)) break;
     if (c == text_[at_] && !escaped) return end + 1;
     escaped = c == '\\' && !escaped;
   }

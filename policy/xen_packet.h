@@ -17,6 +17,7 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "policy/xen_abi.h"
 
 namespace policy {
 
@@ -42,9 +43,6 @@ enum class XenCommand : std::uint16_t {
   capabilities,
 };
 
-// How the client's compiler lays structures out.
-enum class XenAbi : std::uint8_t { x86_64, i386 };
-
 using XenHeader = std::array<std::uint8_t, kXenHeaderSize>;
 
 // One that has been checked in full: its version, its command, and that it has exactly what that
@@ -58,11 +56,11 @@ struct XenRequest {
 };
 
 // Cuts a stream into requests, wherever that is cut itself. The old proxy ended a client whose
-// header came in two reads; here nothing depends on how bytes arrive, and whoever owns the stream
+// header came in two reads; here nothing depends on how bytes arrive, and the owner of the stream
 // ends one whose packet is not whole in time.
 class XenPacketReader {
  public:
-  // Keeps what is not whole yet; whoever feeds bounds it, by held().
+  // Keeps what is not whole yet; the caller bounds it, by held().
   void feed(base::Bytes bytes);
 
   // The next request, or nothing: more bytes are needed, or broken().

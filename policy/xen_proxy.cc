@@ -5,13 +5,13 @@
 #include <optional>
 
 #include "base/check.h"
+#include "policy/libvirt.h"
 
 namespace policy {
 namespace {
 
 constexpr std::int32_t kFailed = -1;
 constexpr std::int32_t kTooLong = -2;
-constexpr std::uint32_t kReadOnly = 1;  // VIR_CONNECT_RO
 constexpr std::uint32_t kMostIds = kMostXenExtra / sizeof(std::int32_t);
 constexpr std::size_t kModelSize = 32;
 
@@ -123,8 +123,7 @@ void XenProxy::ask(Remote procedure, base::Bytes body, Step step) {
 
 bool XenProxy::answers(const Header& header) const {
   if (step_ == Step::pinging) {
-    return header.program == kKeepaliveProgram &&
-           header.procedure == static_cast<std::int32_t>(Keepalive::pong);
+    return header.program == kKeepaliveProgram && header.procedure == number(Keepalive::pong);
   }
   return header.is(Type::reply) && header.program == call_.program &&
          header.procedure == call_.procedure && header.serial == call_.serial;

@@ -1,4 +1,4 @@
-// Between a client of the old Xen proxy (xen_packet.h) and whoever serves libvirt's RPC: it turns
+// Between a client of the old Xen proxy (xen_packet.h) and a server of libvirt's RPC: it turns
 // the client's packets into calls, and the replies to those into packets.
 //
 // It decides nothing. Its calls are messages as any other client's: they go through the filter, the

@@ -8,7 +8,6 @@
 namespace policy {
 namespace {
 
-constexpr int kBadGateway = 502;
 constexpr std::string_view kType = "application/sxp";
 
 // Three digits behind the version, and then nothing or a blank and any text; 0: it is not so.
@@ -56,7 +55,7 @@ XendResponse::State XendResponse::feed(base::Bytes data) {
 bool XendResponse::judge_head() {
   status_ = status_of(head_.first_line());
   if (!is_known(status_)) {
-    fail("its first line is \"" + base::printable(head_.first_line(), 128) + '"');
+    fail("its first line is \"" + base::shortened(head_.first_line(), 128) + '"');
     return false;
   }
   if (head_.count("transfer-encoding") > 0) {
@@ -113,7 +112,7 @@ HttpAnswer answer_of_xend(const XendQuestion& question, const XendResponse& resp
     std::string text = "xend says " + std::to_string(status) + ' ';
     return http_text(status, text.append(http_reason(status)));
   }
-  return http_text(kBadGateway,
+  return http_text(http::kBadGateway,
                    "xend's answer is no S-expression, so its passwords cannot be taken out");
 }
 

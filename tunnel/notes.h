@@ -1,6 +1,6 @@
 // What a tunnel has to tell the operator although the stream goes on, such as a check that the
-// configuration lets fail. One sentence a call, foreign text in it already made printable. May be
-// empty: then nobody listens.
+// configuration lets fail. One sentence a call, whose foreign text whoever shows it makes
+// printable. May be empty: then nobody listens.
 #pragma once
 
 #include <functional>

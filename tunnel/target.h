@@ -4,11 +4,14 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tunnel/io/clock.h"
 
 namespace tunnel {
+
+inline constexpr std::uint16_t kSshPort = 22;
 
 enum class Transport : std::uint8_t { unix, tcp, tls, ssh, ext };
 
@@ -28,6 +31,11 @@ struct Timeouts {
 
   bool operator==(const Timeouts&) const = default;
 };
+
+// Why a setting that leaves the far side unproven does not hold: "no_verify=1 is refused ...".
+inline std::string refused_unless_insecure(std::string_view setting) {
+  return std::string(setting) + " is refused unless the target has insecure = true";
+}
 
 struct Target {
   std::string name;  // of the target, for messages
@@ -51,8 +59,8 @@ struct Target {
   std::string passphrase_file;
   std::string known_hosts;
   KnownHostsVerify known_hosts_verify = KnownHostsVerify::normal;
-  std::vector<std::string>
-      sshauth;  // "agent", "privkey" in the order to try; empty: the default order
+  // "agent", "privkey" in the order to try; empty: the default order.
+  std::vector<std::string> sshauth;
   RemoteProxy proxy = RemoteProxy::automatic;
   std::string netcat;       // empty: nc
   std::string helper_uri;   // what virt-ssh-helper gets as its argument

@@ -1,20 +1,19 @@
 #include "tunnel/tunnel.h"
 
-#include <cstring>
 #include <functional>
 #include <utility>
 
-#include <netinet/in.h>
-#include <strings.h>
-
 #include "base/text.h"
-#include "tunnel/io/address.h"
+#include "base/this_host.h"
+#include "tunnel/file_marks.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/io/loop.h"
 #include "tunnel/io/process.h"
+#include "tunnel/ssh/host_key_files.h"
+#include "tunnel/ssh/keys.h"
 #include "tunnel/ssh/tunnel.h"
-#include "tunnel/tls_files.h"
-#include "tunnel/tls_tunnel.h"
+#include "tunnel/tls/files.h"
+#include "tunnel/tls/tunnel.h"
 
 namespace tunnel {
 namespace {
@@ -30,6 +29,22 @@ class Simple final : public Tunnel {
 
  private:
   std::function<std::unique_ptr<io::Stream>()> make_;
+};
+
+// A tunnel whose streams rely on files.
+class Watched final : public Tunnel {
+ public:
+  Watched(std::unique_ptr<Tunnel> tunnel, std::function<std::vector<std::string>()> files)
+      : tunnel_(std::move(tunnel)), marks_(std::move(files)) {}
+  std::unique_ptr<io::Stream> stream() override {
+    marks_.note();
+    return tunnel_->stream();
+  }
+  [[nodiscard]] bool outdated() const override { return marks_.changed(); }
+
+ private:
+  std::unique_ptr<Tunnel> tunnel_;
+  FileMarks marks_;
 };
 
 std::unique_ptr<Tunnel> simple(std::function<std::unique_ptr<io::Stream>()> make) {
@@ -54,7 +69,7 @@ std::unique_ptr<io::Stream> tcp_stream(io::Loop& loop, const Target& target) {
 }
 
 std::unique_ptr<Tunnel> tcp_tunnel(io::Loop& loop, const Target& target) {
-  if (!target.insecure && !is_loopback(target.host)) {
+  if (!target.insecure && !base::is_loopback(target.host)) {
     return refused(loop, "tcp to " + target.host +
                              " is neither encrypted nor authenticated; the target needs "
                              "insecure = true, or better another transport");
@@ -71,7 +86,7 @@ std::unique_ptr<Tunnel> ext_tunnel(io::Loop& loop, const Target& target, Notes n
                                                "LC_ALL", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK"});
     command.new_session = true;
     command.on_line = [notes, name = target.name](std::string_view line) {
-      if (notes) notes(name + ": " + base::printable(line));
+      if (notes) notes(name + ": " + base::shortened(line));
     };
     return io::run_process(loop, std::move(command));
   });
@@ -79,7 +94,24 @@ std::unique_ptr<Tunnel> ext_tunnel(io::Loop& loop, const Target& target, Notes n
 
 std::unique_ptr<Tunnel> tls_tunnel(io::Loop& loop, const Target& target, Notes notes) {
   auto below = [&loop, target] { return tcp_stream(loop, target); };
-  return make_tls_tunnel(loop.clock(), target, tls_places(), std::move(below), std::move(notes));
+  const TlsPlaces places = tls_places();
+  auto files = [pkipath = target.pkipath, places] {
+    const TlsPaths paths = tls_paths(pkipath, places, tls_file_exists);
+    return std::vector{paths.ca, paths.crl, paths.certificate, paths.key};
+  };
+  return std::make_unique<Watched>(
+      make_tls_tunnel(loop.clock(), target, places, std::move(below), std::move(notes)),
+      std::move(files));
+}
+
+// Of a program of the user's own what its arguments name.
+std::vector<std::string> ssh_files(const Target& target, const ssh::SshEnvironment& environment) {
+  if (!target.command.empty()) return {target.keyfile, target.known_hosts};
+  std::vector<std::string> files = ssh::host_key_files(target, environment).files;
+  for (std::string& key : ssh::key_files(target, environment)) files.push_back(std::move(key));
+  const bool relative = !target.passphrase_file.empty() && target.passphrase_file.front() != '/';
+  files.push_back((relative ? environment.credentials + '/' : "") + target.passphrase_file);
+  return files;
 }
 
 std::unique_ptr<Tunnel> ssh_tunnel(io::Loop& loop, const Target& target, Notes notes) {
@@ -100,7 +132,9 @@ std::unique_ptr<Tunnel> ssh_tunnel(io::Loop& loop, const Target& target, Notes n
     command.on_line = [on_line](std::string_view line) { on_line(std::string(line)); };
     return io::run_process(loop, std::move(command));
   };
-  return ssh::make_ssh_tunnel(loop.clock(), target, std::move(parts));
+  auto files = [target, environment = parts.environment] { return ssh_files(target, environment); };
+  return std::make_unique<Watched>(ssh::make_ssh_tunnel(loop.clock(), target, std::move(parts)),
+                                   std::move(files));
 }
 
 }  // namespace
@@ -119,20 +153,6 @@ std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes 
       return ssh_tunnel(loop, target, std::move(notes));
   }
   return refused(loop, "the transport is unknown");
-}
-
-bool is_loopback(const std::string& host) {
-  if (strcasecmp(host.c_str(), "localhost") == 0) return host.size() == std::strlen("localhost");
-  const auto address = io::address_literal(host, 0);
-  if (!address) return false;
-  if (address->family() == AF_INET6) {
-    sockaddr_in6 in{};
-    std::memcpy(&in, &address->storage, sizeof in);
-    return IN6_IS_ADDR_LOOPBACK(&in.sin6_addr);
-  }
-  sockaddr_in in{};
-  std::memcpy(&in, &address->storage, sizeof in);
-  return ntohl(in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
 std::string_view transport_name(Transport transport) {

@@ -26,14 +26,15 @@ class Tunnel {
 
   // A new stream, not yet open. The tunnel outlives it.
   virtual std::unique_ptr<io::Stream> stream() = 0;
+
+  // Whether the certificates, keys, CRLs or known hosts that streams of it relied on have changed
+  // on the disk since. Streams that are open stay as they are.
+  [[nodiscard]] virtual bool outdated() const { return false; }
 };
 
 // The loop outlives the tunnel. Nothing is looked up, read or connected before a stream is opened.
 // A target that cannot be reached as it is configured gives streams that close with the reason.
 std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes notes = {});
-
-// Whether bytes to `host` stay on this machine: 127.0.0.0/8, ::1, or the name localhost.
-bool is_loopback(const std::string& host);
 
 // "unix", "tcp", ...
 std::string_view transport_name(Transport transport);

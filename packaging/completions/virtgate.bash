@@ -1,8 +1,20 @@
 # Completion of virtgate for bash, which finds it in bash-completion's folder by its name.
 
-# The names of [targets] in the usual configuration, as far as it can be read.
+# The names of [targets] in the configuration of --config, or the usual one, as far as it can be read.
 _virtgate_targets() {
-  virtgate aliases 2>/dev/null | sed -nE 's/^ *"([^="]+)=.*/\1/p'
+  local i config=()
+  for ((i = 1; i < COMP_CWORD; ++i)); do
+    [[ ${COMP_WORDS[i]} == --config ]] || continue
+    [[ ${COMP_WORDS[i + 1]} != = ]] || ((++i))
+    config=(--config "${COMP_WORDS[i + 1]/#\~/$HOME}")
+  done
+  virtgate aliases "${config[@]}" 2>/dev/null | sed -nE 's/^ *"([^="]+)=.*/\1/p'
+}
+
+# Typed in any case.
+_virtgate_procedures() {
+  mapfile -t COMPREPLY < <(compgen -W "$(virtgate policy list 2>/dev/null | grep -oE '[A-Z]+_[A-Z_0-9]+' | sort -u)" \
+    -- "${1^^}")
 }
 
 _virtgate() {
@@ -12,8 +24,8 @@ _virtgate() {
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $command:$word in
-      :serve | :resolve | :ping | :aliases | :status | :policy | :bridge) command=$word ;;
-      policy:list | policy:explain) command="policy $word" ;;
+      :serve | :resolve | :ping | :aliases | :status | :reload | :policy | :bridge) command=$word ;;
+      policy:list | policy:show | policy:matrix | policy:explain) command="policy $word" ;;
     esac
   done
 
@@ -36,7 +48,7 @@ _virtgate() {
       return
       ;;
     --target)
-      if [[ $command == 'policy explain' ]]; then
+      if [[ $command == 'policy '* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_virtgate_targets)" -- "$current")
       fi
       return
@@ -51,14 +63,17 @@ _virtgate() {
   esac
 
   case $command in
-    '') options='-h --help --version -v --verbose serve resolve ping aliases status policy bridge' ;;
-    serve) options='-h --help --config --listen --target --log-level --check' ;;
+    '') options='-h --help -V --version -v --verbose serve resolve ping aliases status reload policy bridge' ;;
+    serve) options='-h --help --config --listen --target --log-level --check --strict --json' ;;
     resolve) options='-h --help --json -r --read-only --config' ;;
     ping) options='-h --help -n --count --json --insecure --config' ;;
-    aliases) options='-h --help --config --socket' ;;
+    aliases) options='-h --help --config --socket --install' ;;
     status) options='-h --help --json --watch --control' ;;
-    policy) options='-h --help list explain' ;;
-    'policy list') options='-h --help --json' ;;
+    reload) options='-h --help --control' ;;
+    policy) options='-h --help list show matrix explain' ;;
+    'policy list') options='-h --help --user --group --target --config --json' ;;
+    'policy show') options='-h --help --user --group --target --config --json' ;;
+    'policy matrix') options='-h --help --target --config --json' ;;
     'policy explain') options='-h --help --user --group --target --flags --config' ;;
     bridge) options='-h --help --config --via --unfiltered --insecure --connect --through --gate-socket' ;;
   esac
@@ -70,12 +85,7 @@ _virtgate() {
   case $command in
     '' | policy) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current" | grep -ve ^-) ;;
     ping | resolve | bridge) mapfile -t COMPREPLY < <(compgen -W "$(_virtgate_targets)" -- "$current") ;;
-    'policy explain')
-      if [[ $current == [A-Z]* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$(virtgate policy list 2>/dev/null | grep -oE '[A-Z]+_[A-Z_0-9]+' | sort -u)" \
-          -- "$current")
-      fi
-      ;;
+    'policy explain' | 'policy list') [[ -z $current ]] || _virtgate_procedures "$current" ;;
   esac
 }
 

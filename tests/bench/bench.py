@@ -1,7 +1,8 @@
-"""Measures the gate beside direct connections and other tunnels to the same libvirtd, in one run.
+"""Measures the gate beside direct connections, other tunnels and trouble of others, in one run.
 
 Rounds are interleaved, so that whatever else the machine does meets all of them alike; what is
-printed is the median of the rounds, how far they spread, and a ratio.
+printed is the median of the rounds, how far they spread, and a ratio. BENCH_ROUNDS says how many
+rounds there are, and BENCH_PARTS which parts: "ways", "joined" and "trouble".
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import sys
 from typing import NamedTuple
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TOP / "tests" / "live"))
+sys.path.insert(0, str(TOP / "tests" / "live" / "support"))
 
 import harness  # noqa: E402  (these lie with the live tests)
 import raw  # noqa: E402
@@ -21,10 +22,14 @@ import scene  # noqa: E402
 
 import tables  # noqa: E402
 from commands import TIMES, Commands  # noqa: E402
+from joined import Joined, write_machines  # noqa: E402
+from trouble import ALONE, BESIDE, EVERY, Trouble  # noqa: E402
 from ways import NAME, PATH, Way, start_tunnels  # noqa: E402
 
 LOAD = str(TOP / harness.BUILD / "bench-load")
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+PARTS = os.environ.get("BENCH_PARTS", "ways,joined,trouble").split(",")
+MANY = "many"  # with the way to it, the gate's target with machines of joined.py
 MILLISECONDS = 500
 AT_ONCE = 16
 IDLE = 1000
@@ -48,6 +53,7 @@ ROWS = (
 )
 RUNS = sorted({(row.mode, row.clients) for row in ROWS})
 
+Tunnels = dict[str, list[Way]]  # of others, by what they go to
 Results = dict[tuple[Way, str, int, str], tables.Figures]  # by way, mode, clients, value
 
 
@@ -106,6 +112,9 @@ def start_gate(one: scene.Scene, folder: pathlib.Path, stack: contextlib.ExitSta
     """With every target connected."""
     folder.mkdir()
     targets = {kind: one.uri(kind, PATH) for kind in scene.KINDS}
+    write_machines(folder / "many.xml")
+    many = str(folder / "many.xml")
+    targets |= {f"{MANY}-{kind}": one.uri(kind, many) for kind in scene.KINDS}
     gate = harness.Gate(folder, targets, clients_per_user=2 * IDLE)
     stack.callback(gate.stop)
     gate.start()
@@ -114,30 +123,67 @@ def start_gate(one: scene.Scene, folder: pathlib.Path, stack: contextlib.ExitSta
     return gate
 
 
+def measure_ways(
+    one: scene.Scene, gate: harness.Gate, tunnels: Tunnels, folder: pathlib.Path
+) -> list[str]:
+    """What is left out."""
+    commands = Commands(one, gate, harness.environment(folder))
+    gates = {kind: Way(f"gate to {kind}", f"unix:{gate.socket}", kind) for kind in scene.KINDS}
+    unix = Way("unix", f"unix:{one.daemon.unix}", NAME)
+    tcp = Way("tcp", f"tcp:127.0.0.1:{one.daemon.port}", NAME)
+    groups = [
+        [unix, gates["unix"], tcp, gates["tcp"]],
+        *([unix, gates[kind], *tunnels[kind]] for kind in ("tls", "ssh")),
+    ]
+    memory = idle_bytes(gate, gates["unix"])
+    every = list(dict.fromkeys(way for group in groups for way in group))
+    show(groups, measure(every, commands), commands, memory)
+    return commands.missing
+
+
+def measure_joined(one: scene.Scene, gate: harness.Gate, tunnels: Tunnels) -> None:
+    name = f"test://{gate.folder / 'many.xml'}"
+    ways = [
+        Way("unix", f"unix:{one.daemon.unix}", name),
+        Way("tcp", f"tcp:127.0.0.1:{one.daemon.port}", name),
+        *(way._replace(name=name) for kind in ("tls", "ssh") for way in tunnels[kind]),
+        *(Way(f"gate to {k}", f"unix:{gate.socket}", f"{MANY}-{k}") for k in scene.KINDS),
+    ]
+    joined = Joined(LOAD, ways)
+    for turn in range(ROUNDS):
+        print(f"joined, round {turn + 1} of {ROUNDS}", file=sys.stderr)
+        joined.round()
+    tables.show(joined.lines())
+    print(f"Medians of {ROUNDS} rounds; x: the ratio to unix directly.\n")
+
+
+def measure_trouble(one: scene.Scene, folder: pathlib.Path, stack: contextlib.ExitStack) -> None:
+    trouble = Trouble(one.daemon, LOAD, folder / "trouble", stack)
+    rounds = (ROUNDS + 1) // 2
+    for turn in range(rounds):
+        print(f"trouble, round {turn + 1} of {rounds}", file=sys.stderr)
+        trouble.round()
+    tables.show(trouble.lines())
+    print(f"One client with a call every {EVERY} ms. Medians of {rounds} rounds, each of")
+    print(f"{ALONE} ms alone and {BESIDE} ms beside the trouble; x: the ratio of the two.")
+
+
 def main() -> int:
     signals = scene.Signals()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(harness.scratch_folder())
         one = stack.enter_context(scene.playing(folder))
-        daemon = one.daemon
         # As long as this one stays, an open costs the daemon no new set of machines.
-        stack.enter_context(raw.connect(daemon.unix, NAME))
+        stack.enter_context(raw.connect(one.daemon.unix, NAME))
         gate = start_gate(one, folder / "gate", stack)
         tunnels, missing = start_tunnels(one, folder, stack)
-        commands = Commands(one, gate, harness.environment(folder))
-        missing += commands.missing
-        gates = {kind: Way(f"gate to {kind}", f"unix:{gate.socket}", kind) for kind in scene.KINDS}
-        unix = Way("unix", f"unix:{daemon.unix}", NAME)
-        tcp = Way("tcp", f"tcp:127.0.0.1:{daemon.port}", NAME)
-        groups = [
-            [unix, gates["unix"], tcp, gates["tcp"]],
-            *([unix, gates[kind], *tunnels[kind]] for kind in ("tls", "ssh")),
-        ]
-        memory = idle_bytes(gate, gates["unix"])
-        every = list(dict.fromkeys(way for group in groups for way in group))
         with signals.let_through():
-            results = measure(every, commands)
-        show(groups, results, commands, memory)
+            if "ways" in PARTS:
+                missing += measure_ways(one, gate, tunnels, folder)
+            if "joined" in PARTS:
+                measure_joined(one, gate, tunnels)
+            if "trouble" in PARTS:
+                measure_trouble(one, folder, stack)
         if missing:
             print(f"Left out: {', '.join(missing)}.")
     return 0

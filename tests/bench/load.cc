@@ -2,10 +2,17 @@
 //
 //   bench-load opens ADDRESS NAME TIME CLIENTS   whole connections, one after the other
 //   bench-load calls ADDRESS NAME TIME CLIENTS   CONNECT_GET_LIB_VERSION on open connections
+//   bench-load asks  ADDRESS NAME TIME CLIENTS PROCEDURE BODY[,BODY...]
+//                                                the same with any call, which may fail; its bodies
+//                                                are hexadecimal, and go round among the clients
+//   bench-load paced ADDRESS NAME TIME EVERY PROCEDURE BODY
+//                                                one client with a call due every so many
+//                                                milliseconds, whose time counts from when it is
+//                                                due, so that none that is late hides others
 //   bench-load idle  ADDRESS NAME CLIENTS        open connections until standard input ends
 //
 // ADDRESS is unix:PATH or tcp:IPV4:PORT, and TIME in milliseconds. The answer is one line of JSON,
-// with times in microseconds.
+// with times in microseconds; "failed" counts calls.
 
 #include <algorithm>
 #include <array>
@@ -19,11 +26,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -35,6 +44,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint32_t kProgram = 0x20008086;
 constexpr std::size_t kHeader = 28;
+constexpr std::size_t kProcedure = 12;
 constexpr std::size_t kStatus = 24;
 // What a libvirtd says over TLS once it takes the client's certificate. Tunnels that end TLS hand
 // it on; no frame begins with it.
@@ -59,7 +69,7 @@ std::uint32_t get(std::string_view from, std::size_t offset) {
   return word;
 }
 
-std::string call(Procedure procedure, std::string_view body = {}) {
+std::string call(std::uint32_t procedure, std::string_view body = {}) {
   std::string frame;
   const std::uint32_t head[] = {
       static_cast<std::uint32_t>(kHeader + body.size()), kProgram, 1, procedure, 0, 0, 0};
@@ -88,6 +98,30 @@ std::optional<std::uint32_t> number(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
+}
+
+using Strings = std::vector<std::string>;
+
+// Calls of one procedure, whose bodies are hexadecimal, with commas between them.
+std::optional<Strings> calls_of(std::string_view procedure, std::string_view bodies) {
+  Strings frames(1);
+  for (std::size_t i = 0; i < bodies.size();) {
+    if (bodies[i] == ',') {
+      frames.emplace_back();
+      ++i;
+      continue;
+    }
+    const std::string_view pair = bodies.substr(i, 2);
+    unsigned byte = 0;
+    const auto [end, error] = std::from_chars(pair.data(), pair.data() + pair.size(), byte, 16);
+    if (error != std::errc() || end != pair.data() + 2) return std::nullopt;
+    frames.back() += static_cast<char>(byte);
+    i += 2;
+  }
+  const auto which = number(procedure);
+  if (!which) return std::nullopt;
+  for (std::string& frame : frames) frame = call(*which, frame);
+  return frames;
 }
 
 class Address {
@@ -157,36 +191,45 @@ class Client {
     }
   }
 
-  // Reads what is there; true when the reply is whole. An error reply ends the program.
+  // Reads what is there; true when the reply is whole.
   bool receive() {
+    if (held_ == reply_.size()) reply_.resize(2 * held_);
     const ssize_t got = recv(fd_, reply_.data() + held_, reply_.size() - held_, 0);
     if (got <= 0) die("recv");
     held_ += static_cast<std::size_t>(got);
     if (reply_[0] == kAccepted) std::copy_n(reply_.begin() + 1, --held_, reply_.begin());
     const std::string_view bytes(reply_.data(), held_);
     if (held_ < kHeader || held_ < get(bytes, 0)) return false;
-    if (get(bytes, kStatus) != 0) {
-      std::fprintf(stderr, "bench-load: procedure %u failed\n", get(bytes, 12));
-      std::exit(1);
-    }
+    failed = get(bytes, kStatus) != 0;
+    procedure_ = get(bytes, kProcedure);
     held_ = 0;
     return true;
+  }
+
+  // The same; an error ends the program.
+  bool receive_good() {
+    if (!receive()) return false;
+    if (!failed) return true;
+    std::fprintf(stderr, "bench-load: procedure %u failed\n", procedure_);
+    std::exit(1);
   }
 
   // The reply to a call that nothing else is going on beside.
   void ask_and_wait(std::string_view frame) {
     ask(frame);
-    while (!receive()) {
+    while (!receive_good()) {
     }
   }
 
+  bool failed = false;  // the last call
   std::size_t step = 0;
   Clock::time_point since;
 
  private:
   int fd_;
+  std::uint32_t procedure_ = 0;
   std::size_t held_ = 0;
-  std::array<char, 4096> reply_;
+  std::vector<char> reply_ = std::vector<char>(4096);
 };
 
 using Clients = std::vector<std::unique_ptr<Client>>;
@@ -198,16 +241,19 @@ class Times {
       : begin_(Clock::now()), end_(begin_ + std::chrono::milliseconds(milliseconds)) {}
 
   [[nodiscard]] bool over() const { return Clock::now() >= end_; }
+  [[nodiscard]] Clock::time_point begin() const { return begin_; }
+  [[nodiscard]] Clock::time_point end() const { return end_; }
 
   void add(Clock::time_point since) {
     times_.push_back(std::chrono::duration<double, std::micro>(Clock::now() - since).count());
   }
 
-  void print() {
+  void print(std::size_t failed = 0) {
     const double seconds = std::chrono::duration<double>(Clock::now() - begin_).count();
     std::sort(times_.begin(), times_.end());
-    std::printf("{\"rate\": %.1f, \"p50\": %.1f, \"p99\": %.1f}\n",
-                static_cast<double>(times_.size()) / seconds, percentile(50), percentile(99));
+    std::printf("{\"rate\": %.1f, \"p50\": %.1f, \"p99\": %.1f, \"failed\": %zu}\n",
+                static_cast<double>(times_.size()) / seconds, percentile(50), percentile(99),
+                failed);
   }
 
  private:
@@ -236,6 +282,7 @@ class Load {
     Clients clients(count);
     for (auto& client : clients) begin(client);
     each_reply(times, [&](Client& client) {
+      if (!client.receive_good()) return;
       if (++client.step < steps.size()) {
         client.ask(steps[client.step]);
         return;
@@ -252,13 +299,52 @@ class Load {
     Times times(milliseconds);
     for (auto& client : clients) {
       watch(*client);
-      again(*client);
+      again(*client, call_);
     }
     each_reply(times, [&](Client& client) {
+      if (!client.receive_good()) return;
       times.add(client.since);
-      again(client);
+      again(client, call_);
     });
     times.print();
+  }
+
+  void asks(std::uint32_t milliseconds, std::uint32_t count, const Strings& frames) {
+    Clients clients = opened(count);
+    Times times(milliseconds);
+    std::size_t failed = 0;
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      Client& client = *clients[i];
+      client.step = i % frames.size();
+      watch(client);
+      again(client, frames[client.step]);
+    }
+    each_reply(times, [&](Client& client) {
+      if (!client.receive()) return;
+      failed += client.failed ? 1 : 0;
+      times.add(client.since);
+      again(client, frames[client.step]);
+    });
+    times.print(failed);
+  }
+
+  // What is not answered when the time is over counts as answered then.
+  void paced(std::uint32_t milliseconds, std::chrono::milliseconds every, std::string_view frame) {
+    const Clients clients = opened(1);
+    Client& client = *clients.front();
+    Times times(milliseconds);
+    std::size_t failed = 0;
+    bool answered = true;
+    for (Clock::time_point due = times.begin(); due < times.end(); due += every) {
+      if (answered) {
+        std::this_thread::sleep_until(due);
+        client.ask(frame);
+        answered = wait(client, times.end());
+        failed += answered && client.failed ? 1 : 0;
+      }
+      times.add(due);
+    }
+    times.print(failed);
   }
 
   void idle(std::uint32_t count) {
@@ -288,9 +374,21 @@ class Load {
     client->ask(auth_);
   }
 
-  void again(Client& client) {
+  static void again(Client& client, std::string_view frame) {
     client.since = Clock::now();
-    client.ask(call_);
+    client.ask(frame);
+  }
+
+  // False: nothing came until then.
+  static bool wait(Client& client, Clock::time_point end) {
+    for (;;) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+      pollfd readable{client.fd(), POLLIN, 0};
+      const int count = poll(&readable, 1, std::max(0, static_cast<int>(left.count())));
+      if (count < 0) die("poll");
+      if (count == 0) return false;
+      if (client.receive()) return true;
+    }
   }
 
   void watch(Client& client) const {
@@ -300,15 +398,14 @@ class Load {
     if (epoll_ctl(epoll_, EPOLL_CTL_ADD, client.fd(), &event) != 0) die("epoll_ctl");
   }
 
-  template <typename OnReply>
-  void each_reply(const Times& times, const OnReply& on_reply) {
+  template <typename OnData>
+  void each_reply(const Times& times, const OnData& on_data) {
     std::array<epoll_event, 64> events{};
     while (!times.over()) {
       const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 10000);
       if (count <= 0) die("epoll_wait");
       for (int i = 0; i < count; ++i) {
-        auto* client = static_cast<Client*>(events[static_cast<std::size_t>(i)].data.ptr);
-        if (client->receive()) on_reply(*client);
+        on_data(*static_cast<Client*>(events[static_cast<std::size_t>(i)].data.ptr));
       }
     }
   }
@@ -323,6 +420,8 @@ class Load {
 int usage() {
   std::fputs(
       "usage: bench-load opens|calls ADDRESS NAME TIME CLIENTS\n"
+      "       bench-load asks ADDRESS NAME TIME CLIENTS PROCEDURE BODY[,BODY...]\n"
+      "       bench-load paced ADDRESS NAME TIME EVERY PROCEDURE BODY\n"
       "       bench-load idle ADDRESS NAME CLIENTS\n",
       stderr);
   return 2;
@@ -341,13 +440,20 @@ int main(int argc, char** argv) {
     load.idle(*first);
     return 0;
   }
-  if (words.size() != 5) return usage();
-  const auto count = number(words[4]);
+  const auto count = words.size() < 5 ? std::nullopt : number(words[4]);
   if (!count) return usage();
-  if (words[0] == "opens") {
+  if (words[0] == "opens" && words.size() == 5) {
     load.opens(*first, *count);
-  } else if (words[0] == "calls") {
+  } else if (words[0] == "calls" && words.size() == 5) {
     load.calls(*first, *count);
+  } else if ((words[0] == "asks" || words[0] == "paced") && words.size() == 7) {
+    const auto frames = calls_of(words[5], words[6]);
+    if (!frames || *count == 0) return usage();
+    if (words[0] == "asks") {
+      load.asks(*first, *count, *frames);
+    } else {
+      load.paced(*first, std::chrono::milliseconds(*count), frames->front());
+    }
   } else {
     return usage();
   }

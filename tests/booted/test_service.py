@@ -211,9 +211,12 @@ def test_a_reload_disturbs_nobody(daemon: harness.Daemon) -> None:
             with raw.connect(SOCKET, "snow") as client:
                 assert client.version() > 0
         with rewritten("[targets]\n", "[targets]\nsnow = 7\n"):
-            run("systemctl", "reload", SERVICE)
+            assert run("systemctl", "reload", SERVICE, check=False).returncode != 0
             failed = harness.wait_for("its failure", lambda: journal("reload-failed"))
             assert f"{CONFIG}:" in failed[-1]["VIRTGATE_REASON"]
+            assert "; reload failed: " in shown("StatusText")[0]
+        run("systemctl", "reload", SERVICE)
+        assert shown("StatusText")[0].startswith("targets: ")
         crew.progress(200)
     assert shown("ActiveState", "SubState") == ("active", "running")
     assert main_pid() == pid
@@ -274,9 +277,38 @@ def test_a_target_gets_a_socket_of_its_own() -> None:
     assert "hail" in [record.get("VIRTGATE_PASSED_AS") for record in journal("listen")]
 
 
+def test_a_mistake_at_start_is_told_to_clients_and_mended_by_a_reload() -> None:
+    with rewritten("[targets]\n", "[targets]\nsnow = 7\n"):
+        run("systemctl", "restart", SERVICE)
+        assert shown("ActiveState") == ("active",)
+        assert "this gate is not configured" in shown("StatusText")[0]
+        with raw.Client(SOCKET) as client, pytest.raises(raw.LibvirtError, match="not configured"):
+            client.open("hail")
+    run("systemctl", "reload", SERVICE)
+    harness.wait_for(
+        "another", lambda: shown("ActiveState", "StatusText")[1].startswith("targets: ")
+    )
+    assert version() > 0
+
+
+def test_a_socket_that_nobody_serves_stops_nothing() -> None:
+    run("systemctl", "enable", "virtgate@nowhere.socket")
+    try:
+        run("systemctl", "restart", SERVICE)
+        assert version() > 0
+        assert "virtgate@nowhere.socket" in shown("StatusText")[0]
+        with raw.Client("/run/virtgate/nowhere") as client, pytest.raises(raw.LibvirtError):
+            client.open("hail")
+    finally:
+        run("systemctl", "disable", "--now", "virtgate@nowhere.socket")
+        run("systemctl", "restart", SERVICE)
+
+
 def test_it_goes_without_a_trace() -> None:
-    run("systemctl", "disable", "--now", "virtgate@hail.socket")
+    assert shown("ActiveState", unit="virtgate@hail.socket") == ("active",)
     run("dpkg", "--purge", "virtgate")
+    assert shown("ActiveState", unit="virtgate@hail.socket") == ("inactive",)
+    assert not list(pathlib.Path("/etc/systemd/system").rglob("virtgate*"))
     # What is not the package's stays.
     assert sorted(path.name for path in ETC.rglob("*")) == ["keys", "known_hosts", "sleet"]
     shutil.rmtree(ETC)

@@ -16,13 +16,14 @@
 #include <vector>
 
 #include "base/check.h"
+#include "conf/target.h"
 #include "policy/events.h"
 #include "policy/filter.h"
 #include "policy/message.h"
 #include "policy/xdr.h"
-#include "proxy/gate.h"
+#include "proxy/gate/gate.h"
 #include "tests/fuzz/wire.h"
-#include "tests/unit/borrowed_tunnel.h"
+#include "tests/unit/support/borrowed_tunnel.h"
 #include "tunnel/tunnel.h"
 
 namespace {
@@ -46,8 +47,6 @@ enum Behaviour : unsigned {
   kHangsUp = 64,    // the client breaks off instead of ending
   kCompact = 128,
 };
-
-constexpr std::int32_t number(Remote procedure) { return static_cast<std::int32_t>(procedure); }
 
 constexpr const char* kName = "hail";
 
@@ -143,7 +142,7 @@ class Daemon final : public tunnel::Tunnel {
     const Header& header = asked.header;
     if (header.program == policy::kKeepaliveProgram) {
       CHECK(asked.body.empty() && header.is(Type::message));
-      if (header.procedure == static_cast<std::int32_t>(policy::Keepalive::ping)) {
+      if (header.procedure == policy::number(policy::Keepalive::ping)) {
         one.wire.put(policy::keepalive_frame(policy::Keepalive::pong));
       }
       return;
@@ -182,6 +181,37 @@ class Daemon final : public tunnel::Tunnel {
     }
   }
 
+  static std::size_t smallest_size(const policy::ReplyItem& item) {
+    switch (item.type) {
+      case policy::ReplyType::hyper:
+      case policy::ReplyType::uhyper:
+        return 8;
+      case policy::ReplyType::object: {
+        const policy::Layout& layout = policy::layout_of(item.object);
+        std::size_t size = 0;
+        for (std::size_t i = 0; i < layout.count; ++i) {
+          size += layout.fields[i] == policy::Field::uuid ? 16 : 4;
+        }
+        return size;
+      }
+      default:
+        return 4;
+    }
+  }
+
+  // A reply with nothing but zeros, which are empty strings and lists.
+  static base::Buffer smallest(const policy::Procedure& row) {
+    std::size_t size = 0;
+    const auto items = row.reply.all();
+    for (std::size_t i = 0; i < items.size(); i += 1U + items[i].members) {
+      const policy::ReplyItem& item = items[i];
+      const bool alone = item.shape == policy::ReplyShape::single;
+      const bool fixed = item.shape == policy::ReplyShape::fixed;
+      size += alone || fixed ? item.bound * smallest_size(item) : 4;
+    }
+    return base::Buffer(size);
+  }
+
   void answer(Connection& one, const Header& call) {
     base::Buffer body;
     policy::XdrWriter writer(body);
@@ -198,7 +228,7 @@ class Daemon final : public tunnel::Tunnel {
       send_events(one, *event, next_callback_);
       writer.number(next_callback_++);
     } else if (event == nullptr) {
-      writer.number(call.procedure);
+      body = smallest(policy::find_procedure(procedure));
     }
     Header reply = call;
     reply.type = static_cast<std::uint32_t>(Type::reply);
@@ -207,11 +237,10 @@ class Daemon final : public tunnel::Tunnel {
   }
 
   static void send_events(Connection& one, const policy::EventCall& call, std::int32_t id) {
-    base::Buffer body;
-    policy::XdrWriter(body).number(id);
-    base::append(body, base::Buffer(40, 0));
     for (const policy::EventKind& kind : policy::event_kinds()) {
       if (kind.family != call.family || kind.id != 0) continue;
+      base::Buffer body = smallest(policy::find_procedure(static_cast<Remote>(kind.procedure)));
+      policy::store_word(body.data(), static_cast<std::uint32_t>(id));
       Header event;
       event.procedure = kind.procedure;
       event.type = static_cast<std::uint32_t>(Type::message);

@@ -1,4 +1,5 @@
-// known_hosts files: any text, any host, any offered key.
+// Any known_hosts text, host and offered key gets an answer, which names a place unless the key is
+// unknown.
 #include "tunnel/ssh/known_hosts.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Writes the corpora of the fuzz targets filter, client and xen_proxy: calls made from the signatures in
-procedures.def, and packets of the old Xen proxy with replies to them.
+"""Writes the corpora of the fuzz targets filter, reply, client and xen_proxy: calls and replies made from the
+signatures in procedures.def, and packets of the old Xen proxy with replies to them.
 
 Usage: make_corpus.py FOLDER, from the root of the source tree. FOLDER gets a folder for each target.
 """
@@ -9,7 +9,7 @@ import re
 import struct
 import sys
 
-ROW = re.compile(r'^REMOTE\((\d+), (\w+), (\w+), \w+, "([^"]*)"')
+ROW = re.compile(r'^REMOTE\((\d+), (\w+), (\w+), \w+, "([^"]*)", "([^"]*)"')
 LAYOUTS = {
     "int": "n", "uint": "n", "string": "s", "document": "d", "uuid": "u", "domain": "sun", "network": "su",
     "nwfilter": "su", "pool": "su", "volume": "sss", "interface": "ss", "node_device": "s", "secret": "uns",
@@ -35,10 +35,10 @@ def number_for(values):
     if not values:
         return 1
     if values.startswith("0x"):
-        return int(values, 16)
+        return int(values.partition(",")[0], 16)
     if ".." in values:
         return max(1, int(values.split("..")[0]))
-    return int(values.split(",")[-1])
+    return next(int(member) for member in reversed(values.split(",")) if ">" not in member)
 
 
 def argument(token):
@@ -51,6 +51,39 @@ def argument(token):
     if count:
         return word(2) + value + value
     return value
+
+
+SCALARS = {"int": word(1), "uint": word(1), "hyper": bytes(8), "uhyper": bytes(8), "char": word(7), "uchar": word(7),
+           "ushort": word(7), "string": text(b"vm-01"), "param": text(b"state") + word(7) + text(b"one")}
+
+
+def reply_type(signature):
+    """The bytes of the first type, and what is behind it."""
+    if signature.startswith("{"):
+        value, rest = reply(signature[1:])
+        return value, rest[1:]
+    name = re.match(r"\w+", signature).group()
+    fields = {"n": word(1), "s": text(b"vm-01"), "u": bytes(range(16))}
+    value = SCALARS.get(name) or b"".join(fields[field] for field in LAYOUTS.get(name, ""))
+    return value, signature[len(name):]
+
+
+def reply(signature):
+    """A reply of that signature, up to its end or the brace that closes it."""
+    out = b""
+    while signature and not signature.startswith("}") and signature != "-":
+        opaque = signature.partition(":")[2].startswith("opaque")
+        value, signature = reply_type(signature.partition(":")[2])
+        shape = re.match(r"\?|\[(\.\.)?(\d+)\]|", signature)
+        signature = signature[shape.end():].lstrip(" ")
+        if opaque:
+            value = text(b"\x03")
+        elif shape.group() == "?" or shape.group(1):
+            value = word(1) + value
+        elif shape.group(2):
+            value *= int(shape.group(2))
+        out += value
+    return out, signature
 
 
 # Behaviours of the target client.
@@ -141,6 +174,9 @@ def main():
     folder = pathlib.Path(sys.argv[1])
     filters = folder / "filter"
     filters.mkdir(parents=True, exist_ok=True)
+    replies = folder / "reply"
+    replies.mkdir(parents=True, exist_ok=True)
+    by_reply = {}
     bodies = {}
     calls = {}
     by_signature = {}
@@ -148,7 +184,11 @@ def main():
         match = ROW.match(line)
         if not match:
             continue
-        number, name, _, signature = match.groups()
+        number, name, rule, signature, answer = match.groups()
+        if rule != "deny" and answer not in by_reply:
+            by_reply[answer] = name
+            arguments = b"".join(argument(token) for token in signature.split())
+            (replies / name.lower()).write_bytes(word(int(number)) + text(arguments) + reply(answer)[0])
         body = b"".join(argument(token) for token in signature.split())
         calls[name] = frame(int(number), body)
         shape = re.sub(r"\w+:|\{[^}]*\}", "", signature)

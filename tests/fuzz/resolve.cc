@@ -56,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   environment.process.uid = (conditions & 1U) != 0 ? 1000 : 0;
   environment.process.home = "/home/someone";
   environment.search_path = "/bin:/usr/bin";
-  conf::Question question;
+  conf::UriQuestion question;
   question.text = std::string(text.substr(0, end));
   question.flags = conditions >> 1U & 3U;
   if ((conditions & 8U) != 0) question.text.reset();

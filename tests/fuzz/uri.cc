@@ -11,6 +11,7 @@
 #include "conf/config.h"
 #include "conf/libvirt_conf.h"
 #include "conf/names.h"
+#include "conf/socket_path.h"
 #include "conf/target.h"
 #include "conf/text.h"
 #include "conf/xend_target.h"
@@ -75,11 +76,11 @@ void check_meaning(std::string_view text) {
   libvirt.uri_aliases = {"al=qemu:///system", "loop=al"};
   const auto meaning = conf::meaning_of(text, loaded.config, loaded.config.listen.front(), libvirt);
   if (!meaning) {
-    CHECK(!meaning.error().empty() && !conf::has_controls(meaning.error()));
+    CHECK(!meaning.error().empty() && meaning.error().size() < 4096);
     return;
   }
   CHECK(meaning->targets.size() == 1);
-  const conf::Target* target = loaded.config.find(meaning->targets[0]);
+  const conf::TargetConfig* target = loaded.config.find(meaning->targets[0]);
   CHECK(target != nullptr && target->protocol == conf::Protocol::rpc);
 }
 

@@ -11,7 +11,6 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
-#include "tunnel/io/clock.h"
 #include "tunnel/io/stream.h"
 
 namespace fuzz {

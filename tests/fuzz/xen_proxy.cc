@@ -71,7 +71,7 @@ class Ends {
     Header header = *std::exchange(call_, std::nullopt);
     header.status = static_cast<std::uint32_t>(status);
     if (header.program == policy::kKeepaliveProgram) {
-      header.procedure = static_cast<std::int32_t>(policy::Keepalive::pong);
+      header.procedure = policy::number(policy::Keepalive::pong);
     } else {
       header.type = static_cast<std::uint32_t>(policy::Type::reply);
     }
@@ -84,7 +84,7 @@ class Ends {
     const Header header = policy::decode_header(bytes);
     const bool pong = call_ && call_->program == policy::kKeepaliveProgram &&
                       header.program == policy::kKeepaliveProgram &&
-                      header.procedure == static_cast<std::int32_t>(policy::Keepalive::pong);
+                      header.procedure == policy::number(policy::Keepalive::pong);
     if (!pong && call_ && header.serial == call_->serial) return;
     if (pong) call_.reset();
     const bool asking = engine_.asking();

@@ -27,9 +27,10 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "conf/config.h"
 #include "conf/environment.h"
-#include "proxy/confine.h"
-#include "proxy/serve.h"
+#include "proxy/service/confine.h"
+#include "proxy/service/settings.h"
 
 namespace {
 
@@ -157,7 +158,7 @@ const char* outcome(const std::string& text) {
 
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
-  proxy::ServeOptions options;
+  proxy::Sources options;
   options.config = argv[1];
   const conf::Loaded loaded = proxy::configuration(options);
   if (!loaded.mistakes.empty()) return 1;

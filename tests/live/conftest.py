@@ -9,9 +9,12 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+import certificates
 import harness
 import raw
 import recorder
+import sshd
+from tls_scene import Pki, TlsDaemon
 
 MakeGate = Callable[..., harness.Gate]
 MakeRecorder = Callable[[harness.Daemon], recorder.Recorder]
@@ -64,6 +67,29 @@ def own_daemon(folders: Iterator[pathlib.Path]) -> Iterator[harness.Daemon]:
         yield one
     finally:
         one.stop()
+
+
+@pytest.fixture(scope="session")
+def pki(folders: Iterator[pathlib.Path]) -> Pki:
+    return Pki(next(folders))
+
+
+@pytest.fixture(scope="module")
+def tls_daemon(folders: Iterator[pathlib.Path], pki: Pki) -> Iterator[TlsDaemon]:
+    one = TlsDaemon(next(folders), pki)
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()
+
+
+@pytest.fixture
+def client(folders: Iterator[pathlib.Path], pki: Pki) -> certificates.ClientFolder:
+    """Our files: all is well with them, until a test sees to that."""
+    one = certificates.ClientFolder(next(folders), pki.ours)
+    one.be(*pki.client)
+    return one
 
 
 @contextlib.contextmanager
@@ -124,3 +150,12 @@ def connect() -> Iterator[Callable[..., raw.Client]]:
             return stack.enter_context(raw.connect(*arguments, **options))
 
         yield make
+
+
+@pytest.fixture
+def server(folders: Iterator[pathlib.Path]) -> Iterator[sshd.Server]:
+    one = sshd.Server(next(folders))
+    try:
+        yield one.start()
+    finally:
+        one.stop()

@@ -1,12 +1,13 @@
 """Sockets that a service manager holds for the gate."""
 
 import contextlib
+import json
 import os
 import pathlib
 import socket
 import subprocess
 import sys
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 
@@ -36,20 +37,6 @@ def gate(daemon: harness.Daemon, folders: Folders) -> Iterator[harness.Gate]:
         one.stop()
 
 
-def end_badly(gate: harness.Gate) -> str:
-    """What it says when it does not start."""
-    done = subprocess.run(
-        [*gate.launcher, harness.GATE, "serve", "--config", str(gate.config)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=harness.PATIENCE,
-        pass_fds=gate.descriptors,
-    )
-    assert done.returncode == 1
-    return done.stderr
-
-
 def serve_once(gate: harness.Gate) -> None:
     with raw.connect(gate.socket, "machines") as client:
         assert client.version() > 0
@@ -62,7 +49,7 @@ def test_a_passed_socket_is_served_and_left(gate: harness.Gate, hold: Hold) -> N
     gate.start()
     serve_once(gate)
     line = f"listen socket={gate.socket} target=- passed_as=clients"
-    assert line in gate.log()
+    gate.logged(line)
     assert not os.path.exists(gate.socket + ".lock")
     gate.stop()
     after = os.stat(gate.socket)
@@ -90,20 +77,59 @@ def test_an_abstract_socket_and_one_of_its_own(
     assert not os.path.exists(gate.path("second"))
 
 
-def test_a_socket_that_nothing_names_is_an_error(gate: harness.Gate, hold: Hold) -> None:
+def test_a_socket_that_nothing_names_answers_with_an_error(gate: harness.Gate, hold: Hold) -> None:
     other = gate.path("other")
     manager.pass_on(gate, {"clients": hold(gate.socket), "more": hold(other)})
-    text = end_badly(gate)
-    assert "start-failed" in text
-    assert f"no [[listen]] has that path: {other} (more)" in text
+    gate.start()
+    serve_once(gate)
+    with raw.Client(other) as client, pytest.raises(raw.LibvirtError) as refused:
+        client.open("machines")
+    assert f"the service manager passed {other} (more), which no [[listen]] serves" in str(
+        refused.value
+    )
+    gate.logged("degraded reason=")
 
 
-def test_what_is_no_listening_socket_is_an_error(gate: harness.Gate) -> None:
+def test_what_is_no_listening_socket_is_left_out(gate: harness.Gate, hold: Hold) -> None:
     with socket.socket(socket.AF_INET) as inet:
         inet.bind(("127.0.0.1", 0))
         inet.listen(1)
-        manager.pass_on(gate, {"odd": inet})
-        assert "passed as 'odd': descriptor 3: this is no listening Unix" in end_badly(gate)
+        manager.pass_on(gate, {"clients": hold(gate.socket), "odd": inet})
+        gate.start()
+        serve_once(gate)
+        gate.logged("passed as 'odd': descriptor 4: this is no listening Unix")
+
+
+def status(gate: harness.Gate) -> dict[str, Any]:
+    harness.wait_for("the control socket", lambda: harness.answers(gate.control))
+    command = [harness.GATE, "status", "--json", "--control", gate.control]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.mark.parametrize("configured, real", [("0666", 0o600), ("0660", 0o666), ("0666", 0o666)])
+def test_the_mode_of_a_passed_socket_says_whether_everybody_may_use_it(
+    gate: harness.Gate, hold: Hold, configured: str, real: int
+) -> None:
+    """Without rules, and whatever the configuration says of the mode."""
+    text = gate.config.read_text()
+    assert 'mode = "0666"' in text
+    gate.config.write_text(text.replace("0666", configured))
+    mine = hold(gate.socket)
+    os.chmod(gate.socket, real)
+    manager.pass_on(gate, {"clients": mine})
+    gate.start()
+    serve_once(gate)
+    warnings = status(gate)["warnings"]
+    told = f'everybody on this host may use the socket "{gate.socket}"'
+    if real & 0o002:
+        assert len(warnings) == 1 and told in warnings[0]
+        gate.logged("configuration-warning")
+        assert told in gate.log().replace('\\"', '"')
+    else:
+        assert warnings == []
+        assert "configuration-warning" not in gate.log()
 
 
 FOR_ANOTHER = """

@@ -173,3 +173,28 @@ def test_the_journal_gets_fields(daemon: harness.Daemon, folders: Iterator[pathl
     assert "PRIORITY=6" in listen
     assert "SYSLOG_IDENTIFIER=virtgate" in listen
     assert f"MESSAGE=listen socket={gate.socket} target=-" in listen
+
+
+@pytest.mark.parametrize("opens", [(), ("qemu+ssh://*@*.example.com/system",)])
+def test_a_password_in_what_a_client_opens_is_not_written(
+    daemon: harness.Daemon, make_gate: MakeGate, opens: tuple[str, ...]
+) -> None:
+    gate = make_gate({"hail": daemon.uri("unix")}, open_uris=opens, audit_calls=True)
+    names = [
+        "qemu+ssh://monitor:s3cret@one.example.com/system",
+        "QEMU://monitor:s3cret@one.example.com:16514/system?name=x",
+        "qemu+ext://monitor:s3cret@one.example.com/system?command=/bin/true",
+    ]
+    for name in names:
+        with raw.Client(gate.socket) as client, pytest.raises(raw.LibvirtError) as refused:
+            client.open(name)
+        assert "s3cret" not in str(refused.value)
+    command = [harness.GATE, "status", "--json", "--control", gate.control]
+    harness.wait_for("the control socket", lambda: harness.answers(gate.control))
+    status = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    gate.stop()
+    written = gate.audit.read_text(), (gate.folder / "gate.log").read_text()
+    for text in written:
+        assert "one.example.com" in text
+    for text in (*written, status):
+        assert "s3cret" not in text

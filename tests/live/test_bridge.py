@@ -7,6 +7,7 @@ import getpass
 import os
 import pathlib
 import pty
+import re
 import shutil
 import signal
 import socket
@@ -179,7 +180,7 @@ def test_a_target_of_a_configuration(
     check_reads_only(uri, folder, MACHINES, daemon.uri("unix"))
     code, _, errors = virsh(f"qemu+ext:///system?command={command}", folder, "list")
     assert code != 0
-    assert "is the URI of no target" in errors
+    assert "no target has the URI" in errors
 
 
 def test_without_arguments_the_environment_says_what_is_opened(
@@ -206,7 +207,7 @@ def test_through_a_running_gate(
     assert "procedure=DOMAIN_DESTROY" not in gate.log()
     plain = script(folder / "plain", harness.GATE, "bridge", "--via", gate.socket)
     check_reads_only(f"test+ext://{daemon.file}?command={plain}", folder, MACHINES, direct)
-    assert "procedure=DOMAIN_DESTROY" in gate.log()
+    gate.logged("procedure=DOMAIN_DESTROY")
 
 
 def test_unfiltered_lets_everything_pass(
@@ -292,19 +293,24 @@ def test_linked_as_netcat(
     check_reads_only(uri, folder, "test", daemon.uri("unix", "/default"))
     code, _, errors = virsh(far_uri(folder, server, str(daemon.file), more), folder, "list")
     assert code != 0
-    assert "is the URI of no target" in errors
+    assert "no target has the URI" in errors
 
 
 class Forced:
     """A server whose one key may do nothing but run the bridge."""
 
     def __init__(
-        self, server: sshd.Server, gate: harness.Gate, folder: pathlib.Path, more: str = ""
+        self,
+        server: sshd.Server,
+        gate: harness.Gate,
+        folder: pathlib.Path,
+        more: str = "",
+        target: str = "machines",
     ) -> None:
         self.server = server
         self.folder = folder
         self.marker = folder / "marker"
-        command = f"{harness.GATE} bridge {more}--config {gate.config} machines"
+        command = f"{harness.GATE} bridge {more}--config {gate.config} {target}"
         key = sshd.public(server.key)
         server.authorized.write_text(f'restrict,pty,command="{command}" {key}')
 
@@ -350,7 +356,7 @@ def test_a_forced_command_opens_nothing_else(forced: Forced, folder: pathlib.Pat
     for path, more in (("/default", ""), ("/default", "&name=machines2"), ("/etc/passwd", "")):
         code, _, errors = virsh(far_uri(folder, forced.server, path, more), folder, "list")
         assert code != 0
-        assert "targets are machines" in errors
+        assert re.search(r"(targets are|one of:) machines; ask your administrator", errors)
 
 
 def crafted(marker: pathlib.Path) -> dict[str, str]:
@@ -390,7 +396,7 @@ def test_breaking_out_of_a_forced_command(how: str, forced: Forced) -> None:
     done = forced.run(crafted(forced.marker)[how])
     assert (done.returncode, done.stdout) == (2, ""), done
     assert done.stderr.count("\n") == 1
-    assert "is none of those" in done.stderr or "more than any of libvirt's" in done.stderr
+    assert "is not a command" in done.stderr or "more than any of libvirt's" in done.stderr
     assert not forced.marker.exists()
 
 
@@ -418,6 +424,106 @@ def test_a_forced_command_is_never_unfiltered(
         done = forced.run(*words)
         assert (done.returncode, done.stdout) == (2, "")
         assert "not for one run by sshd" in done.stderr or "own command line" in done.stderr
+
+
+REFERENCE = re.compile(r"; ask your administrator \(reference ([0-9a-f]{6})\)$")
+
+
+class Journal:
+    """In place of the host's, for what a server runs that has a /run of its own."""
+
+    def __init__(self, server: sshd.Server) -> None:
+        assert server.process
+        place = pathlib.Path(f"/proc/{server.process.pid}/root/run/systemd/journal")
+        place.mkdir(parents=True)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.settimeout(harness.PATIENCE)
+        self.socket.bind(str(place / "socket"))
+
+    def until(self, reference: str, part: str) -> str:
+        """The first entry under this reference that has that in it."""
+        while True:
+            entry = self.socket.recv(1 << 16).decode()
+            if f"VIRTGATE_REFERENCE={reference}\n" in entry + "\n" and part in entry:
+                return entry
+
+
+@pytest.fixture
+def journal() -> Iterator[Callable[[sshd.Server], Journal]]:
+    with contextlib.ExitStack() as stack:
+
+        def make(server: sshd.Server) -> Journal:
+            one = Journal(server)
+            stack.callback(one.socket.close)
+            return one
+
+        yield make
+
+
+def told(text: str) -> tuple[str, str]:
+    """A sentence less its reference, and that."""
+    found = REFERENCE.search(text.strip())
+    assert found, text
+    return text.strip()[: found.start()], found[1]
+
+
+MakeJournal = Callable[[sshd.Server], Journal]
+needs_own_run = pytest.mark.skipif(not harness.may_unshare(), reason="needs a /run of its own")
+
+
+@needs_own_run
+def test_a_far_stranger_hears_nothing_of_a_host_key(
+    daemon: harness.Daemon,
+    folder: pathlib.Path,
+    make_server: MakeServer,
+    make_gate: MakeGate,
+    start: Callable[..., Bridge],
+    journal: MakeJournal,
+) -> None:
+    hypervisor = make_server()
+    hypervisor.knows(sshd.make_key(folder / "other"))
+    gate = make_gate({"hail": hypervisor.uri(daemon)})
+    forced = Forced(make_server(), gate, folder, target="hail")
+    entries = journal(forced.server)
+    program, *arguments = forced.ssh()
+    bridge = start(*arguments, program=program)
+    text, reference = told(raw.error_of(bridge.open()).text)
+    assert text == "target 'hail' cannot be reached: its host key or certificate was not accepted"
+    code, errors = bridge.end()
+    assert code == 1
+    assert told(errors.removeprefix("virtgate: ")) == (text, reference)
+    entry = entries.until(reference, "SHA256:")
+    assert str(hypervisor.known_hosts) in entry
+
+
+@needs_own_run
+@pytest.mark.parametrize("how", ["no such target", "a broken file", "no such gate"])
+def test_a_far_stranger_hears_nothing_of_the_configuration(
+    how: str,
+    daemon: harness.Daemon,
+    folder: pathlib.Path,
+    make_server: MakeServer,
+    make_gate: MakeGate,
+    journal: MakeJournal,
+) -> None:
+    gate = make_gate({"machines": daemon.uri("unix"), "other": daemon.uri("unix")})
+    forced = Forced(make_server(), gate, folder, target="nix" if how == "no such target" else "")
+    part = "targets are machines, other"
+    if how == "a broken file":
+        with gate.config.open("a") as file:
+            file.write("\n[nonsense]\n")
+        part = f"{gate.config}:"
+    elif how == "no such gate":
+        key = sshd.public(forced.server.key)
+        command = f"{harness.GATE} bridge --via {folder}/nowhere"
+        forced.server.authorized.write_text(f'restrict,command="{command}" {key}')
+        part = f"{folder}/nowhere: connect: "
+    entries = journal(forced.server)
+    done = forced.run()
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    text, reference = told(done.stderr)
+    assert text == "virtgate: this bridge cannot be used as it is set up"
+    assert "VIRTGATE_EVENT=bridge-failed" in entries.until(reference, part)
 
 
 def test_no_name_and_no_variable_leads_past_the_filter(

@@ -187,6 +187,7 @@ def test_the_running_gate(gate: harness.Gate) -> None:
     assert status["Seccomp"] == ("0" if SANITIZED else "2")
     limits = pathlib.Path(f"/proc/{gate.pid}/limits").read_text()
     assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
+    gate.logged(" confined ")
     force = said(gate.log())
     assert (force["new_privileges"], force["core_dumps"]) == ("none", "none")
 

@@ -14,15 +14,6 @@ import sshd
 
 
 @pytest.fixture
-def server(folders: Iterator[pathlib.Path]) -> Iterator[sshd.Server]:
-    one = sshd.Server(next(folders))
-    try:
-        yield one.start()
-    finally:
-        one.stop()
-
-
-@pytest.fixture
 def echo() -> Iterator[int]:
     """The port of a server that sends back what it gets, until that ends."""
     listener = socket.create_server(("127.0.0.1", 0))

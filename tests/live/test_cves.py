@@ -26,25 +26,40 @@ LEAST, MOST = -(1 << 31), (1 << 31) - 1
 
 EVIL = "<domain type='qemu'><devices><emulator>/tmp/evil</emulator></devices></domain>"
 
+MIGRATIONS_WITH_PARAMETERS = (
+    "DOMAIN_MIGRATE_BEGIN3_PARAMS",
+    "DOMAIN_MIGRATE_PREPARE3_PARAMS",
+    "DOMAIN_MIGRATE_PREPARE_TUNNEL3_PARAMS",
+    "DOMAIN_MIGRATE_PERFORM3_PARAMS",
+    "DOMAIN_MIGRATE_FINISH3_PARAMS",
+    "DOMAIN_MIGRATE_CONFIRM3_PARAMS",
+)
+
 
 class Call(NamedTuple):
-    number: int
+    procedure: str | int  # its name, or the number of one that has none
     body: bytes
     program: int = raw.REMOTE
 
+    @property
+    def number(self) -> int:
+        if isinstance(self.procedure, int):
+            return self.procedure
+        return oracle.number_of(self.procedure, self.program)
 
-def written(*numbers: int, program: int = raw.REMOTE) -> list[Call]:
+
+def written(*names: str, program: int = raw.REMOTE) -> list[Call]:
     """Well-formed calls of procedures that write."""
-    rows = (oracle.Procedure(program, number, "", "") for number in numbers)
-    return [Call(one.number, b"".join(oracle.arguments(one)), program) for one in rows]
+    rows = (oracle.Procedure(program, oracle.number_of(name, program), name, "") for name in names)
+    return [Call(one.name, b"".join(oracle.arguments(one)), program) for one in rows]
 
 
-def read(number: int, **others: int) -> Call:
+def read(name: str, **others: int) -> Call:
     """A call that would read, but for the integers at some places of its arguments: at0=-1."""
-    parts = list(signatures.arguments(number) or ())
+    parts = list(signatures.arguments(oracle.number_of(name, raw.REMOTE)) or ())
     for place, value in others.items():
         parts[int(place.removeprefix("at"))] = uint(value)
-    return Call(number, b"".join(parts))
+    return Call(name, b"".join(parts))
 
 
 class Attacked:
@@ -82,12 +97,37 @@ def attacked(
 
 
 def test_cve_2008_5086(attacked: Attacked) -> None:
-    attacked.ends(written(61, 62, 63, 108, 109, 103, 104, 29, 48, 75, 90))
+    attacked.ends(
+        written(
+            "DOMAIN_MIGRATE_PREPARE",
+            "DOMAIN_MIGRATE_PERFORM",
+            "DOMAIN_MIGRATE_FINISH",
+            "DOMAIN_MIGRATE_PREPARE2",
+            "DOMAIN_MIGRATE_FINISH2",
+            "DOMAIN_BLOCK_PEEK",
+            "DOMAIN_MEMORY_PEEK",
+            "DOMAIN_SET_AUTOSTART",
+            "NETWORK_SET_AUTOSTART",
+            "CONNECT_FIND_STORAGE_POOL_SOURCES",
+            "STORAGE_POOL_SET_AUTOSTART",
+        )
+    )
 
 
 def test_cve_2011_1146(attacked: Attacked) -> None:
     native = string("qemu-argv") + string(EVIL) + uint(0)
-    attacked.ends([Call(136, native), *written(118, 119, 120, 192, 193)])
+    attacked.ends(
+        [
+            Call("CONNECT_DOMAIN_XML_TO_NATIVE", native),
+            *written(
+                "NODE_DEVICE_DETTACH",
+                "NODE_DEVICE_RE_ATTACH",
+                "NODE_DEVICE_RESET",
+                "DOMAIN_REVERT_TO_SNAPSHOT",
+                "DOMAIN_SNAPSHOT_DELETE",
+            ),
+        ]
+    )
 
 
 def test_cve_2012_4423(attacked: Attacked) -> None:
@@ -112,32 +152,49 @@ def test_cve_2013_0170(attacked: Attacked) -> None:
 
 
 def test_cve_2013_4153(attacked: Attacked) -> None:
-    attacked.ends([read(200, at1=8), read(200, at1=9)])
+    attacked.ends([read("DOMAIN_GET_VCPUS_FLAGS", at1=8), read("DOMAIN_GET_VCPUS_FLAGS", at1=9)])
 
 
 def test_cve_2013_4154(attacked: Attacked) -> None:
-    agent = [read(200, at1=8), *written(261, 294, 335, 336)]
-    attacked.ends(agent + written(3, program=raw.QEMU))
+    agent = [
+        read("DOMAIN_GET_VCPUS_FLAGS", at1=8),
+        *written(
+            "DOMAIN_PM_SUSPEND_FOR_DURATION",
+            "DOMAIN_FSTRIM",
+            "DOMAIN_FSFREEZE",
+            "DOMAIN_FSTHAW",
+        ),
+    ]
+    attacked.ends(agent + written("DOMAIN_AGENT_COMMAND", program=raw.QEMU))
 
 
 def test_cve_2013_4292(attacked: Attacked) -> None:
     """Counts of parameters that are far more than those that follow."""
     for count in (1 << 16, MOST, 0xFFFFFFFF):
-        attacked.ends(Call(number, DOMAIN + uint(count)) for number in range(302, 308))
-        attacked.ends(Call(number, uint(count) + bytes(64)) for number in (303, 304, 306))
+        attacked.ends(Call(name, DOMAIN + uint(count)) for name in MIGRATIONS_WITH_PARAMETERS)
+        attacked.ends(
+            Call(name, uint(count) + bytes(64))
+            for name in (
+                "DOMAIN_MIGRATE_PREPARE3_PARAMS",
+                "DOMAIN_MIGRATE_PREPARE_TUNNEL3_PARAMS",
+                "DOMAIN_MIGRATE_FINISH3_PARAMS",
+            )
+        )
 
 
 def test_cve_2013_4296(attacked: Attacked) -> None:
-    attacked.ends(read(159, at1=many) for many in (1025, 65536, MOST, LEAST, -1))
+    attacked.ends(read("DOMAIN_MEMORY_STATS", at1=many) for many in (1025, 65536, MOST, LEAST, -1))
 
 
 def test_cve_2013_4311(attacked: Attacked) -> None:
     """Who the client is was said by the kernel; nobody looks at its process."""
-    attacked.ends([Call(70, b"")], [AUTH_FAILED])
+    attacked.ends([Call("AUTH_POLKIT", b"")], [AUTH_FAILED])
 
 
 def test_cve_2013_4401(attacked: Attacked) -> None:
-    attacked.ends([Call(136, string("qemu-argv") + string(EVIL) + uint(0))])
+    attacked.ends(
+        [Call("CONNECT_DOMAIN_XML_TO_NATIVE", string("qemu-argv") + string(EVIL) + uint(0))]
+    )
 
 
 def test_cve_2013_5651(attacked: Attacked) -> None:
@@ -145,7 +202,13 @@ def test_cve_2013_5651(attacked: Attacked) -> None:
     for text in ("1-,", "^", "0-4294967295", "1,,2", "a"):
         nodes = uint(1) + string("numa_nodeset") + uint(7) + string(text)
         vcpus = DOMAIN + string(text) + uint(1) + uint(0)
-        attacked.ends([Call(254, DOMAIN + nodes + uint(0)), Call(384, vcpus), Call(372, vcpus)])
+        attacked.ends(
+            [
+                Call("DOMAIN_SET_NUMA_PARAMETERS", DOMAIN + nodes + uint(0)),
+                Call("DOMAIN_SET_VCPU", vcpus),
+                Call("DOMAIN_SET_GUEST_VCPUS", vcpus),
+            ]
+        )
 
 
 ENTITY = "<!DOCTYPE cpu [<!ENTITY x SYSTEM 'file:///dev/zero'>]><cpu>&x;</cpu>"
@@ -167,13 +230,19 @@ def test_cve_2014_0179(attacked: Attacked, document: str) -> None:
     plain = string("<cpu/>")
     attacked.ends(
         [
-            Call(158, string(document) + uint(0)),
-            Call(162, uint(1) + string(document) + uint(0)),
-            Call(162, uint(2) + plain + string(document) + uint(0)),
+            Call("CONNECT_COMPARE_CPU", string(document) + uint(0)),
+            Call("CONNECT_BASELINE_CPU", uint(1) + string(document) + uint(0)),
+            Call("CONNECT_BASELINE_CPU", uint(2) + plain + string(document) + uint(0)),
         ]
     )
     define = string(document)
-    attacked.ends([Call(11, define), Call(41, define), Call(77, define + uint(0))])
+    attacked.ends(
+        [
+            Call("DOMAIN_DEFINE_XML", define),
+            Call("NETWORK_DEFINE_XML", define),
+            Call("STORAGE_POOL_DEFINE_XML", define + uint(0)),
+        ]
+    )
 
 
 def test_cve_2014_1447(attacked: Attacked) -> None:
@@ -190,48 +259,71 @@ def test_cve_2014_1447(attacked: Attacked) -> None:
 
 
 def test_cve_2014_7823(attacked: Attacked) -> None:
-    attacked.ends(read(14, at1=flags) for flags in (8, 9, 10, 12, 15))
+    attacked.ends(read("DOMAIN_GET_XML_DESC", at1=flags) for flags in (8, 9, 10, 12, 15))
 
 
 def test_cve_2014_8135(attacked: Attacked) -> None:
     volume = signatures.VALUES["volume"]
     edges = (0, 1, MOST, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
     attacked.ends(
-        Call(208, volume + struct.pack(">QQ", offset, length) + uint(0))
+        Call("STORAGE_VOL_UPLOAD", volume + struct.pack(">QQ", offset, length) + uint(0))
         for offset in edges
         for length in edges
     )
 
 
 def test_cve_2014_8136(attacked: Attacked) -> None:
-    attacked.ends(written(62, 216, 305, 63, 109, 217, 306, 218, 307))
+    attacked.ends(
+        written(
+            "DOMAIN_MIGRATE_PERFORM",
+            "DOMAIN_MIGRATE_PERFORM3",
+            "DOMAIN_MIGRATE_PERFORM3_PARAMS",
+            "DOMAIN_MIGRATE_FINISH",
+            "DOMAIN_MIGRATE_FINISH2",
+            "DOMAIN_MIGRATE_FINISH3",
+            "DOMAIN_MIGRATE_FINISH3_PARAMS",
+            "DOMAIN_MIGRATE_CONFIRM3",
+            "DOMAIN_MIGRATE_CONFIRM3_PARAMS",
+        )
+    )
 
 
 def test_cve_2015_0236(attacked: Attacked) -> None:
-    attacked.ends([read(186, at1=1), Call(235, string("/etc/passwd") + uint(1))])
+    attacked.ends([Call("DOMAIN_SAVE_IMAGE_GET_XML_DESC", string("/etc/passwd") + uint(1))])
+    secure = read("DOMAIN_SNAPSHOT_GET_XML_DESC", at1=1)
+    with raw.connect(attacked.gate.socket, "machines") as client:
+        attacked.between.forget()
+        assert client.ask(secure.number, secure.body).status == raw.OK
+        (sent,) = attacked.between.calls(secure.number)
+    assert sent.body == secure.body[:-4] + uint(0)
 
 
 def test_cve_2015_5247(attacked: Attacked) -> None:
-    attacked.ends(written(93, 125))
+    attacked.ends(written("STORAGE_VOL_CREATE_XML", "STORAGE_VOL_CREATE_XML_FROM"))
 
 
 def test_cve_2015_5313(attacked: Attacked) -> None:
     volume = "<volume><name>../../etc/evil</name><capacity>1</capacity></volume>"
     pool = signatures.POOL
     clone = string(volume) + signatures.VALUES["volume"] + uint(0)
-    attacked.ends([Call(93, pool + string(volume) + uint(0)), Call(125, pool + clone)])
+    attacked.ends(
+        [
+            Call("STORAGE_VOL_CREATE_XML", pool + string(volume) + uint(0)),
+            Call("STORAGE_VOL_CREATE_XML_FROM", pool + clone),
+        ]
+    )
 
 
 def test_cve_2016_10746(attacked: Attacked) -> None:
-    attacked.ends(written(337))
+    attacked.ends(written("DOMAIN_GET_TIME"))
 
 
 def test_cve_2019_3840(attacked: Attacked) -> None:
-    attacked.ends([read(353, at1=1)])
+    attacked.ends([read("DOMAIN_INTERFACE_ADDRESSES", at1=1)])
 
 
 def test_cve_2019_3886(attacked: Attacked) -> None:
-    attacked.ends(written(277, 337))
+    attacked.ends(written("DOMAIN_GET_HOSTNAME", "DOMAIN_GET_TIME"))
 
 
 def test_cve_2019_10132(attacked: Attacked) -> None:
@@ -241,67 +333,131 @@ def test_cve_2019_10132(attacked: Attacked) -> None:
 
 
 def test_cve_2019_10161(attacked: Attacked) -> None:
-    attacked.ends(Call(235, string(path) + uint(0)) for path in ("/etc/shadow", "/dev/zero", ""))
+    attacked.ends(
+        Call("DOMAIN_SAVE_IMAGE_GET_XML_DESC", string(path) + uint(0))
+        for path in ("/etc/shadow", "/dev/zero", "")
+    )
 
 
 def test_cve_2019_10166(attacked: Attacked) -> None:
-    attacked.ends([Call(389, DOMAIN + optional(string(EVIL)) + uint(0))])
+    attacked.ends(
+        [Call("DOMAIN_MANAGED_SAVE_DEFINE_XML", DOMAIN + optional(string(EVIL)) + uint(0))]
+    )
 
 
 def test_cve_2019_10167(attacked: Attacked) -> None:
     none = optional(None)
     emulator = optional(string("/tmp/evil"))
-    attacked.ends(Call(342, first + none * 3 + uint(0)) for first in (emulator, none))
+    attacked.ends(
+        Call("CONNECT_GET_DOMAIN_CAPABILITIES", first + none * 3 + uint(0))
+        for first in (emulator, none)
+    )
 
 
 def test_cve_2019_10168(attacked: Attacked) -> None:
     emulator = optional(string("/tmp/evil")) + optional(None) * 3
     cpu = string("<cpu><arch>x86_64</arch></cpu>")
     attacked.ends(
-        [Call(393, emulator + cpu + uint(0)), Call(394, emulator + uint(1) + cpu + uint(0))]
+        [
+            Call("CONNECT_COMPARE_HYPERVISOR_CPU", emulator + cpu + uint(0)),
+            Call("CONNECT_BASELINE_HYPERVISOR_CPU", emulator + uint(1) + cpu + uint(0)),
+        ]
     )
 
 
 def test_cve_2019_20485(attacked: Attacked) -> None:
-    agent = [read(200, at1=8), read(353, at1=1)]
-    agent += written(277, 294, 335, 336, 337, 338, 349, 357, 371, 372, 418, 424, 425)
-    attacked.ends(agent + written(3, program=raw.QEMU))
+    agent = [read("DOMAIN_GET_VCPUS_FLAGS", at1=8), read("DOMAIN_INTERFACE_ADDRESSES", at1=1)]
+    agent += written(
+        "DOMAIN_GET_HOSTNAME",
+        "DOMAIN_FSTRIM",
+        "DOMAIN_FSFREEZE",
+        "DOMAIN_FSTHAW",
+        "DOMAIN_GET_TIME",
+        "DOMAIN_SET_TIME",
+        "DOMAIN_GET_FSINFO",
+        "DOMAIN_SET_USER_PASSWORD",
+        "DOMAIN_GET_GUEST_VCPUS",
+        "DOMAIN_SET_GUEST_VCPUS",
+        "DOMAIN_GET_GUEST_INFO",
+        "DOMAIN_AUTHORIZED_SSH_KEYS_GET",
+        "DOMAIN_AUTHORIZED_SSH_KEYS_SET",
+    )
+    attacked.ends(agent + written("DOMAIN_AGENT_COMMAND", program=raw.QEMU))
 
 
 def test_cve_2020_10701(attacked: Attacked) -> None:
     attacked.ends(
-        Call(420, DOMAIN + uint(seconds) + uint(0)) for seconds in (-2, -1, 0, 1, MOST)
+        Call(
+            "DOMAIN_AGENT_SET_RESPONSE_TIMEOUT",
+            DOMAIN + uint(seconds) + uint(0),
+        ) for seconds in (-2, -1, 0, 1, MOST)
     )
 
 
 def test_cve_2020_25637(attacked: Attacked) -> None:
-    attacked.ends([read(353, at1=1), read(353, at1=1, at2=1)])
+    attacked.ends(
+        [
+            read("DOMAIN_INTERFACE_ADDRESSES", at1=1),
+            read("DOMAIN_INTERFACE_ADDRESSES", at1=1, at2=1),
+        ]
+    )
 
 
 def test_cve_2024_1441(attacked: Attacked) -> None:
-    attacked.ends([read(127, at0=0), read(138, at0=0)])
+    attacked.ends(
+        [read("CONNECT_LIST_INTERFACES", at0=0), read("CONNECT_LIST_DEFINED_INTERFACES", at0=0)]
+    )
 
 
 # Where lengths are in the arguments.
 LENGTHS = {
-    20: (1, 2), 21: (0,), 36: (0,), 37: (0,), 38: (0,), 57: (1,), 72: (0,), 74: (0,), 92: (1,),
-    101: (1,), 112: (1,), 117: (1,), 127: (0,), 138: (0,), 140: (0,), 179: (0,), 188: (1,),
-    198: (1,), 206: (1,), 223: (1,), 227: (1,), 228: (0,), 230: (1, 2), 243: (2,), 247: (1,),
-    253: (2,), 255: (1,), 257: (2,), 280: (1,), 289: (0,), 407: (1,),
-}  # fmt: skip
+    "DOMAIN_GET_VCPUS": (1, 2),
+    "CONNECT_LIST_DEFINED_DOMAINS": (0,),
+    "CONNECT_LIST_DEFINED_NETWORKS": (0,),
+    "CONNECT_LIST_DOMAINS": (0,),
+    "CONNECT_LIST_NETWORKS": (0,),
+    "DOMAIN_GET_SCHEDULER_PARAMETERS": (1,),
+    "CONNECT_LIST_STORAGE_POOLS": (0,),
+    "CONNECT_LIST_DEFINED_STORAGE_POOLS": (0,),
+    "STORAGE_POOL_LIST_VOLUMES": (1,),
+    "NODE_GET_CELLS_FREE_MEMORY": (1,),
+    "NODE_LIST_DEVICES": (1,),
+    "NODE_DEVICE_LIST_CAPS": (1,),
+    "CONNECT_LIST_INTERFACES": (0,),
+    "CONNECT_LIST_DEFINED_INTERFACES": (0,),
+    "CONNECT_LIST_SECRETS": (0,),
+    "CONNECT_LIST_NWFILTERS": (0,),
+    "DOMAIN_SNAPSHOT_LIST_NAMES": (1,),
+    "DOMAIN_GET_MEMORY_PARAMETERS": (1,),
+    "DOMAIN_GET_BLKIO_PARAMETERS": (1,),
+    "DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS": (1,),
+    "NODE_GET_CPU_STATS": (1,),
+    "NODE_GET_MEMORY_STATS": (0,),
+    "DOMAIN_GET_VCPU_PIN_INFO": (1, 2),
+    "DOMAIN_BLOCK_STATS_FLAGS": (2,),
+    "DOMAIN_SNAPSHOT_LIST_CHILDREN_NAMES": (1,),
+    "DOMAIN_GET_BLOCK_IO_TUNE": (2,),
+    "DOMAIN_GET_NUMA_PARAMETERS": (1,),
+    "DOMAIN_GET_INTERFACE_PARAMETERS": (2,),
+    "DOMAIN_GET_EMULATOR_PIN_INFO": (1,),
+    "NODE_GET_MEMORY_PARAMETERS": (0,),
+    "NETWORK_PORT_GET_PARAMETERS": (1,),
+}
 
 
-@pytest.mark.parametrize("number", LENGTHS)
-def test_cve_2024_2494(attacked: Attacked, number: int) -> None:
+@pytest.mark.parametrize("name", LENGTHS)
+def test_cve_2024_2494(attacked: Attacked, name: str) -> None:
     attacked.ends(
-        read(number, **{f"at{place}": value})
-        for place in LENGTHS[number]
+        read(name, **{f"at{place}": value})
+        for place in LENGTHS[name]
         for value in (-1, -2, -16384, LEAST, LEAST + 1, MOST)
     )
 
 
 def test_cve_2024_8235(attacked: Attacked) -> None:
-    attacked.ends([read(127, at0=0), read(138, at0=0)])
+    attacked.ends(
+        [read("CONNECT_LIST_INTERFACES", at0=0), read("CONNECT_LIST_DEFINED_INTERFACES", at0=0)]
+    )
 
 
 def test_cve_2025_12748(attacked: Attacked) -> None:
@@ -309,13 +465,13 @@ def test_cve_2025_12748(attacked: Attacked) -> None:
     path = string("/x")
     attacked.ends(
         [
-            Call(10, string(nested) + uint(0)),
-            Call(11, string(nested)),
-            Call(350, string(nested) + uint(0)),
-            Call(54, path),
-            Call(233, path + optional(string(nested)) + uint(0)),
-            Call(236, path + string(nested) + uint(0)),
-            Call(185, DOMAIN + string(nested) + uint(0)),
+            Call("DOMAIN_CREATE_XML", string(nested) + uint(0)),
+            Call("DOMAIN_DEFINE_XML", string(nested)),
+            Call("DOMAIN_DEFINE_XML_FLAGS", string(nested) + uint(0)),
+            Call("DOMAIN_RESTORE", path),
+            Call("DOMAIN_RESTORE_FLAGS", path + optional(string(nested)) + uint(0)),
+            Call("DOMAIN_SAVE_IMAGE_DEFINE_XML", path + string(nested) + uint(0)),
+            Call("DOMAIN_SNAPSHOT_CREATE_XML", DOMAIN + string(nested) + uint(0)),
         ]
     )
 
@@ -327,7 +483,7 @@ def test_cve_2025_12748(attacked: Attacked) -> None:
 def test_cve_2026_18917(attacked: Attacked, pages: int, cells: int) -> None:
     """The number of counts that are wanted, in 32 bits, comes out small."""
     body = uint(pages) + uint(4) * pages + uint(0) + uint(cells) + uint(0)
-    attacked.ends([Call(340, body)])
+    attacked.ends([Call("NODE_GET_FREE_PAGES", body)])
 
 
 def test_cve_2026_61477(attacked: Attacked) -> None:
@@ -336,12 +492,12 @@ def test_cve_2026_61477(attacked: Attacked) -> None:
     section = uint(1) + uint(11) + uint(-1)
     attacked.ends(
         [
-            Call(40, xml),
-            Call(41, xml),
-            Call(432, xml + uint(0)),
-            Call(437, xml + uint(0)),
-            Call(291, signatures.NETWORK + section + xml + uint(0)),
-            Call(39, signatures.NETWORK),
+            Call("NETWORK_CREATE_XML", xml),
+            Call("NETWORK_DEFINE_XML", xml),
+            Call("NETWORK_DEFINE_XML_FLAGS", xml + uint(0)),
+            Call("NETWORK_CREATE_XML_FLAGS", xml + uint(0)),
+            Call("NETWORK_UPDATE", signatures.NETWORK + section + xml + uint(0)),
+            Call("NETWORK_CREATE", signatures.NETWORK),
         ]
     )
 
@@ -351,4 +507,9 @@ def test_cve_2026_61477(attacked: Attacked) -> None:
 def test_cve_2026_61478(attacked: Attacked, lines: int, blank: str) -> None:
     for document in (f"<cpu>{blank * lines}<", blank * lines + "<cpu", f"<cpu>{blank * lines}"):
         xml = string(document)
-        attacked.ends([Call(158, xml + uint(0)), Call(162, uint(1) + xml + uint(0))])
+        attacked.ends(
+            [
+                Call("CONNECT_COMPARE_CPU", xml + uint(0)),
+                Call("CONNECT_BASELINE_CPU", uint(1) + xml + uint(0)),
+            ]
+        )

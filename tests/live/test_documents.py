@@ -123,7 +123,7 @@ def test_the_manual_page_has_no_other_command() -> None:
 
 
 def program_names() -> list[str]:
-    text = (harness.TOP / "proxy" / "other_programs.cc").read_text()
+    text = (harness.TOP / "proxy" / "command" / "other_programs.cc").read_text()
     names = re.findall(r'^    \{"([a-z-]+)",', text, re.MULTILINE)
     assert len(names) > 2
     return names
@@ -174,7 +174,7 @@ def zsh_offers(words: tuple[str, ...], typed: str) -> set[str]:
         source {shlex.quote(str(COMPLETIONS / "_virtgate"))}"""
     found = set()
     for spec in output("zsh", "-fc", script).splitlines():
-        if option := re.match(r"(?:\([^)]*\))?\*?(--?[a-z-]+)\[", spec):
+        if option := re.match(r"(?:\([^)]*\))?\*?(--?[a-zA-Z-]+)=?\[", spec):
             found.add(option[1])
         elif spec.startswith(f"{len(words) + 1}:"):
             found |= set(re.findall(r'([a-z]+)\\:"', spec))

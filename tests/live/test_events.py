@@ -13,7 +13,7 @@ import harness
 import raw
 import recorder
 
-LISTENER = pathlib.Path(__file__).with_name("listener.py")
+LISTENER = pathlib.Path(__file__).with_name("support") / "listener.py"
 SUSPENDED, RESUMED = 3, 4
 LIFECYCLE = raw.uint(0) + raw.optional(None)
 

@@ -119,6 +119,17 @@ def test_the_user_of_the_service_is_made(installed: Installed) -> None:
     assert re.search(rf"^u {service['User'][0]} ", users, re.MULTILINE)
 
 
+def test_folders_of_the_configuration_are_made(installed: Installed) -> None:
+    """By systemd-tmpfiles, of the mode that each needs."""
+    lines = (installed.prefix / "lib" / "tmpfiles.d" / "virtgate.conf").read_text()
+    made = {fields[1]: fields[2] for line in lines.splitlines() if (fields := line.split())}
+    assert made == {
+        "/run/virtgate": "0755",
+        "/etc/virtgate/keys": "0700",
+        "/etc/virtgate/conf.d": "0755",
+    }
+
+
 def test_what_is_installed_is_uninstalled(folders: Iterator[pathlib.Path]) -> None:
     one = install(next(folders))
     assert {"usr/bin/virtgate", "usr/bin/virtgate-ssh"} <= one.files()

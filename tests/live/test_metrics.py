@@ -131,7 +131,7 @@ def test_a_textfile_that_cannot_be_is_said_once(
     folder = tmp_path / "later"
     metrics = {"textfile": str(folder / "virtgate.prom"), "interval": "1s"}
     gate = make_gate({"hail": daemon.uri("unix")}, sections={"metrics": metrics})
-    harness.wait_for("a word of it", lambda: "textfile-failed" in gate.log())
+    gate.logged("textfile-failed")
     folder.mkdir()
     harness.wait_for("the file", (folder / "virtgate.prom").exists)
     assert gate.log().count("textfile-failed") == 1

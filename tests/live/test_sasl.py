@@ -136,7 +136,7 @@ def test_a_file_for_all_to_read(
 ) -> None:
     path = sasl_daemon.auth_conf(mode=0o644)
     gate = make_gate({"machines": sasl_daemon.target("tcp")})
-    assert f"{path} has mode 0644" in refusal(gate, connect)
+    assert f"{path} holds passwords and is refused: mode 0644" in refusal(gate, connect)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 import contextlib
 import pathlib
+import re
 import socket
+import subprocess
 import time
 from typing import Any, Callable, Iterator
 
@@ -143,6 +145,38 @@ def test_an_unknown_host_key_is_shown_and_recorded_on_request(
     assert server.known_hosts.read_text().startswith("# none\n[127.0.0.1]:")
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_the_command_that_records_a_host_key_can_be_pasted(
+    daemon: harness.Daemon, make_server: MakeServer, folders: Iterator[pathlib.Path], named: bool
+) -> None:
+    """For a user who has no folder for it yet."""
+    server = make_server()
+    folder = next(folders)
+    server.known_hosts = folder / "new" / "known_hosts"
+    uri = server.uri(daemon)
+    if not named:
+        uri = uri.replace(f"&known_hosts={server.known_hosts}", "")
+
+    def ping() -> tuple[int, str]:
+        done = subprocess.run(
+            [harness.GATE, "ping", uri],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=3 * harness.PATIENCE,
+            env=harness.environment(folder),
+        )
+        return done.returncode, done.stdout
+
+    code, text = ping()
+    assert code == 1
+    command = re.search(r"if it is the same: (mkdir -p \S+ && ssh-keyscan .*)$", text, re.MULTILINE)
+    assert command, text
+    subprocess.run(["sh", "-c", command[1]], check=True, capture_output=True, timeout=60)
+    code, text = ping()
+    assert code == 0, text
+
+
 @pytest.mark.parametrize(("mark", "said"), [("", "has changed"), ("@revoked ", "is revoked by")])
 def test_a_changed_or_revoked_host_key(
     daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate, mark: str, said: str
@@ -159,13 +193,13 @@ def test_who_is_not_let_in(
 ) -> None:
     server = make_server()
     nobody = refusal(make_gate(target(server.uri(daemon, user="nobody-of-that-name"))))
-    assert "user nobody-of-that-name" in nobody
+    assert "ssh login as nobody-of-that-name failed" in nobody
     assert "the server accepts publickey" in nobody
     wrong = sshd.make_key(server.folder / "wrong")
     text = refusal(make_gate(target(server.uri(daemon, key=wrong))))
-    assert f"{wrong} (ssh-ed25519): refused by the server" in text
+    assert f"key {wrong}, ssh-ed25519 (refused by the server)" in text
     wrong.chmod(0o644)
-    assert "it should have 0600" in refusal(make_gate(target(server.uri(daemon, key=wrong))))
+    assert "mode 0644, needs 0600" in refusal(make_gate(target(server.uri(daemon, key=wrong))))
 
 
 def test_a_server_that_never_speaks(
@@ -215,7 +249,7 @@ def test_a_program_in_place_of_our_own_ssh(
     wrapper.chmod(0o755)
     gate = make_gate({"machines": server.uri(daemon, f"&command={wrapper}&no_tty=1")})
     assert opens(gate)
-    assert f"{wrapper}: wrapped " in gate.log()
+    gate.logged(f"{wrapper}: wrapped ")
     assert server.connections() >= 1
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import socket
+import threading
 import time
 from typing import Callable, Iterator
 
@@ -17,29 +18,6 @@ from meddler import Meddler
 from tls_scene import Pki, TlsDaemon
 
 MakeGate = Callable[..., harness.Gate]
-
-
-@pytest.fixture(scope="module")
-def pki(folders: Iterator[pathlib.Path]) -> Pki:
-    return Pki(next(folders))
-
-
-@pytest.fixture(scope="module")
-def tls_daemon(folders: Iterator[pathlib.Path], pki: Pki) -> Iterator[TlsDaemon]:
-    one = TlsDaemon(next(folders), pki)
-    try:
-        one.start()
-        yield one
-    finally:
-        one.stop()
-
-
-@pytest.fixture
-def client(folders: Iterator[pathlib.Path], pki: Pki) -> certificates.ClientFolder:
-    """All is well with it, until a test sees to that."""
-    one = certificates.ClientFolder(next(folders), pki.ours)
-    one.be(*pki.client)
-    return one
 
 
 @contextlib.contextmanager
@@ -161,7 +139,7 @@ def test_a_key_that_others_can_read(
     key = client.folder / "clientkey.pem"
     key.chmod(0o644)
     text = refusal(make_gate(target(tls_daemon.tls_uri(client.folder))))
-    assert f"{key} has mode 0644" in text
+    assert f"{key} is refused: mode 0644" in text
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +183,36 @@ def test_a_server_that_never_speaks(
         uri = tls_daemon.tls_uri(client.folder, port=port)
         gate = make_gate(target(uri, login_timeout="1s"))
         assert "the handshake of TLS was not done within" in refusal(gate)
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "rsa-pss"])
+def test_a_server_whose_kind_of_key_cannot_be_used(
+    folders: Iterator[pathlib.Path],
+    pki: Pki,
+    client: certificates.ClientFolder,
+    make_gate: MakeGate,
+    kind: str,
+) -> None:
+    pki.servers[kind] = pki.ours.issue(kind, certificates.SERVER, kind=kind)
+    with running(TlsDaemon(next(folders), pki, kind)) as daemon:
+        text = refusal(make_gate(target(daemon.tls_uri(client.folder))))
+        assert "a key that is Ed25519 or RSA-PSS" in text
+
+
+def test_a_server_that_hangs_up(client: certificates.ClientFolder, make_gate: MakeGate) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            one, _ = listener.accept()
+            with one:
+                one.recv(4096)
+                # The head of a ServerHello, and no more.
+                one.sendall(bytes.fromhex("160303004a02000046"))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        uri = f"test+tls://localhost:{listener.getsockname()[1]}/default?pkipath={client.folder}"
+        text = refusal(make_gate(target(uri)))
+        thread.join(harness.PATIENCE)
+    assert "closed the connection during the handshake" in text
+    assert "Ed25519" not in text

@@ -1,7 +1,9 @@
+// A pattern matches the whole text, ? stands for a character only where the caller wants that, and
+// hundreds of stars do not make a match slow.
 #include <string>
 
 #include "base/pattern.h"
-#include "tests/unit/catch.h"
+#include "tests/unit/support/catch.h"
 
 TEST_CASE("a pattern matches a whole text", "[base]") {
   struct Case {

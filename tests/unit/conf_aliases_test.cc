@@ -1,6 +1,9 @@
+// A client resolves each generated alias to the gate's socket and the target's name, and aliases
+// that are added to a libvirt.conf leave its other lines as they are.
 #include "conf/aliases.h"
+#include "conf/config.h"
 #include "conf/resolve.h"
-#include "tests/unit/catch.h"
+#include "tests/unit/support/catch.h"
 
 namespace {
 
@@ -33,7 +36,7 @@ TEST_CASE("an alias leads to the gate's socket and names the target") {
   const std::string lines = conf::alias_lines(config, socket);
   CHECK(lines.find("\"hail=qemu+unix:///system?socket=/run/virtgate/virtgate-sock&name=hail\"") !=
         std::string::npos);
-  for (const conf::Target& target : config.targets) {
+  for (const conf::TargetConfig& target : config.targets) {
     const conf::Resolution resolution = client(lines, target.name);
     INFO(target.name << ": " << resolution.uri);
     CHECK(resolution.error.value_or("") == "");
@@ -72,4 +75,26 @@ TEST_CASE("names that no alias can have are left out, and a comment says so") {
 TEST_CASE("without targets the lines are a valid file too") {
   CHECK(conf::alias_lines({}, "/s") == "uri_aliases = [\n]\n");
   CHECK(client(conf::alias_lines({}, "/s"), "qemu:///system").error.value_or("") == "");
+}
+
+TEST_CASE("aliases go into a libvirt.conf and leave the rest as it is", "[conf][aliases]") {
+  const std::string lines = "uri_aliases = [\n  \"a=test:///default\",\n]\n";
+  const auto fresh = conf::with_aliases("", lines);
+  REQUIRE(fresh.ok());
+  CHECK_THAT(*fresh, Catch::Contains(lines));
+  const auto kept = conf::with_aliases("# mine\nuri_default = \"test:///default\"", lines);
+  REQUIRE(kept.ok());
+  CHECK_THAT(*kept, Catch::StartsWith("# mine\nuri_default = \"test:///default\"\n"));
+  // A second time replaces them, and only them.
+  CHECK(*conf::with_aliases(*kept, lines) == *kept);
+  const auto emptied = conf::with_aliases(*kept, "uri_aliases = [\n]\n");
+  REQUIRE(emptied.ok());
+  CHECK_THAT(*emptied, !Catch::Contains("test:///default\","));
+  CHECK(conf::parse_libvirt_conf(*kept)->uri_aliases.size() == 1);
+  // Those that somebody else wrote would hide ours, or be hidden.
+  CHECK_THAT(conf::with_aliases("uri_aliases = [ \"b=test:///\" ]\n", lines).error(),
+             Catch::Contains("uri_aliases already"));
+  CHECK_THAT(conf::with_aliases("uri_aliases = \n", lines).error(), Catch::StartsWith("line "));
+  const std::string cut = kept->substr(0, kept->rfind("# end"));
+  CHECK_THAT(conf::with_aliases(cut, lines).error(), Catch::Contains("has no end"));
 }

@@ -1,3 +1,5 @@
+// auth.conf gives each host its credentials as GLib reads the file, mistakes are named by line and
+// never quoted, and a file that others can read is refused.
 #include <string>
 #include <vector>
 
@@ -6,8 +8,8 @@
 
 #include "conf/auth_conf.h"
 #include "conf/target.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/temporary_folder.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/temporary_folder.h"
 
 namespace {
 
@@ -206,9 +208,8 @@ TEST_CASE("an auth.conf that others can read is refused", "[conf][auth_conf]") {
                                     {0602, "0602"},
                                     {04610, "4610"}}) {
     write(folder, "etc/auth.conf", kFile, mode);
-    CHECK(problem(environment) == path + " has mode " + octal +
-                                      ", so others than its owner may use the passwords in it; it "
-                                      "must have mode 0600 or 0400");
+    CHECK(problem(environment) ==
+          path + " holds passwords and is refused: mode " + octal + ", needs 0600");
   }
   for (const mode_t mode : {0600U, 0400U}) {
     write(folder, "etc/auth.conf", kFile, mode);

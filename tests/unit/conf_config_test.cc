@@ -1,10 +1,12 @@
+// A configuration becomes the values that it states, and all its mistakes are reported at once, in
+// the order of their lines.
 #include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "conf/config.h"
-#include "tests/unit/catch.h"
+#include "tests/unit/support/catch.h"
 
 namespace {
 
@@ -27,6 +29,9 @@ Texts mistakes(const std::string& text) {
   return out;
 }
 
+constexpr const char* kNoTargets = "f: no targets: add  [targets]  NAME = \"qemu+ssh://...\"";
+constexpr const char* kNoSockets =
+    "f: no sockets: add  [[listen]]  path = \"/run/virtgate/virtgate-sock\"";
 constexpr const char* kListen = "[[listen]]\npath = \"/s\"\n";
 constexpr const char* kTargets = "[targets]\nhail = \"qemu:///system\"\n";
 
@@ -67,6 +72,8 @@ insecure = true
 open_timeout = "1500ms"
 retry_timeout = "0s"
 idle_timeout = "1h"
+max_age = "2s"
+stats_nowait = true
 connect_timeout = "2min"
 login_timeout = "3min"
 [targets.hoar]
@@ -106,7 +113,7 @@ keepalive_interval = "0ms"
   CHECK(config.listen[1].mode == 0660);
   CHECK(config.listen[1].group == std::nullopt);
   CHECK(config.listen[1].target.empty());
-  CHECK(config.listen[1].place.line == 7);
+  CHECK(config.listen[1].position.line == 7);
 
   REQUIRE(config.targets.size() == 4);
   CHECK(config.targets[0].name == "hail");
@@ -121,6 +128,10 @@ keepalive_interval = "0ms"
   CHECK(config.targets[2].open_timeout == Milliseconds(1500));
   CHECK(config.targets[2].retry_timeout == Milliseconds(0));
   CHECK(config.targets[2].idle_timeout == Milliseconds(3600000));
+  CHECK(config.targets[2].max_age == Milliseconds(2000));
+  CHECK(config.targets[2].stats_nowait);
+  CHECK(config.targets[1].max_age == Milliseconds(0));
+  CHECK_FALSE(config.targets[1].stats_nowait);
   CHECK(config.targets[2].tunnel.timeouts.connect == Milliseconds(120000));
   CHECK(config.targets[2].tunnel.timeouts.look_up == Milliseconds(120000));
   CHECK(config.targets[2].tunnel.timeouts.handshake == Milliseconds(180000));
@@ -130,7 +141,7 @@ keepalive_interval = "0ms"
   REQUIRE(config.targets[3].forwards.size() == 2);
   CHECK(config.targets[3].forwards[1].host == "*.lan");
   CHECK(config.targets[3].forwards[1].last == 5999);
-  CHECK(config.targets[2].place.line == 13);
+  CHECK(config.targets[2].position.line == 13);
   CHECK(config.find("aaa") == &config.targets[1]);
   CHECK(config.find("bbb") == nullptr);
 
@@ -147,7 +158,7 @@ keepalive_interval = "0ms"
   CHECK(config.rules.rules[0].targets == Texts{"*", "ha*"});
   CHECK(config.rules.rules[0].allow == Texts{"DOMAIN_GET_*", "CONNECT_LIST_ALL_DOMAINS"});
   CHECK(config.rules.rules[0].deny == Texts{"DOMAIN_GET_XML_DESC"});
-  CHECK(config.rules.rules[0].place == "f line 28");
+  CHECK(config.rules.rules[0].place == "f line 30");
   CHECK(config.rules.rules[0].limits.clients == 0);
   CHECK(config.rules.rules[1].allow.empty());
   CHECK(config.rules.rules[1].limits.clients == 2);
@@ -205,8 +216,6 @@ TEST_CASE("mistakes in [[listen]] are found", "[conf][config]") {
        "f:3:8: \"mode\" is \"1666\"; it must be an octal mode in quotes, such as \"0660\""},
       {"mode = \"\"",
        "f:3:8: \"mode\" is \"\"; it must be an octal mode in quotes, such as \"0660\""},
-      {"group = \"no such group\"", "f:3:9: there is no group \"no such group\""},
-      {"group = \"4294967295\"", "f:3:9: there is no group \"4294967295\""},
       {"group = 0",
        "f:3:9: \"group\" is an integer; it must be the name of a group, or its number in quotes"},
       {"target = \"sleet\"", "f:3:10: there is no target \"sleet\""},
@@ -227,7 +236,7 @@ TEST_CASE("mistakes in [[listen]] are found", "[conf][config]") {
        "f:4:8: the path \"/a%\" has a % that is not %t, the name of a target"},
       {"[[listen]]\npath = \"/s\"", "f:4:8: there is a socket \"/s\" already, in f line 1"},
       {"[[listen]]\npath = \"/%t\"\ntarget = \"hail\"",
-       "f:5:10: each socket of a path with %t has the target of its name"},
+       "f:5:10: remove target=: %t in the path already names the target"},
   }));
   CHECK(mistakes_in_listen(c.line) == Texts{c.mistake});
 }
@@ -240,7 +249,7 @@ TEST_CASE("mistakes in [targets] are found", "[conf][config]") {
       {"upstreams = 1001", "f:3:13: \"upstreams\" is 1001; it must be from 1 to 1000"},
       {"upstreams = -1", "f:3:13: \"upstreams\" is -1; it must be from 1 to 1000"},
       {"upstreams = \"4\"",
-       "f:3:13: \"upstreams\" is a text; it must be an integer from 1 to 1000"},
+       "f:3:13: \"upstreams\" is a string; it must be an integer from 1 to 1000"},
       {"call_timeout = 30",
        "f:3:16: \"call_timeout\" is an integer; it must be a time in quotes, such as \"500ms\", "
        "\"30s\", \"5min\" or \"1h\""},
@@ -264,7 +273,7 @@ TEST_CASE("mistakes in [targets] are found", "[conf][config]") {
        "f:3:16: \"open_timeout\" is a date or time; it must be a time in quotes, such as "
        "\"500ms\", "
        "\"30s\", \"5min\" or \"1h\""},
-      {"insecure = \"yes\"", "f:3:12: \"insecure\" is a text; it must be true or false"},
+      {"insecure = \"yes\"", "f:3:12: \"insecure\" is a string; it must be true or false"},
       {"[targets.sleet]", "f:3:10: target \"sleet\" has no \"uri\""},
       {"[targets]\nsleet = 5",
        "f:4:9: \"sleet\" is an integer; it must be a URI in quotes, or a table { uri = \"...\" }"},
@@ -289,7 +298,7 @@ TEST_CASE("mistakes in [targets] are found", "[conf][config]") {
 TEST_CASE("mistakes in [policy] are found", "[conf][config]") {
   const OneMistake c = GENERATE(values<OneMistake>({
       {"rules = []", "f:2:1: unknown key \"rules\" in [policy]; did you mean \"rule\"?"},
-      {"open_uris = \"*\"", "f:2:13: \"open_uris\" is a text; it must be a list"},
+      {"open_uris = \"*\"", "f:2:13: \"open_uris\" is a string; it must be a list"},
       {"open_uris = [\"*://*/*\", 5]",
        "f:2:25: \"open_uris\" is an integer; it must be a pattern in quotes, or a table with a "
        "\"uri\""},
@@ -305,13 +314,9 @@ TEST_CASE("mistakes in [policy] are found", "[conf][config]") {
        "f:4:12: \"qemu+ssh://*\" is no pattern of URIs: it has no path"},
       {"[[policy.rule]]\nallow = []\ntargets = [\"qemu+ssh://*/*\"]",
        "f:4:12: \"qemu+ssh://*/*\" is a pattern of URIs, and no open_uris let clients name any"},
-      {"rule = 5",
-       "f:2:1: \"rule\" is an integer; it must be tables, each of them begun by [[policy.rule]]"},
-      {"[policy.rule]",
-       "f:2:9: \"rule\" is a table; it must be tables, each of them begun by [[policy.rule]]"},
-      {"rule = [5]",
-       "f:2:9: \"rule\" holds an integer; it must be tables, each of them begun by "
-       "[[policy.rule]]"},
+      {"rule = 5", "f:2:1: \"rule\" is an integer; write [[policy.rule]] with two brackets"},
+      {"[policy.rule]", "f:2:9: write [[policy.rule]] with two brackets"},
+      {"rule = [5]", "f:2:9: \"rule\" holds an integer; write [[policy.rule]] with two brackets"},
       {"[[policy.rule]]\nallow = []",
        "f:2:1: [[policy.rule]] has no \"targets\"; for all of them write [\"*\"], for none []"},
       {"[[policy.rule]]\ntargets = []",
@@ -324,12 +329,8 @@ TEST_CASE("mistakes in [policy] are found", "[conf][config]") {
       {"[[policy.rule]]\ntargets = []\nallow = []\ndeny = [\"*\", \"\"]",
        "f:5:14: \"\" cannot be the name of a procedure; it must be of capital letters, digits, _ "
        "and *, such as \"DOMAIN_GET_*\""},
-      {"[[policy.rule]]\ntargets = []\nallow = []\nusers = [\"no such user\"]",
-       "f:5:10: there is no user \"no such user\""},
       {"[[policy.rule]]\ntargets = []\nallow = []\nusers = []",
        "f:5:9: \"users\" names nobody; without it the rule is for all"},
-      {"[[policy.rule]]\ntargets = []\nallow = []\ngroups = [\"root\", \"no such group\"]",
-       "f:5:19: there is no group \"no such group\""},
       {"[[policy.rule]]\ntargets = [\"hail\", \"sleet\"]\nallow = []",
        "f:3:20: there is no target \"sleet\""},
       {"[[policy.rule]]\ntargets = [\"h*l\", \"s*\"]\nallow = []",
@@ -373,36 +374,41 @@ TEST_CASE("mistakes of the whole file are found", "[conf][config]") {
   const std::string listen = kListen;
   const std::string targets = kTargets;
   const Case c = GENERATE_COPY(values<Case>({
-      {"", {"f: there is no target", "f: there is no [[listen]]"}},
-      {listen, {"f: there is no target"}},
-      {listen + "[targets]\n", {"f: there is no target"}},
-      {targets, {"f: there is no [[listen]]"}},
-      {"listen = []\n" + targets, {"f: there is no [[listen]]"}},
-      {"[listen]\npath = \"/s\"\n" + targets,
-       {"f:1:2: \"listen\" is a table; it must be tables, each of them begun by [[listen]]"}},
+      {"", {kNoTargets, kNoSockets}},
+      {listen, {kNoTargets}},
+      {listen + "[targets]\n", {kNoTargets}},
+      {targets, {kNoSockets}},
+      {"listen = []\n" + targets, {kNoSockets}},
+      {"[listen]\npath = \"/s\"\n" + targets, {"f:1:2: write [[listen]] with two brackets"}},
       {"target = 5\n" + listen + targets,
        {"f:1:1: unknown key \"target\" in the file; did you mean \"targets\"?"}},
       {"limits = 5\n" + listen + targets,
-       {"f:1:10: \"limits\" is an integer; it must be a table, begun by [limits]"}},
+       {"f:1:10: \"limits\" is an integer; it must be a table; write [limits] above its keys"}},
       {"policy = 5\n" + listen + targets,
-       {"f:1:10: \"policy\" is an integer; it must be a table, begun by [policy]"}},
-      {listen + targets + "hail = \"qemu:///session\"\n", {"f:5:1: the key hail is there already"}},
+       {"f:1:10: \"policy\" is an integer; it must be a table; write [policy] above its keys"}},
+      {listen + targets + "hail = \"qemu:///session\"\n",
+       {"f:5:1: the key hail is defined twice; first at line 4"}},
       {listen + targets + "  \"hail\"   =\"qemu:///session\"\n",
-       {"f:5:3: the key \"hail\" is there already"}},
-      {listen + "[targets]\nhail = \n",
-       {"f:4:8: Error while parsing key-value pair: expected value, saw '\\n'"}},
+       {"f:5:3: the key \"hail\" is defined twice; first at line 4"}},
+      {listen + "[targets]\nhail = \n", {"f:4:8: the key has no value"}},
+      {"[[listen]]\npath = \u201c/s\u201d\n", {"f:2:8: a string needs straight quotes: \"...\""}},
+      {"[policy]\nopen_uris = [\u2018/s\u2019]\n",
+       {"f:2:14: a string needs straight quotes: \"...\""}},
+      {"[policy]\nopen_uris = oops\u2018\n",
+       {"f:2:13: Error while parsing value: could not determine value type"}},
   }));
   CHECK(mistakes(c.text) == c.mistakes);
 }
 
 TEST_CASE("all mistakes are reported at once, in the order of their lines", "[conf][config]") {
-  CHECK(mistakes(R"([limits]
+  CHECK(
+      mistakes(R"([limits]
 clients = "many"
 wat = 1
 [[listen]]
 path = "relative"
 mode = "9"
-group = "no such group"
+[[listen]]
 [[listen]]
 path = "/%t"
 [[listen]]
@@ -417,33 +423,95 @@ open_uris = 1
 [[policy.rule]]
 users = ["no such user", 1]
 targets = ["snow*"]
-)") == Texts{
-           "f:2:11: \"clients\" is a text; it must be an integer from 1 to 1000000",
-           "f:3:1: unknown key \"wat\" in [limits]; known are clients, clients_per_user, "
-           "calls_per_client, registrations_per_client, open_targets, open_targets_per_user, "
-           "keepalive_count, client_buffer, user_buffer, max_message, max_call, open_timeout, "
-           "write_timeout, drain_timeout, "
-           "keepalive_interval",
-           "f:5:8: the path \"relative\" is relative; it must begin with /, or with @ for the "
-           "abstract namespace",
-           "f:6:8: \"mode\" is \"9\"; it must be an octal mode in quotes, such as \"0660\"",
-           "f:7:9: there is no group \"no such group\"",
-           "f:11:8: there is a socket \"/hail\" already, in f line 8",
-           "f:12:10: there is no target \"nobody\"",
-           "f:15:17: the URI \"nothing\" cannot be parsed: the URI does not begin with a driver "
-           "and a colon, as qemu: does, at byte 8",
-           "f:15:40: \"upstreams\" is 0; it must be from 1 to 1000",
-           "f:15:43: unknown key \"colour\" in target \"sleet\"; known are uri, upstreams, "
-           "call_timeout, open_timeout, retry_timeout, idle_timeout, connect_timeout, "
-           "login_timeout, "
-           "passphrase_file, forward, insecure",
-           "f:16:1: \"-rain\" cannot be the name of a target; it must be of letters, digits, _ . "
-           "and -, and not begin with -",
-           "f:16:1: target \"-rain\" has no \"uri\"",
-           "f:18:13: \"open_uris\" is an integer; it must be a list",
-           "f:19:1: [[policy.rule]] has no \"allow\"; for all of them write [\"*\"], for none []",
-           "f:20:10: there is no user \"no such user\"",
-           "f:20:26: \"users\" holds an integer; it must be a list of texts",
-           "f:21:12: no target's name is like \"snow*\"",
-       });
+)") ==
+      Texts{
+          "f:2:11: \"clients\" is a string; it must be an integer from 1 to 1000000",
+          "f:3:1: unknown key \"wat\" in [limits]; known are clients, clients_per_user, "
+          "calls_per_client, registrations_per_client, open_targets, open_targets_per_user, "
+          "keepalive_count, client_buffer, user_buffer, max_message, max_call, open_timeout, "
+          "write_timeout, drain_timeout, "
+          "keepalive_interval",
+          "f:5:8: the path \"relative\" is relative; it must begin with /, or with @ for the "
+          "abstract namespace",
+          "f:6:8: \"mode\" is \"9\"; it must be an octal mode in quotes, such as \"0660\"",
+          "f:7:1: [[listen]] has no \"path\"",
+          "f:11:8: there is a socket \"/hail\" already, in f line 8",
+          "f:12:10: there is no target \"nobody\"",
+          "f:15:17: the URI \"nothing\" cannot be parsed: the URI does not begin with a driver "
+          "and a colon, as qemu: does, at byte 8",
+          "f:15:40: \"upstreams\" is 0; it must be from 1 to 1000",
+          "f:15:43: unknown key \"colour\" in target \"sleet\"; known are uri, spare, "
+          "calls_per_subject, overdue_calls, upstreams, call_timeout, open_timeout, retry_timeout, "
+          "idle_timeout, max_age, stats_nowait, connect_timeout, login_timeout, passphrase_file, "
+          "forward, insecure",
+          "f:16:1: \"-rain\" cannot be the name of a target; it must be of letters, digits, _ . "
+          "and -, and not begin with -",
+          "f:16:1: target \"-rain\" has no \"uri\"",
+          "f:18:13: \"open_uris\" is an integer; it must be a list",
+          "f:19:1: [[policy.rule]] has no \"allow\"; for all of them write [\"*\"], for none []",
+          "f:20:26: \"users\" holds an integer; it must be a list of strings",
+          "f:21:12: no target's name is like \"snow*\"",
+      });
+}
+
+TEST_CASE("a star in place of users and groups is a mistake", "[conf][config]") {
+  for (const std::string key : {"users", "groups"}) {
+    std::string text = std::string(kListen) + kTargets;
+    text += "[[policy.rule]]\ntargets = []\nallow = []\n";
+    const auto found = mistakes(text + key + " = [\"*\"]\n");
+    REQUIRE(found.size() == 1);
+    CHECK_THAT(found[0],
+               Catch::EndsWith(": \"*\" names nobody; for everybody leave out users= and groups="));
+  }
+}
+
+TEST_CASE("without its group a socket is for its owner alone", "[conf][config]") {
+  for (const std::string group : {"no such group", "4294967295"}) {
+    std::string text = kTargets;
+    for (const char* section :
+         {"[[listen]]\npath = \"/s\"\n", "[[listen]]\npath = \"/r\"\nmode = \"0466\"\n",
+          "[control]\n", "[metrics]\nsocket = \"/m\"\n"}) {
+      text.append(section).append("group = \"").append(group).append("\"\n");
+    }
+    const conf::Loaded loaded = conf::parse_config(text, "f", {});
+    REQUIRE(loaded.mistakes.empty());
+    REQUIRE(loaded.warnings.size() == 4);
+    for (const conf::Mistake& warning : loaded.warnings) {
+      CHECK(warning.lapsed);
+      CHECK_THAT(warning.text, Catch::EndsWith("until a restart finds this group: there is no "
+                                               "group \"" +
+                                               group + "\""));
+    }
+    CHECK_THAT(loaded.warnings[0].text,
+               Catch::StartsWith("this socket is for the gate's own user alone"));
+    const conf::Config& config = loaded.config;
+    REQUIRE(config.listen.size() == 2);
+    CHECK(config.listen[0].mode == 0600);
+    CHECK(config.listen[1].mode == 0400);
+    CHECK(config.metrics.mode == 0600);
+    CHECK((!config.listen[0].group && !config.control.group && !config.metrics.group));
+  }
+  const conf::Config known =
+      good("[[listen]]\npath = \"/s\"\ngroup = \"0\"\n" + std::string(kTargets));
+  CHECK((known.listen[0].mode == 0660 && known.listen[0].group == 0));
+}
+
+TEST_CASE("a rule's user or group that does not exist is a warning and nobody", "[conf][config]") {
+  const conf::Loaded loaded = conf::parse_config(
+      std::string(kListen) + kTargets +
+          "[[policy.rule]]\ntargets = []\nallow = []\nusers = [\"no such user\"]\n"
+          "[[policy.rule]]\ntargets = []\nallow = []\ngroups = [\"root\", \"no such group\"]\n"
+          "[[policy.rule]]\ntargets = []\nallow = []\ngroups = [\"no such group\"]\n",
+      "f", {});
+  REQUIRE(loaded.mistakes.empty());
+  REQUIRE(loaded.warnings.size() == 3);
+  CHECK_THAT(conf::to_string(loaded.warnings[0]),
+             Catch::Contains("there is no user \"no such user\""));
+  CHECK_THAT(conf::to_string(loaded.warnings[1]),
+             Catch::Contains("there is no group \"no such group\""));
+  // None of them is for everybody.
+  for (const policy::AccessRule& rule : loaded.config.rules.rules) {
+    CHECK(rule.users == std::vector<std::uint32_t>{policy::kUnknown});
+  }
+  CHECK(loaded.config.rules.rules[1].groups == std::vector<std::uint32_t>{0});
 }

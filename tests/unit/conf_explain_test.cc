@@ -1,7 +1,9 @@
+// The JSON of a resolved URI always has the same keys, the text has its steps, result and notes,
+// and both show hostile bytes only in printable form.
 #include <nlohmann/json.hpp>
 
 #include "conf/explain.h"
-#include "tests/unit/catch.h"
+#include "tests/unit/support/catch.h"
 
 namespace {
 

@@ -1,8 +1,10 @@
+// forward= lets through exactly the hosts and ports that it names, and a malformed one is refused
+// with what is wrong.
 #include <string>
 #include <vector>
 
 #include "conf/forward.h"
-#include "tests/unit/catch.h"
+#include "tests/unit/support/catch.h"
 
 using conf::Forward;
 using conf::parse_forward;

@@ -1,9 +1,11 @@
+// libvirt.conf is found where libvirt looks and read by virConf's grammar, its aliases resolve as
+// in libvirt, and a mistake is named with its line.
 #include <string>
 #include <vector>
 
 #include "conf/libvirt_conf.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/temporary_folder.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/temporary_folder.h"
 
 namespace {
 

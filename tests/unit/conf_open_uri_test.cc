@@ -1,5 +1,7 @@
+// A URI that a client names keeps its driver, transport, user, host, port and path in one spelling,
+// and one with parameters or odd characters is refused.
 #include "conf/open_uri.h"
-#include "tests/unit/catch.h"
+#include "tests/unit/support/catch.h"
 
 using Catch::Matchers::Contains;
 

@@ -1,10 +1,13 @@
+// A URI resolves to the socket, address or command that libvirt's own client uses, and the notes
+// say what a gate does otherwise.
 #include <algorithm>
 #include <set>
 
 #include "base/text.h"
+#include "conf/explain.h"
 #include "conf/resolve.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/resolve_cases.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/resolve_cases.h"
 
 namespace {
 
@@ -41,8 +44,8 @@ conf::Exists files_of(const ResolveCase& row) {
   return [files](const std::string& path) { return files.contains(path); };
 }
 
-conf::Question question_of(const ResolveCase& row) {
-  conf::Question question;
+conf::UriQuestion question_of(const ResolveCase& row) {
+  conf::UriQuestion question;
   if (row.text) question.text = std::string(*row.text);
   question.flags = row.flags;
   return question;
@@ -185,7 +188,7 @@ TEST_CASE("only tcp and ext are not secure") {
 
 TEST_CASE("the notes say what a gate does otherwise") {
   CHECK(mentions(ask("qemu:///system").notes,
-                 "of these sockets: \"/run/libvirt/virtqemud-sock-ro\""));
+                 "of these sockets that answers: \"/run/libvirt/virtqemud-sock-ro\""));
   CHECK(mentions(ask("qemu:///system").notes, "a gate opens it read-only"));
   CHECK_FALSE(mentions(ask("qemu:///system", "", 1).notes, "a gate opens it read-only"));
   CHECK(mentions(ask("test:///default").notes, "a gate"));
@@ -203,13 +206,9 @@ TEST_CASE("the notes say what a gate does otherwise") {
 TEST_CASE("what is said of hostile text is printable") {
   for (const std::string text :
        {"\x1b[2J", "qemu+unix:///a%1b%5b?socket=/%1b&name=%1b", "qemu+ssh://%1b@%1b/%ff"}) {
-    const Resolution resolution = ask(text);
-    std::vector<std::string> all = resolution.steps;
-    all.insert(all.end(), resolution.notes.begin(), resolution.notes.end());
-    all.push_back(resolution.error.value_or(""));
-    for (const std::string& line : all) {
-      CHECK(line.find('\x1b') == std::string::npos);
-      CHECK(line.find('\xff') == std::string::npos);
-    }
+    const std::string shown = conf::explained(ask(text));
+    CHECK(shown.find('\x1b') == std::string::npos);
+    CHECK(shown.find('\xff') == std::string::npos);
+    CHECK(shown.find("\\\\x") == std::string::npos);
   }
 }

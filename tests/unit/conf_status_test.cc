@@ -1,10 +1,11 @@
-// [control] and [metrics].
+// [control] and [metrics] become values, metrics listen on loopback addresses only, and each
+// mistake is reported with its place.
 #include <string>
 #include <vector>
 
 #include "conf/config.h"
-#include "proxy/status_desks.h"
-#include "tests/unit/catch.h"
+#include "proxy/report/status_desks.h"
+#include "tests/unit/support/catch.h"
 
 namespace {
 
@@ -78,11 +79,12 @@ TEST_CASE("metrics are for this host", "[conf][config]") {
                               "127.1:9779",
                               "[fe80::1%lo]:9779"}) {
     const std::string text = address;
-    CHECK(mistakes("[metrics]\nlisten = \"" + text + "\"") ==
-          std::vector<std::string>{
-              "f:2:10: \"listen\" is \"" + text +
-              "\"; it must be an address of this host's own and a port, such as "
-              "\"127.0.0.1:9779\" or \"[::1]:9779\", because whoever reaches it may read it"});
+    CHECK(
+        mistakes("[metrics]\nlisten = \"" + text + "\"") ==
+        std::vector<std::string>{
+            "f:2:10: \"listen\" is \"" + text +
+            "\"; it must be an address of this host's own and a port, such as "
+            "\"127.0.0.1:9779\" or \"[::1]:9779\", because everybody who can connect may read it"});
   }
 }
 
@@ -92,13 +94,12 @@ TEST_CASE("mistakes of control and metrics have their places", "[conf][config]")
       {"[control]\npaths = \"/c\"", "f:2:1: "},
       {"[control]\npath = 1", "f:2:8: "},
       {"[control]\npath = \"c\"", "f:2:8: the path \"c\" is relative"},
-      {"[control]\npath = \"/%t\"", "f:2:8: this socket is there once"},
+      {"[control]\npath = \"/%t\"", "f:2:8: there is only one such socket"},
       {"[control]\npath = \"/s\"", "f:2:8: there is a socket \"/s\" already, in f line 3"},
       {"[control]\npath = \"/" + std::string(107, 'x') + "\"", "f:2:8: the path \"/xxx"},
       {"[metrics]\nsocket = \"/s\"", "f:2:10: there is a socket \"/s\" already"},
       {"[metrics]\nsockets = \"/s\"", "f:2:1: "},
       {"[metrics]\nmode = \"99\"", "f:2:8: \"mode\" is \"99\""},
-      {"[metrics]\ngroup = \"no such group\"", "f:2:9: there is no group"},
       {"[metrics]\nlisten = 9779", "f:2:10: "},
       {"[metrics]\ntextfile = \"t.prom\"", "f:2:12: \"textfile\" is \"t.prom\""},
       {"[metrics]\ntextfile = \"/t/\"", "f:2:12: "},

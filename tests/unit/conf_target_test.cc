@@ -1,10 +1,12 @@
+// A target's URI becomes the sockets, command and parameters that libvirt's client uses, and an
+// unprotected transport is refused unless the configuration means it.
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "conf/config.h"
 #include "conf/target.h"
-#include "tests/unit/catch.h"
+#include "conf/values.h"
+#include "tests/unit/support/catch.h"
 
 namespace {
 
@@ -25,7 +27,7 @@ Environment user() {
   return environment;
 }
 
-conf::Target made(std::string_view uri, const Environment& environment = root()) {
+conf::TargetConfig made(std::string_view uri, const Environment& environment = root()) {
   auto target = target_of("hail", uri, environment);
   INFO(uri << ": " << (target.ok() ? "" : target.error()));
   REQUIRE(target.ok());
@@ -74,7 +76,7 @@ TEST_CASE("transports have libvirt's defaults", "[conf][target]") {
       {"lxc://system/", Transport::tls, "system", 16514},
       {"qemu+ssh://system", Transport::ssh, "system", 22},
   }));
-  const conf::Target target = made(c.uri);
+  const conf::TargetConfig target = made(c.uri);
   CAPTURE(c.uri);
   CHECK(target.tunnel.transport == c.transport);
   CHECK(target.tunnel.host == c.host);
@@ -147,7 +149,7 @@ TEST_CASE("libvirt.conf decides where the URI does not", "[conf][target]") {
   CHECK(made("qemu+ssh://h/system?proxy=auto", environment).tunnel.proxy == RemoteProxy::automatic);
   environment.remote_mode = "bogus";
   CHECK(refused("qemu:///system", environment) ==
-        "mode= is \"bogus\"; it must be auto, legacy or direct");
+        "remote_mode of libvirt.conf is \"bogus\"; it must be auto, legacy or direct");
 }
 
 TEST_CASE("ssh takes its parameters", "[conf][target]") {
@@ -207,7 +209,7 @@ TEST_CASE("the helper gets the name that the daemon gets", "[conf][target]") {
 }
 
 TEST_CASE("parameters of other transports are taken and have no effect", "[conf][target]") {
-  const conf::Target target = made(
+  const conf::TargetConfig target = made(
       "qemu+tcp://u@h/system?socket=/x&mode=direct&keyfile=&command=&pkipath=&sshauth=a"
       "&known_hosts_verify=x&netcat=n&proxy=native&tls_priority=N&authfile=/a&auth=sasl.gssapi");
   CHECK(target.connect_name == "qemu:///system");
@@ -307,12 +309,12 @@ TEST_CASE("what nobody protects is only taken when that is meant", "[conf][targe
       {"qemu+tcp://128.0.0.1/", "plain tcp"},
       {"qemu+tcp://127.0.0.1.example.com/", "plain tcp"},
       {"qemu+tcp://[::2]/", "plain tcp"},
-      {"qemu+tls://h/?no_verify=1", "no_verify=1 accepts any server certificate"},
-      {"qemu+ssh://h/?no_verify=1", "no_verify=1 accepts any host key"},
-      {"qemu+ssh://h/?no_verify=1&known_hosts_verify=normal&command=ssh", "no_verify=1"},
+      {"qemu+tls://h/?no_verify=1", "no_verify= accepts any server certificate"},
+      {"qemu+ssh://h/?no_verify=1", "no_verify= accepts any host key"},
+      {"qemu+ssh://h/?no_verify=1&known_hosts_verify=normal&command=ssh", "no_verify="},
       {"qemu+ssh://h/?known_hosts_verify=ignore", "known_hosts_verify=ignore"},
   }));
-  conf::Target target = made(c.uri);
+  conf::TargetConfig target = made(c.uri);
   CAPTURE(c.uri);
   const auto why = conf::why_unprotected(target);
   const auto at_once = conf::make_target("hail", c.uri, root());

@@ -1,8 +1,10 @@
+// A mistyped word finds the nearest known one, and a number is taken only when it is all digits and
+// within its bound.
 #include <array>
 #include <string>
 
 #include "conf/text.h"
-#include "tests/unit/catch.h"
+#include "tests/unit/support/catch.h"
 
 TEST_CASE("a mistyped word finds the nearest one, and a strange one none", "[conf]") {
   static constexpr std::array<std::string_view, 3> kWords = {"listen", "targets", "limits"};

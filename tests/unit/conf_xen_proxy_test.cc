@@ -1,13 +1,14 @@
-// Sockets for clients of the old Xen proxy in the configuration.
+// protocol = "xen-proxy" makes a socket for clients of the old Xen proxy, other sockets stay for
+// those of libvirt, and mistakes in its keys are found.
 #include <string>
 #include <vector>
 
 #include "conf/config.h"
-#include "tests/unit/catch.h"
+#include "tests/unit/support/catch.h"
 
 namespace {
 
-using conf::XenAbi;
+using policy::XenAbi;
 using Texts = std::vector<std::string>;
 
 constexpr const char* kTargets =

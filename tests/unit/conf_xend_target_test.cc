@@ -1,21 +1,24 @@
+// An absolute path or an http URI makes a xend a target, no name that a libvirt client gives leads
+// to it, and near misses of either form are refused.
 #include <string>
 #include <string_view>
 
 #include "conf/aliases.h"
+#include "conf/config.h"
 #include "conf/explain.h"
 #include "conf/names.h"
 #include "conf/resolve.h"
 #include "conf/target.h"
 #include "conf/text.h"
 #include "conf/xend_target.h"
-#include "tests/unit/catch.h"
+#include "tests/unit/support/catch.h"
 
 namespace {
 
 using conf::Protocol;
 using tunnel::Transport;
 
-conf::Target made(std::string_view text) {
+conf::TargetConfig made(std::string_view text) {
   auto target = conf::target_of("rain", text, {});
   INFO(text << ": " << (target.ok() ? "" : target.error()));
   REQUIRE(target.ok());
@@ -63,7 +66,7 @@ TEST_CASE("an absolute path is the socket of a xend", "[conf][xend]") {
       {"/run/my%20xend", "/run/my xend"},
       {"///run/a%3fb%23", "/run/a?b#"},
   }));
-  const conf::Target target = made(c.text);
+  const conf::TargetConfig target = made(c.text);
   CHECK(target.protocol == Protocol::xend);
   CHECK(target.tunnel.transport == Transport::unix);
   CHECK(target.tunnel.sockets == std::vector<std::string>{c.path});
@@ -83,7 +86,7 @@ TEST_CASE("http with a host is the port of a xend", "[conf][xend]") {
       {"http://[::1]:8000/", "::1", 8000},
       {"HTTP://localhost:0/", "localhost", 8000},
   }));
-  const conf::Target target = made(c.text);
+  const conf::TargetConfig target = made(c.text);
   CHECK(target.protocol == Protocol::xend);
   CHECK(target.tunnel.transport == Transport::tcp);
   CHECK(target.tunnel.host == c.host);
@@ -165,7 +168,7 @@ TEST_CASE("no name of a client's leads to a xend", "[conf][names][xend]") {
   CHECK(any->targets == std::vector<std::string>{"hail"});
   CHECK_FALSE(conf::meaning_of("", config, rain, libvirt).ok());
   const auto unknown = conf::meaning_of("nosuch", config, plain, libvirt);
-  CHECK(unknown.error().find("targets are hail;") != std::string::npos);
+  CHECK(unknown.error().find("targets are hail") != std::string::npos);
   conf::Config only = config;
   only.targets.pop_back();
   CHECK(conf::meaning_of("", only, plain, libvirt).error() == "there is no target");

@@ -1,3 +1,5 @@
+// A dial tries each socket or address, gives up at its deadline, says what each one answered, and
+// leaves nothing behind when it is closed at any step.
 #include <array>
 #include <csignal>
 #include <optional>
@@ -9,9 +11,9 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/io.h"
-#include "tests/unit/temporary_folder.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/io.h"
+#include "tests/unit/support/temporary_folder.h"
 #include "tunnel/io/address.h"
 #include "tunnel/io/connect.h"
 

@@ -1,3 +1,5 @@
+// A listening socket has its mode and group, replaces only a socket on which nobody listens, and
+// loses no client when descriptors run out.
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -14,9 +16,9 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/io.h"
-#include "tests/unit/temporary_folder.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/io.h"
+#include "tests/unit/support/temporary_folder.h"
 #include "tunnel/io/address.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/io/listener.h"
@@ -62,6 +64,12 @@ int connected(const std::string& name) {
   return -1;
 }
 
+std::vector<int> many_connected(const std::string& name, std::size_t count) {
+  std::vector<int> out(count);
+  std::ranges::generate(out, [&] { return connected(name); });
+  return out;
+}
+
 void poll_in(int fd) {
   pollfd wait{fd, POLLIN, 0};
   poll(&wait, 1, 10000);
@@ -74,7 +82,15 @@ struct Door final : tunnel::io::ListenerOwner {
     if (then) then();
   }
   void on_accept_failed(const std::string& text) override { failures.push_back(text); }
+  [[nodiscard]] tunnel::io::Standing standing(uid_t uid) const override {
+    return {uid, most_waiting};
+  }
+  void on_left(uid_t) override { ++left; }
+  void on_turned_away(uid_t) override { ++turned_away; }
 
+  std::size_t most_waiting = 1000;
+  std::size_t left = 0;
+  std::size_t turned_away = 0;
   std::function<void()> then;
   std::vector<Peer> peers;
   std::vector<std::unique_ptr<Stream>> streams;
@@ -350,8 +366,7 @@ TEST_CASE("a listener may be destroyed while it accepts") {
   Loop loop;
   Door door;
   auto listener = std::make_unique<Listener>(loop, bound({folder / "sock", 0600, {}}), door);
-  std::vector<int> clients;
-  for (int i = 0; i < 5; ++i) clients.push_back(connected(folder / "sock"));
+  const std::vector<int> clients = many_connected(folder / "sock", 5);
   door.then = [&] { listener.reset(); };
   loop.run();
   CHECK(door.peers.size() == 1);
@@ -364,8 +379,7 @@ TEST_CASE("a paused listener leaves clients waiting") {
   Door door;
   Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
   listener.pause();
-  std::vector<int> clients;
-  for (int i = 0; i < 100; ++i) clients.push_back(connected(folder / "sock"));
+  const std::vector<int> clients = many_connected(folder / "sock", 100);
   run_for(loop, Milliseconds(20));
   CHECK(door.peers.empty());
   listener.resume();
@@ -381,13 +395,85 @@ TEST_CASE("a paused listener leaves clients waiting") {
   for (const int fd : clients) close(fd);
 }
 
+TEST_CASE("a turn of the loop takes only some of those who wait") {
+  const TemporaryFolder folder;
+  Loop loop;
+  Door door;
+  const Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
+  const std::vector<int> clients = many_connected(folder / "sock", 100);
+  std::size_t turns = 0;
+  std::size_t most = 0;
+  std::size_t before = 0;
+  std::function<void()> turn;
+  tunnel::io::Timer timer(loop.clock(), [&] { turn(); });
+  turn = [&] {
+    ++turns;
+    most = std::max(most, door.peers.size() - std::exchange(before, door.peers.size()));
+    timer.start(Milliseconds(0));
+  };
+  timer.start(Milliseconds(0));
+  run_until(loop, [&] { return door.peers.size() == 100; });
+  CHECK(most <= Listener::kOfTurn);
+  CHECK(turns >= 100 / Listener::kOfTurn);
+  for (const int fd : clients) close(fd);
+}
+
+TEST_CASE("a listener that goes gives those who wait to its owner") {
+  const TemporaryFolder folder;
+  Loop loop;
+  Door door;
+  auto listener = std::make_unique<Listener>(loop, bound({folder / "sock", 0600, {}}), door);
+  const std::vector<int> clients = many_connected(folder / "sock", 30);
+  door.then = [&] { loop.stop(); };
+  loop.run();
+  CHECK(door.peers.size() == Listener::kOfTurn);
+  listener->take_all();
+  CHECK(door.peers.size() == 30);
+  listener.reset();
+  for (const int fd : clients) close(fd);
+}
+
+TEST_CASE("nothing is made of clients that went before they said anything") {
+  const TemporaryFolder folder;
+  Loop loop;
+  Door door;
+  const Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
+  for (int i = 0; i < 20; ++i) close(connected(folder / "sock"));
+  const int spoke = connected(folder / "sock");
+  REQUIRE(write(spoke, "x", 1) == 1);
+  close(spoke);
+  const int stays = connected(folder / "sock");
+  run_until(loop, [&] { return door.peers.size() == 2; });
+  CHECK(door.left == 20);
+  CHECK(door.turned_away == 0);
+  close(stays);
+}
+
+TEST_CASE("clients beyond those of a user that may wait are ended unheard") {
+  const TemporaryFolder folder;
+  Loop loop;
+  Door door;
+  door.most_waiting = 10;
+  Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
+  const std::vector<int> clients = many_connected(folder / "sock", 50);
+  door.then = [&] { door.most_waiting = 0; };
+  run_until(loop, [&] { return door.peers.size() + door.turned_away == 50; });
+  CHECK(door.peers.size() == 10);
+  std::size_t ended = 0;
+  for (const int fd : clients) {
+    char byte = 0;
+    if (recv(fd, &byte, 1, MSG_DONTWAIT) == 0) ++ended;
+    close(fd);
+  }
+  CHECK(ended == 40);
+}
+
 TEST_CASE("clients that come when descriptors have run out wait until there are some") {
   const TemporaryFolder folder;
   Loop loop;
   Door door;
   const Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
-  std::vector<int> clients;
-  for (int i = 0; i < 10; ++i) clients.push_back(connected(folder / "sock"));
+  const std::vector<int> clients = many_connected(folder / "sock", 10);
   rlimit before{};
   REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
   rlimit low = before;

@@ -1,4 +1,5 @@
-// Look-ups with a resolver that takes its time.
+// A resolver that is slow or silent holds up neither look-ups of other hosts nor the end of the
+// program, and each look-up ends by its deadline.
 #include <algorithm>
 #include <condition_variable>
 #include <list>
@@ -7,8 +8,8 @@
 #include <mutex>
 #include <optional>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/io.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/io.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/io/look_up.h"
 
@@ -47,6 +48,10 @@ class Names {
     const std::lock_guard lock(state_->mutex);
     state_->answers = true;
     state_->changed.notify_all();
+  }
+  void fall_silent() {
+    const std::lock_guard lock(state_->mutex);
+    state_->answers = false;
   }
   [[nodiscard]] std::size_t running() const { return locked(&State::running); }
   [[nodiscard]] std::size_t most() const { return locked(&State::most); }
@@ -164,6 +169,78 @@ TEST_CASE("only so many hosts are asked for at a time, and those that wait come 
   run_until(loop, [&] { return std::ranges::all_of(all, &Asking::ok); });
   CHECK(names.most() == Resolver::kMostAtOnce);
   CHECK_FALSE(names.asked().contains("slow-too"));
+}
+
+TEST_CASE("the wait for a thread is no silence of the resolver, and has an end") {
+  Names names;
+  Loop loop(names.resolve(), [](const std::string&) { return Resolved{}; });
+  std::list<Asking> all;
+  for (std::size_t i = 0; i < Resolver::kMostAtOnce; ++i) {
+    all.emplace_back(loop, "slow" + std::to_string(i));
+  }
+  Asking late(loop, "quick", Milliseconds(200));
+  Asking later(loop, "quicker", kShort);
+  run_until(loop, [&] { return later.answer.has_value(); });
+  CHECK(later.answer->error().text.find("too many other look-ups") != std::string::npos);
+  names.answer();
+  run_until(loop, [&] { return late.answer.has_value(); });
+  CHECK(late.ok());
+}
+
+TEST_CASE("a host of the hosts file waits for nobody") {
+  const Names names;
+  Loop loop(names.resolve(), [](const std::string& host) {
+    if (host != "known") return Resolved{};
+    return Resolved{{*tunnel::io::address_literal("127.0.0.9", 0)}, {}};
+  });
+  std::list<Asking> all;
+  for (std::size_t i = 0; i < Resolver::kMostAtOnce + 6; ++i) {
+    all.emplace_back(loop, "slow" + std::to_string(i));
+  }
+  const Asking known(loop, "known");
+  run_until(loop, [&] { return known.answer.has_value(); });
+  REQUIRE(known.ok());
+  CHECK((**known.answer)[0].text() == "127.0.0.9:7");
+}
+
+TEST_CASE("hosts that took long leave places for the others") {
+  Names names;
+  Loop loop(names.resolve(), [](const std::string&) { return Resolved{}; });
+  const auto ask_all = [&] {
+    std::list<Asking> all;
+    for (std::size_t i = 0; i < Resolver::kMostAtOnce; ++i) {
+      all.emplace_back(loop, "slow" + std::to_string(i));
+    }
+    return all;
+  };
+  {
+    std::list<Asking> all = ask_all();
+    run_for(loop, Resolver::kLong + Milliseconds(100));
+    names.answer();
+    run_until(loop, [&] { return std::ranges::all_of(all, &Asking::ok); });
+  }
+  names.fall_silent();
+  const std::list<Asking> again = ask_all();
+  run_until(loop, [&] { return names.running() == Resolver::kMostSlow; });
+  const Asking quick(loop, "quick");
+  run_until(loop, [&] { return quick.ok(); });
+  CHECK(names.running() == Resolver::kMostSlow);
+}
+
+TEST_CASE("the lines of a hosts file") {
+  using tunnel::io::addresses_in_hosts;
+  constexpr std::string_view kText =
+      "127.0.0.1 localhost\n# 10.0.0.1 hail\n10.0.0.2\thail.test  Hail # 1\r\n::2 hail\nbad hail\n"
+      "10.0.0.3 hailstorm";
+  const auto found = addresses_in_hosts(kText, "hail");
+  REQUIRE(found.size() == 2);
+  CHECK(found[0].text() == "10.0.0.2:0");
+  CHECK(found[1].text() == "[::2]:0");
+  CHECK(addresses_in_hosts(kText, "hailstorm").size() == 1);
+  CHECK(addresses_in_hosts(kText, "10.0.0.3").empty());
+  CHECK(addresses_in_hosts("", "hail").empty());
+  using namespace std::string_view_literals;
+  CHECK(addresses_in_hosts("10.0.0.4 ha\0x"sv, "ha\0y"sv).empty());
 }
 
 TEST_CASE("who asks for the same host gets the same answer") {

@@ -1,12 +1,15 @@
+// The loop fires timers in order, runs each requested task once, hands signals to their handlers,
+// and ends when nothing is left.
 #include <array>
 #include <csignal>
 
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/io.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/io.h"
 #include "tunnel/io/connect.h"
+#include "tunnel/io/loop_inside.h"
 
 namespace test {
 namespace {
@@ -20,7 +23,7 @@ struct Count final : Task {
   explicit Count(Loop& of) : loop(of) {}
   void run_soon() override {
     ++runs;
-    if (again-- > 0) loop.soon(*this);
+    if (again-- > 0) loop.inside().soon(*this);
   }
   Loop& loop;
   int runs = 0;
@@ -75,17 +78,17 @@ TEST_CASE("a stopped loop can be run again") {
 TEST_CASE("a task runs once however often it is asked for, and again when it asks") {
   Loop loop;
   Count count(loop);
-  loop.soon(count);
-  loop.soon(count);
+  loop.inside().soon(count);
+  loop.inside().soon(count);
   loop.run();
   CHECK(count.runs == 1);
   count.again = 3;
-  loop.soon(count);
+  loop.inside().soon(count);
   loop.run();
   CHECK(count.runs == 5);
   {
     Count gone(loop);
-    loop.soon(gone);
+    loop.inside().soon(gone);
   }
   loop.run();
 }
@@ -96,7 +99,7 @@ TEST_CASE("a task that keeps asking does not keep timers from firing") {
   count.again = 1 << 30;
   Timer timer(loop.clock(), [&] { count.again = 0; });
   timer.start(Milliseconds(5));
-  loop.soon(count);
+  loop.inside().soon(count);
   loop.run();
   CHECK(count.runs > 1);
 }

@@ -1,3 +1,5 @@
+// A child's standard streams carry bytes both ways, its exit status and last words become the
+// reason, and closing the stream ends the child.
 #include <csignal>
 #include <fstream>
 
@@ -6,9 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/io.h"
-#include "tests/unit/temporary_folder.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/io.h"
+#include "tests/unit/support/temporary_folder.h"
 #include "tunnel/io/lines.h"
 #include "tunnel/io/process.h"
 

@@ -1,5 +1,7 @@
-#include "tests/unit/catch.h"
-#include "tests/unit/memory_stream.h"
+// A race dials the next address after a delay or at once after a failure, alternates the address
+// families, and is lost only when every attempt has failed.
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/memory_stream.h"
 #include "tunnel/io/address.h"
 #include "tunnel/io/race.h"
 

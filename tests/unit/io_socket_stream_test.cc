@@ -1,12 +1,14 @@
+// A socket stream delivers bytes in order both ways, holds them back while it is paused, and
+// reports its close once, with the first reason.
 #include <array>
 #include <csignal>
 
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/io.h"
-#include "tests/unit/temporary_folder.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/io.h"
+#include "tests/unit/support/temporary_folder.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/io/socket_stream.h"
 

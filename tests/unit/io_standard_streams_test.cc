@@ -1,3 +1,5 @@
+// Standard input and output serve as one stream whatever kind of file they are, and other users of
+// the same open files find them unchanged.
 #include <array>
 #include <csignal>
 #include <fstream>
@@ -7,9 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/io.h"
-#include "tests/unit/temporary_folder.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/io.h"
+#include "tests/unit/support/temporary_folder.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/io/standard_streams.h"
 

@@ -1,8 +1,10 @@
+// The first rule that matches user and target decides what a user may call, and patterns of open
+// URIs are held against the parts of a URI.
 #include <string>
 #include <vector>
 
 #include "policy/access.h"
-#include "tests/unit/catch.h"
+#include "tests/unit/support/catch.h"
 
 using policy::Access;
 using policy::AccessRule;
@@ -57,9 +59,13 @@ TEST_CASE("rules are for users, groups, or everybody", "[policy][access]") {
   CHECK_FALSE(sees(rule({}, {}), {policy::kNobody, 5, groups}));
   CHECK_FALSE(sees(rule({}, {8}), {policy::kNobody, 5, groups}));
   CHECK(sees(rule({policy::kNobody}, {}), {policy::kNobody, 5, groups}));
-  CHECK(Access{Rules{{}, {rule({}, {})}}}.grant({policy::kNobody, 5, {}}, "hail").error() ==
-        "user 65534 may not see target 'hail': no rule of the policy lets them, and for this user "
-        "one must name the number");
+  CHECK(
+      Access{Rules{{}, {rule({}, {})}}}.grant({policy::kNobody, 5, {}}, "hail").error() ==
+      "user 65534 may not see target 'hail': no rule lets them; a rule must name this user itself; "
+      "one for everybody, or for a group, does not count");
+  const Access unknown{Rules{{}, {rule({}, {}), rule({policy::kUnknown}, {})}}};
+  CHECK(
+      unknown.grant({policy::kUnknown, 5, groups}, "hail").error().starts_with("the kernel does "));
 }
 
 TEST_CASE("the first rule that matches user and target decides", "[policy][access]") {
@@ -81,7 +87,7 @@ TEST_CASE("the first rule that matches user and target decides", "[policy][acces
   REQUIRE(sleet);
   CHECK_FALSE(may(*sleet, Remote::DOMAIN_GET_INFO));
   CHECK(access.grant(who, "a\nb").error() ==
-        "user 1000 may not see target 'a\\x0ab': no rule of the policy lets them");
+        "user 1000 may not see target 'a\nb': no rule lets them");
 }
 
 TEST_CASE("what makes up a connection is not forbidden by rules, and events are",
@@ -103,6 +109,28 @@ TEST_CASE("what makes up a connection is not forbidden by rules, and events are"
     CAPTURE(static_cast<int>(procedure));
     CHECK_FALSE(may(*grant, procedure));
   }
+}
+
+TEST_CASE("what all rules pretend, a rule pretends if it allows it", "[policy][access]") {
+  const auto pretends = [](std::vector<std::string> allow, std::vector<std::string> deny,
+                           std::optional<std::vector<std::string>> own) {
+    Rules rules{{}, {rule({}, {}, {"hail"}, std::move(allow), std::move(deny))}};
+    rules.rules[0].pretend = std::move(own);
+    rules.pretend = {"STORAGE_POOL_REFRESH"};
+    const Access access{std::move(rules)};
+    const auto grant = access.grant({1, 1, {}}, "hail");
+    REQUIRE(grant);
+    return grant->pretends(policy::find_procedure(Remote::STORAGE_POOL_REFRESH));
+  };
+  const std::vector<std::string> refresh = {"STORAGE_POOL_REFRESH"};
+  CHECK(pretends({"*"}, {}, {}));
+  CHECK(pretends({"STORAGE_POOL_*"}, {"STORAGE_POOL_GET_*"}, {}));
+  CHECK_FALSE(pretends({"DOMAIN_GET_*"}, {}, {}));
+  CHECK_FALSE(pretends({}, {}, {}));
+  CHECK_FALSE(pretends({"*"}, {"STORAGE_*"}, {}));
+  CHECK_FALSE(pretends({"*"}, {}, {{}}));
+  CHECK(pretends({"DOMAIN_GET_*"}, {}, refresh));
+  CHECK_FALSE(pretends({"DOMAIN_GET_*"}, {"STORAGE_*"}, refresh));
 }
 
 TEST_CASE("a pattern names procedures that a rule can allow", "[policy][access]") {

@@ -1,10 +1,12 @@
+// XML of real clients passes, and a document with a DTD, another encoding or more elements and
+// blank lines than allowed is refused.
 #include <string>
 
 #include "policy/document.h"
 #include "policy/filter.h"
 #include "policy/xdr.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/policy_bodies.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/policy_bodies.h"
 
 using policy::Decision;
 using policy::objection_to;
@@ -51,7 +53,29 @@ TEST_CASE("many lines that are not blank pass", "[policy][document]") {
   CHECK(objection_to(document + "</cpu>").empty());
 }
 
-TEST_CASE("documents are bounded in sum", "[policy][document]") {
+TEST_CASE("what parsing a document costs is bounded", "[policy][document]") {
+  const auto repeated = [](std::size_t times, const std::string& text) {
+    std::string all;
+    for (std::size_t i = 0; i < times; ++i) all += text;
+    return all;
+  };
+  CHECK(objection_to("<cpu>" + repeated(2047, "<f/>") + "</cpu>").empty());
+  CHECK(objection_to("<cpu>" + repeated(2048, "<f/>") + "</cpu>") == "has too many elements");
+  CHECK(objection_to("<cpu " + repeated(32, "a='' ") + "/>").empty());
+  CHECK(objection_to("<cpu " + repeated(33, "a='' ") + "/>") ==
+        "has an element with too many attributes");
+  const std::string full = "<f " + repeated(32, "a='' ") + "/>";
+  CHECK(objection_to("<cpu>" + repeated(256, full) + "</cpu>").empty());
+  CHECK(objection_to("<cpu>" + repeated(256, full) + "<f a=''/></cpu>") ==
+        "has too many attributes");
+  // Whatever a quote or a comment hides, it is counted.
+  CHECK_FALSE(objection_to("<cpu b='>' " + repeated(40, "a='' ") + "/>").empty());
+  CHECK_FALSE(objection_to("<!-- <x> --><cpu " + repeated(40, "xmlns:a='' ") + "/>").empty());
+  CHECK(objection_to(repeated(32, "<a>") + repeated(32, "</a>")).empty());
+  CHECK(objection_to(repeated(33, "<a>") + repeated(33, "</a>")) == "is nested too deeply");
+}
+
+TEST_CASE("each document is as long as its bound at most", "[policy][document]") {
   const policy::Procedure& row = policy::find_procedure(Remote::CONNECT_BASELINE_CPU);
   const auto judge = [&](std::size_t first, std::size_t second) {
     base::Buffer body;
@@ -63,8 +87,8 @@ TEST_CASE("documents are bounded in sum", "[policy][document]") {
     base::Buffer encoded;
     return policy::judge(test::call_of(row), body, encoded).decision;
   };
-  CHECK(judge(policy::kMaxDocument - 1, 1) == Decision::forward);
-  CHECK(judge(policy::kMaxDocument - 1, 2) == Decision::refuse);
+  CHECK(judge(policy::kMaxDocument, policy::kMaxDocument) == Decision::forward);
+  CHECK(judge(policy::kMaxDocument, policy::kMaxDocument + 1) == Decision::refuse);
   CHECK(judge(policy::kMaxDocument + 1, 1) == Decision::refuse);
 }
 

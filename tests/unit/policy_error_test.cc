@@ -1,9 +1,11 @@
+// A refusal is byte for byte the error that libvirtd sends, and a daemon's error is passed on
+// without characters that a terminal obeys.
 #include <string>
 
 #include "policy/error.h"
 #include "policy/xdr.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/policy_hex.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/policy_hex.h"
 
 using policy::ErrorCode;
 using policy::ErrorDomain;
@@ -171,4 +173,40 @@ TEST_CASE("an error with all its optional parts is decoded", "[policy][error]") 
   writer.fixed(base::Buffer(16, 1));
   CHECK(policy::decode_error(body).text == "broken");
   CHECK(policy::decode_error(body).code == 38);
+}
+
+TEST_CASE("a daemon's error is passed on without what a terminal obeys", "[policy][error]") {
+  const base::Buffer plain = test::hex(kCaptured);
+  CHECK(policy::clean_error(plain) == plain);
+  const auto error = [](std::string_view said) {
+    base::Buffer body;
+    policy::XdrWriter writer(body);
+    const auto text = [&] {
+      writer.optional(true);
+      writer.string(said);
+    };
+    writer.number(38);
+    writer.number(7);
+    text();
+    writer.number(2);
+    text();
+    writer.fixed(base::Buffer(20, 27));
+    for (int i = 0; i < 3; ++i) text();
+    writer.number(5);
+    writer.number(-1);
+    text();
+    writer.fixed(base::Buffer(16, 27));
+    return body;
+  };
+  CHECK(policy::clean_error(error("a\x1b]0;b\x07 \xc2\x9b\xff\r\n\tc:\\d \xc3\xa9\xe2\x80\xae")) ==
+        error("a?]0;b? ???\n\tc:\\d \xc3\xa9?"));
+  base::Buffer body = error("x");
+  for (std::size_t size = 0; size < body.size(); ++size) {
+    REQUIRE_FALSE(policy::clean_error(base::Bytes(body).first(size)));
+  }
+  body.push_back(0);
+  CHECK_FALSE(policy::clean_error(body));
+  body.pop_back();
+  policy::store_word(body.data() + 8, 2);
+  CHECK_FALSE(policy::clean_error(body));
 }

@@ -1,8 +1,10 @@
+// An explanation agrees with the filter for every procedure and every bit of its flags, and names
+// the rule or flag that decided.
 #include "policy/example.h"
 #include "policy/explain.h"
 #include "policy/filter.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/policy_bodies.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/policy_bodies.h"
 
 using policy::Access;
 using policy::Decision;
@@ -52,17 +54,59 @@ TEST_CASE("an explanation names what decided", "[policy][explain]") {
                           std::optional<std::uint32_t> flags = {}) {
     return explain(access, {uid, 1, {}}, "hail", *policy::find_procedure(name), flags).reason;
   };
-  CHECK(reason(1000, "DOMAIN_GET_INFO") ==
-        "the table: it reads, and its arguments are held to their signature; rule 1 (f line 9)");
+  CHECK(reason(1000, "DOMAIN_GET_INFO") == "it only reads; rule 1 (f line 9)");
   CHECK(reason(1000, "NODE_GET_INFO") == "rule 1 (f line 9) does not allow NODE_GET_INFO");
   CHECK(reason(1001, "DOMAIN_GET_INFO") ==
-        "user 1001 may not see target 'hail': no rule of the policy lets them");
-  CHECK(reason(1000, "DOMAIN_DESTROY") ==
-        "the table: virtgate is read-only: DOMAIN_DESTROY stops the domain");
+        "user 1001 may not see target 'hail': no rule lets them");
+  CHECK(reason(1000, "DOMAIN_DESTROY") == "virtgate is read-only: DOMAIN_DESTROY stops the domain");
   CHECK(reason(1000, "DOMAIN_GET_XML_DESC", 1) ==
-        "the table: virtgate refuses DOMAIN_GET_XML_DESC: bits 0x1 of flags are not known to read "
-        "(SECURE and MIGRATABLE reveal passwords)");
-  CHECK(reason(1000, "DOMAIN_GET_XML_DESC").find("can change that (SECURE and") !=
-        std::string::npos);
+        "it only reads; SECURE is left out of what is sent on, so the answer has no passwords; the "
+        "address that <graphics> listens on is "
+        "one of the far host; rule 1 (f line 9)");
+  CHECK(reason(1000, "DOMAIN_GET_XML_DESC", 8) ==
+        "virtgate is read-only: flag MIGRATABLE is refused: it reveals passwords");
+  CHECK(reason(1000, "DOMAIN_GET_JOB_STATS", 1) ==
+        "it only reads; KEEP_COMPLETED is "
+        "added to what is sent on, so nothing is discarded; rule 1 (f line 9)");
+  CHECK(reason(1000, "DOMAIN_GET_VCPUS_FLAGS", 8) ==
+        "virtgate is read-only: flag GUEST is refused: it asks the guest agent");
+  CHECK(
+      reason(1000, "DOMAIN_GET_XML_DESC").find("; its arguments can change that (SECURE, which") !=
+      std::string::npos);
   CHECK(reason(1000, "CONNECT_OPEN") == "the gate answers it itself; rule 1 (f line 9)");
+}
+
+TEST_CASE("an explanation says what the configuration makes of calls that do not read",
+          "[policy][explain]") {
+  Rules rules;
+  rules.secure_xml = policy::SecureXml::refuse;
+  rules.pretend = {"STORAGE_POOL_REFRESH"};
+  const auto explained = [&](std::string_view name, std::optional<std::uint32_t> flags = {}) {
+    return explain(Access(rules), {1000, 1, {}}, "hail", *policy::find_procedure(name), flags);
+  };
+  const policy::Explanation secure = explained("DOMAIN_GET_XML_DESC", 1);
+  CHECK_FALSE(secure.passes);
+  CHECK(secure.reason ==
+        "secure_xml is \"refuse\": virtgate is read-only: flag SECURE is refused: it reveals "
+        "passwords; there are no rules");
+  CHECK(explained("DOMAIN_GET_XML_DESC", 2).passes);
+  const policy::Explanation refresh = explained("STORAGE_POOL_REFRESH");
+  CHECK(refresh.passes);
+  CHECK(refresh.reason ==
+        "the gate answers that it is done, and sends nothing on (\"pretend\"); there are no rules");
+  CHECK_FALSE(explained("STORAGE_POOL_BUILD").passes);
+  policy::AccessRule rule;
+  rule.targets = {"*"};
+  rule.allow = {"DOMAIN_GET_*"};
+  rules.rules = {rule};
+  CHECK(explained("STORAGE_POOL_REFRESH").reason.find("read-only") != std::string::npos);
+  CHECK_FALSE(explained("STORAGE_POOL_REFRESH").passes);
+  rules.rules[0].pretend = rules.pretend;
+  CHECK(explained("STORAGE_POOL_REFRESH").passes);
+  rules.rules[0] = rule;
+  rules.rules[0].allow = {"STORAGE_POOL_*"};
+  CHECK(explained("STORAGE_POOL_REFRESH").passes);
+  rules.rules.clear();
+  rules.pretend.clear();
+  CHECK_FALSE(explained("STORAGE_POOL_REFRESH").passes);
 }

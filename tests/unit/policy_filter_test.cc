@@ -1,11 +1,13 @@
+// Every denied procedure is refused by its name and with a reason, and nothing but a call of a
+// known program and version is forwarded.
 #include <string>
 #include <string_view>
 
 #include "policy/filter.h"
 #include "policy/xdr.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/policy_bodies.h"
-#include "tests/unit/policy_hex.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/policy_bodies.h"
+#include "tests/unit/support/policy_hex.h"
 
 using policy::Decision;
 using policy::ErrorCode;
@@ -28,6 +30,7 @@ Verdict judge(const Header& header, base::Bytes body = {}) {
 }
 
 Header call(std::int32_t procedure) { return {.procedure = procedure, .serial = 1}; }
+Header call(Remote procedure) { return call(policy::number(procedure)); }
 
 void check_refused(const Verdict& verdict, ErrorCode code, std::string_view text) {
   CHECK(verdict.decision == Decision::refuse);
@@ -50,10 +53,10 @@ TEST_CASE("every denied procedure is refused by name and with a reason", "[polic
 }
 
 TEST_CASE("the words of a refusal", "[policy][filter]") {
-  check_refused(judge(call(12)), ErrorCode::operation_denied,
+  check_refused(judge(call(Remote::DOMAIN_DESTROY)), ErrorCode::operation_denied,
                 "virtgate is read-only: DOMAIN_DESTROY stops the domain");
   check_refused(
-      judge(call(419)), ErrorCode::operation_denied,
+      judge(call(Remote::CONNECT_SET_IDENTITY)), ErrorCode::operation_denied,
       "virtgate is read-only: CONNECT_SET_IDENTITY would let the caller claim another identity");
 }
 
@@ -93,7 +96,7 @@ TEST_CASE("programs and versions that are not known are refused", "[policy][filt
 
 TEST_CASE("a call with a status is refused", "[policy][filter]") {
   for (const std::uint32_t status : {1U, 2U, 3U, 0xffffffffU}) {
-    Header header = call(51);
+    Header header = call(Remote::CONNECT_NUM_OF_DOMAINS);
     header.status = status;
     check_refused(judge(header), ErrorCode::rpc,
                   "Unexpected message status " + std::to_string(status));
@@ -120,7 +123,7 @@ TEST_CASE("what is no call is never forwarded", "[policy][filter]") {
 }
 
 TEST_CASE("file descriptors end the connection, with a reason", "[policy][filter]") {
-  Header header = call(51);
+  Header header = call(Remote::CONNECT_NUM_OF_DOMAINS);
   header.type = static_cast<std::uint32_t>(Type::call_with_fds);
   for (const char* count : {"00000000", "00000001", "00000021", ""}) {
     const Verdict verdict = judge(header, test::hex(count));
@@ -161,10 +164,11 @@ TEST_CASE("what a client names when it opens is never sent on", "[policy][filter
       if (present) policy::XdrWriter(body).string(name);
       base::append(body, test::hex(flags));
       for (std::size_t size = 0; size <= body.size(); size += size < 64 ? 1 : 997) {
-        REQUIRE(judge(call(1), base::Bytes(body).first(size)).decision != Decision::forward);
+        REQUIRE(judge(call(Remote::CONNECT_OPEN), base::Bytes(body).first(size)).decision !=
+                Decision::forward);
       }
       base::Buffer encoded;
-      const Verdict verdict = policy::judge(call(1), body, encoded);
+      const Verdict verdict = policy::judge(call(Remote::CONNECT_OPEN), body, encoded);
       REQUIRE(verdict.procedure == &open);
       const bool good = !present || (name.size() <= 4096 && name.find('\0') == std::string::npos);
       REQUIRE(verdict.decision == (good ? Decision::answer : Decision::refuse));
@@ -181,23 +185,24 @@ TEST_CASE("CONNECT_OPEN as virsh and as go-libvirt send it", "[policy][filter]")
       test::hex("00000001 0000000f 746573743a2f2f2f64656661756c74 00 00000001");
   const base::Buffer go = test::hex("01000000 0000000f 746573743a2f2f2f64656661756c74 ff 00000000");
   base::Buffer encoded;
-  const Verdict from_virsh = policy::judge(call(1), virsh, encoded);
+  const Verdict from_virsh = policy::judge(call(Remote::CONNECT_OPEN), virsh, encoded);
   CHECK(from_virsh.decision == Decision::answer);
   CHECK(from_virsh.arguments[0].text == "test:///default");
   CHECK(from_virsh.arguments[1].number == 1);
   encoded.clear();
-  const Verdict from_go = policy::judge(call(1), go, encoded);
+  const Verdict from_go = policy::judge(call(Remote::CONNECT_OPEN), go, encoded);
   CHECK(from_go.decision == Decision::answer);
   CHECK(from_go.arguments[0].text == "test:///default");
   CHECK(encoded == test::hex("00000001 0000000f 746573743a2f2f2f64656661756c74 00 00000000"));
 }
 
 TEST_CASE("what a malformed call lacks is said", "[policy][filter]") {
-  check_refused(judge(call(23)), ErrorCode::rpc,
+  check_refused(judge(call(Remote::DOMAIN_LOOKUP_BY_NAME)), ErrorCode::rpc,
                 "malformed call of DOMAIN_LOOKUP_BY_NAME: the message ends inside name");
   check_refused(
-      judge(call(51), test::hex("00000000")), ErrorCode::rpc,
+      judge(call(Remote::CONNECT_NUM_OF_DOMAINS), test::hex("00000000")), ErrorCode::rpc,
       "malformed call of CONNECT_NUM_OF_DOMAINS: 4 bytes are left over after the last argument");
-  check_refused(judge(call(23), test::hex("00000002 61000000")), ErrorCode::rpc,
+  check_refused(judge(call(Remote::DOMAIN_LOOKUP_BY_NAME), test::hex("00000002 61000000")),
+                ErrorCode::rpc,
                 "malformed call of DOMAIN_LOOKUP_BY_NAME: a string in name has a NUL inside");
 }

@@ -1,12 +1,15 @@
+// Headers are byte for byte libvirt's, frames are found at every split of the stream, and a length
+// that is out of bounds breaks it for good.
 #include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "policy/message.h"
+#include "policy/procedures.h"
 #include "policy/xdr.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/policy_hex.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/policy_hex.h"
 
 using policy::Frame;
 using policy::FrameReader;
@@ -31,7 +34,9 @@ base::Buffer frame_of(std::uint32_t serial, std::size_t body_size) {
   base::Buffer body(body_size);
   for (std::size_t i = 0; i < body_size; ++i) body[i] = static_cast<std::uint8_t>(i + serial);
   base::Buffer bytes;
-  policy::append_frame(bytes, {.procedure = 14, .serial = serial}, body);
+  policy::append_frame(
+      bytes, {.procedure = policy::number(policy::Remote::DOMAIN_GET_XML_DESC), .serial = serial},
+      body);
   return bytes;
 }
 
@@ -74,7 +79,11 @@ TEST_CASE("every field of a header has its own place", "[policy][message]") {
 
 TEST_CASE("append_frame computes the length and appends", "[policy][message]") {
   base::Buffer bytes = test::hex("aa");
-  policy::append_frame(bytes, {.length = 7, .procedure = 60, .serial = 1}, test::hex("0000000a"));
+  policy::append_frame(bytes,
+                       {.length = 7,
+                        .procedure = policy::number(policy::Remote::CONNECT_SUPPORTS_FEATURE),
+                        .serial = 1},
+                       test::hex("0000000a"));
   CHECK(bytes ==
         test::hex("aa 00000020 20008086 00000001 0000003c 00000000 00000001 00000000 0000000a"));
 }
@@ -170,7 +179,7 @@ TEST_CASE("lengths out of bounds break the stream for good", "[policy][message]"
   CHECK_FALSE(reader.next());
   CHECK(reader.broken() == !fits);
   if (!fits) {
-    CHECK(reader.broken_length() == length);
+    CHECK(reader.breach() == "announced a message of " + std::to_string(length) + " bytes");
     CHECK(reader.held() == 0);
     reader.feed(frame_of(1, 0));
     CHECK_FALSE(reader.next());
@@ -199,7 +208,30 @@ TEST_CASE("a reader has a limit of its own", "[policy][message]") {
   reader.feed(too_long);
   CHECK_FALSE(reader.next());
   CHECK(reader.broken());
-  CHECK(reader.broken_length() == 65);
+  CHECK(reader.breach() == "announced a message of 65 bytes");
+}
+
+TEST_CASE("text in place of the first message is quoted, and never later", "[policy][message]") {
+  const std::size_t cut = GENERATE(0U, 2U, 4U, 9U);
+  const base::Bytes text = base::bytes_of("\r\nGET / HTTP/1.1\r\nHost: x\r\n");
+  FrameReader reader;
+  reader.feed(text.first(cut));
+  reader.next();
+  reader.feed(text.subspan(cut));
+  reader.next();
+  REQUIRE(reader.broken());
+  const std::string_view seen = cut == 9 ? "GET / H" : "GET / HTTP/1.1";
+  if (cut != 4) {
+    CHECK(reader.breach() == "sent text in place of a message: \"" + std::string(seen) + '"');
+  }
+  FrameReader later;
+  const base::Buffer frame = frame_of(1, 4);
+  later.feed(frame);
+  REQUIRE(later.next());
+  CHECK_FALSE(later.next());
+  later.feed(base::bytes_of("secret of a reply"));
+  CHECK_FALSE(later.next());
+  CHECK(later.breach() == "announced a message of 1936024434 bytes");
 }
 
 TEST_CASE("memory follows what came, not what was announced", "[policy][message]") {

@@ -1,8 +1,10 @@
+// Nodes with passwords are cut out of an S-expression wherever they are, all else stays as it is,
+// and a text that is malformed or cut is refused.
 #include <string>
 #include <string_view>
 
 #include "policy/sexpr.h"
-#include "tests/unit/catch.h"
+#include "tests/unit/support/catch.h"
 
 namespace {
 

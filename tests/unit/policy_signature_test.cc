@@ -1,5 +1,7 @@
+// A signature compiles to names, types, shapes and the values that pass, and a malformed one is
+// rejected.
 #include "policy/signature.h"
-#include "tests/unit/catch.h"
+#include "tests/unit/support/catch.h"
 
 using policy::ArgumentType;
 using policy::is_signature;
@@ -47,13 +49,33 @@ TEST_CASE("values are taken or not", "[policy][signature]") {
   CHECK_FALSE(kMask.takes(0x80000002));
 }
 
+TEST_CASE("a value has a twin that is sent on", "[policy][signature]") {
+  constexpr auto kSet = policy::compile_signature("n:uint{0,1>3,2}").arguments[0];
+  CHECK(kSet.takes(1));
+  CHECK_FALSE(kSet.takes(3));
+  CHECK(kSet.sent_for(0) == 0);
+  CHECK(kSet.sent_for(1) == 3);
+  CHECK(kSet.sent_for(2) == 2);
+  constexpr auto kMask =
+      policy::compile_signature("n:uint{0x6,SECURE~0x1,MIGRATABLE!0x8}").arguments[0];
+  CHECK(kMask.takes(7));
+  CHECK_FALSE(kMask.takes(8));
+  CHECK(kMask.sent_for(7) == 6);
+  CHECK(kMask.flags[0].name == "SECURE");
+  CHECK(kMask.flags[1].name == "MIGRATABLE");
+  CHECK(kMask.omitted() == 1);
+}
+
 TEST_CASE("what is no signature is not taken", "[policy][signature]") {
   const char* text = GENERATE(
       " ", "dom", "dom:", ":domain", "dom:domain ", " dom:domain", "dom:domain  n:int",
       "dom:domian", "dom:Domain", "n:int{}", "n:int{1..}", "n:int{..1}", "n:int{2..1}", "n:int{1",
       "n:int{1,}", "n:int{1,2,3,4,5}", "n:int{0x1}", "n:uint{0x}", "n:uint{0x1ffffffff}",
       "n:int{99999999999999999999}", "n:int[]", "n:int[1", "n:int[-1]", "n:int[2]{0..1}",
-      "n:int?{0..1}", "dom:domain{0..1}", "a:int b:int c:int d:int e:int f:int", "n:int{1..2}x");
+      "n:int?{0..1}", "dom:domain{0..1}", "a:int b:int c:int d:int e:int f:int", "n:int{1..2}x",
+      "n:uint{0x6,}", "n:uint{0x6,SECURE}", "n:uint{0x6,SECURE~1}", "n:uint{0x6,SECURE~0x2}",
+      "n:uint{0x6,SECURE~0x9}", "n:uint{0x6,~0x1}", "n:uint{0x6,A~0x1,B~0x8,C~0x10}", "n:uint{1>}",
+      "n:uint{>1}");
   CAPTURE(text);
   CHECK_FALSE(is_signature(text));
 }

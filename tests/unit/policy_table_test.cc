@@ -1,11 +1,13 @@
+// The table has one row for each procedure of libvirt's three programs, under libvirt's name, and
+// denies those that change, reveal or act.
 #include <map>
 #include <set>
 #include <string_view>
 
 #include "policy/message.h"
 #include "policy/procedures.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/policy_bodies.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/policy_bodies.h"
 
 using policy::ErrorDomain;
 using policy::find_procedure;

@@ -1,8 +1,10 @@
+// A packet of the Xen proxy is taken at every split, and one with a wrong length, version or
+// command breaks the connection (CVE-2009-0036).
 #include <string>
 
 #include "policy/xen_packet.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/xen_proxy_scene.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/xen_proxy_scene.h"
 
 using policy::XenCommand;
 using policy::XenPacketReader;

@@ -1,12 +1,15 @@
+// Each command of the Xen proxy becomes libvirt's calls and is answered in the layout of the
+// client's ABI, and a malformed reply becomes a failure.
 #include <algorithm>
 #include <string>
 #include <vector>
 
 #include "policy/filter.h"
+#include "policy/procedures.h"
 #include "policy/xdr.h"
 #include "policy/xen_proxy.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/xen_proxy_scene.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/xen_proxy_scene.h"
 
 using policy::Frame;
 using policy::Header;
@@ -21,7 +24,7 @@ using test::XenReply;
 
 namespace {
 
-constexpr std::int32_t kOpen = 1;
+constexpr std::int32_t kOpen = policy::number(policy::Remote::CONNECT_OPEN);
 
 // The other side of the engine: asks the host, and remembers what it was asked.
 struct Other {

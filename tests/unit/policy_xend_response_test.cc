@@ -1,8 +1,10 @@
+// xend's answer reaches the client only when it is whole and within its bound, and its passwords
+// are removed.
 #include <string>
 #include <string_view>
 
 #include "policy/xend_response.h"
-#include "tests/unit/catch.h"
+#include "tests/unit/support/catch.h"
 
 namespace {
 

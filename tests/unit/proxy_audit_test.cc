@@ -1,3 +1,5 @@
+// A record is one line of JSON whatever it holds, and a flood of one user or one kind of record is
+// counted and hides no others.
 #include <array>
 #include <csignal>
 #include <string>
@@ -6,10 +8,10 @@
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
 
-#include "proxy/audit.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/temporary_folder.h"
-#include "tests/unit/world.h"
+#include "proxy/record/audit.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/temporary_folder.h"
+#include "tests/unit/support/world.h"
 
 using nlohmann::json;
 using proxy::Audit;
@@ -82,10 +84,30 @@ TEST_CASE("a flood of one user's records is counted, and hides nobody else's") {
   const json said = json::parse(kept.lines.back());
   CHECK(said["event"] == "suppressed");
   CHECK(said["uid"] == 1000);
+  CHECK(said["record"] == "refused");
   CHECK(said["suppressed"] == 1951);
   // Who has been quiet for long is forgotten, and the timer ends.
   for (int i = 0; i < 5; ++i) kept.clock.advance(kept.clock.now() + 10 * Audit::kSay);
   CHECK_FALSE(kept.clock.next());
+}
+
+TEST_CASE("a flood of one kind of record hides no other kind, and no first open of a target") {
+  Kept kept;
+  const auto open = [&](const char* target) {
+    kept.audit.audit(Level::info, "open").with("uid", 1000).with("target", target);
+  };
+  for (int i = 0; i < 2000; ++i) kept.refused(1000);
+  const std::size_t before = kept.lines.size();
+  for (int i = 0; i < 2000; ++i) open("noise");
+  CHECK(kept.lines.size() == before + Audit::kBurst);
+  open("secret");
+  REQUIRE(kept.lines.size() == before + Audit::kBurst + 1);
+  CHECK(json::parse(kept.lines.back())["target"] == "secret");
+  open("secret");
+  CHECK(kept.lines.size() == before + Audit::kBurst + 1);
+  // Names without end are no way around the bound.
+  for (int i = 0; i < 2000; ++i) open(std::to_string(i).c_str());
+  CHECK(kept.lines.size() <= before + Audit::kBurst + Audit::kMostFirst);
 }
 
 TEST_CASE("that a file cannot be written is said once") {

@@ -1,8 +1,11 @@
+// The daemon's list decides how the gate authenticates, a daemon that does not know the password is
+// found out, and SASL ends within a bound of steps.
 #include "conf/target.h"
+#include "policy/procedures.h"
 #include "policy/xdr.h"
-#include "proxy/authentication.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/sasl_scene.h"
+#include "proxy/upstream/authentication.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/sasl_scene.h"
 
 namespace {
 
@@ -14,10 +17,10 @@ using test::step_reply;
 using test::words;
 using What = Authentication::Next::What;
 
-constexpr std::int32_t kList = 66;
-constexpr std::int32_t kInit = 67;
-constexpr std::int32_t kStart = 68;
-constexpr std::int32_t kPolkit = 70;
+constexpr std::int32_t kList = policy::number(policy::Remote::AUTH_LIST);
+constexpr std::int32_t kInit = policy::number(policy::Remote::AUTH_SASL_INIT);
+constexpr std::int32_t kStart = policy::number(policy::Remote::AUTH_SASL_START);
+constexpr std::int32_t kPolkit = policy::number(policy::Remote::AUTH_POLKIT);
 
 AuthenticationSettings asking(const std::string& request, bool layer = false) {
   AuthenticationSettings settings;
@@ -66,7 +69,7 @@ Authentication::Next finish(Authentication& authentication, SaslServer& server) 
 AuthenticationSettings of(const std::string& uri, bool insecure = false) {
   const auto made = conf::target_of("t", uri, conf::Environment());
   REQUIRE(made.ok());
-  conf::Target target = made.value();
+  conf::TargetConfig target = made.value();
   target.tunnel.insecure = insecure;
   return proxy::authentication_settings(target);
 }
@@ -157,7 +160,7 @@ TEST_CASE("failures of SASL say what to do", "[authentication]") {
     authentication.on_reply(words({1, 1}));
     CHECK(authentication.in_sasl());
     CHECK(authentication.on_error({45, "no\x1b mechanism"}).text ==
-          "the daemon asks for SASL and cannot begin it: no\\x1b mechanism; its own log says more");
+          "the daemon asks for SASL and cannot begin it: no\x1b mechanism; its own log says more");
   }
   scene.known = false;
   const Begun begun(scene, "SCRAM-SHA-256");
@@ -232,7 +235,7 @@ TEST_CASE("bytes of SASL come with or without a sign", "[authentication]") {
 TEST_CASE("a daemon must prove that it knows the password", "[authentication]") {
   SaslScene scene;
   const std::string unproved =
-      "the daemon says that SCRAM-SHA-256 is through, and has not proved who it is";
+      "the daemon says that SCRAM-SHA-256 has succeeded, but it has not proved who it is";
   for (const int after : {1, 2}) {
     for (const bool empty : {false, true}) {
       Begun begun(scene, "SCRAM-SHA-256");

@@ -1,9 +1,11 @@
+// The bridge understands the arguments that libvirt gives to ssh, virt-ssh-helper and netcat, and
+// names each argument of ssh that it does not take.
 #include <algorithm>
 #include <vector>
 
-#include "proxy/bridge_arguments.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/resolve_cases.h"
+#include "proxy/command/bridge_arguments.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/resolve_cases.h"
 
 namespace {
 
@@ -51,7 +53,7 @@ TEST_CASE("each argument of ssh has its place", "[bridge_arguments]") {
   CHECK(request->login.no_tty);
   CHECK(request->login.host == "::1");
   CHECK(request->command.name == "qemu:///system");
-  CHECK(request->command.helper == conf::RemoteHelper::native);
+  CHECK(request->command.helper == tunnel::RemoteProxy::native);
 
   const auto least = proxy::parse_ssh_arguments(Words{"h", kCommand});
   REQUIRE(least);
@@ -72,7 +74,7 @@ TEST_CASE("what ssh would understand and we do not is named", "[bridge_arguments
       {{"-T", "--", ""}, "no host"},
       {{"h"}, "no remote command"},
       {{"h", "sh", "-c"}, "more than one"},
-      {{"h", "id"}, "\"id\" is none"},
+      {{"h", "id"}, "\"id\" is not a command"},
       {{"-p"}, "-p needs a value"},
       {{"-p", ""}, "-p needs a value"},
       {{"-p", "0", "h", kCommand}, "no port"},

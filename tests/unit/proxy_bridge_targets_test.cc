@@ -1,16 +1,18 @@
+// A bridge opens only daemons that its command names or allows, and a remote command that means no
+// daemon of that host is refused.
 #include <algorithm>
 #include <set>
 
 #include "conf/daemon_uris.h"
 #include "conf/names.h"
 #include "conf/target.h"
-#include "proxy/bridge_targets.h"
-#include "tests/unit/catch.h"
+#include "proxy/command/bridge_targets.h"
+#include "tests/unit/support/catch.h"
 
 namespace {
 
-using conf::RemoteHelper;
 using proxy::Targets;
+using tunnel::RemoteProxy;
 
 conf::Environment user() {
   conf::Environment environment;
@@ -26,7 +28,7 @@ std::optional<std::string> sent(const Targets& targets, std::optional<std::strin
   const auto meaning = conf::meaning_of(name, config, config.listen.front(), {});
   if (!meaning) return std::nullopt;
   CHECK(meaning->targets.size() == 1);
-  const conf::Target* target = config.find(meaning->targets.front());
+  const conf::TargetConfig* target = config.find(meaning->targets.front());
   REQUIRE(target != nullptr);
   return target->connect_name;
 }
@@ -75,7 +77,7 @@ TEST_CASE("at a socket the client chooses among the usual URIs, and nothing else
   CHECK(sent(targets, "xen:///") == "xen:///system");
   CHECK(sent(targets, "test:///default") == "test:///default");
   check_hostile_names(targets);
-  for (const conf::Target& target : targets) {
+  for (const conf::TargetConfig& target : targets) {
     CHECK(target.tunnel.sockets == std::vector<std::string>{"/run/libvirt/libvirt-sock"});
   }
   for (const std::string path : {"", "relative", "/folder/", "/a\nb"}) {
@@ -109,11 +111,10 @@ TEST_CASE("a host and a remote command of libvirt's make a target", "[bridge_tar
   login.user = "u@dom";
   login.port = 2222;
   login.keyfile = "/k f";
-  const Targets automatic =
-      good(proxy::targets_over_ssh(login,
-                                   {RemoteHelper::automatic, "nc", "/var/run/libvirt/libvirt-sock",
-                                    "qemu:///system?x=a'b", true},
-                                   user()));
+  const Targets automatic = good(proxy::targets_over_ssh(
+      login,
+      {RemoteProxy::automatic, "nc", "/var/run/libvirt/libvirt-sock", "qemu:///system?x=a'b", true},
+      user()));
   REQUIRE(automatic.size() == 1);
   const tunnel::Target& tunnel = automatic.front().tunnel;
   CHECK(tunnel.transport == tunnel::Transport::ssh);
@@ -128,7 +129,7 @@ TEST_CASE("a host and a remote command of libvirt's make a target", "[bridge_tar
   check_hostile_names(automatic);
 
   const Targets native = good(proxy::targets_over_ssh(
-      login, {RemoteHelper::native, "", "", "qemu:///session", false}, user()));
+      login, {RemoteProxy::native, "", "", "qemu:///session", false}, user()));
   REQUIRE(native.size() == 1);
   CHECK(native.front().tunnel.proxy == tunnel::RemoteProxy::native);
   CHECK(native.front().tunnel.helper_uri == "qemu:///session");
@@ -138,9 +139,9 @@ TEST_CASE("netcat's remote command leaves the usual URIs to choose from", "[brid
   conf::SshLogin login;
   login.host = "h";
   const Targets targets = good(proxy::targets_over_ssh(
-      login, {RemoteHelper::netcat, "/opt/n c", "/run/my.sock", "", false}, user()));
+      login, {RemoteProxy::netcat, "/opt/n c", "/run/my.sock", "", false}, user()));
   CHECK(targets.size() == conf::kDaemonUris.size() + 1);
-  for (const conf::Target& target : targets) {
+  for (const conf::TargetConfig& target : targets) {
     CHECK(target.tunnel.host == "h");
     CHECK(target.tunnel.netcat == "/opt/n c");
     CHECK(target.tunnel.sockets == std::vector<std::string>{"/run/my.sock"});
@@ -155,7 +156,7 @@ TEST_CASE("a remote command that means no daemon of that host is refused", "[bri
   login.host = "h";
   const auto refused = [&](const std::string& name) {
     return error(
-        proxy::targets_over_ssh(login, {RemoteHelper::native, "", "", name, false}, user()));
+        proxy::targets_over_ssh(login, {RemoteProxy::native, "", "", name, false}, user()));
   };
   CHECK(refused("qemu+ssh://other/system").find("leaves this host") != std::string::npos);
   CHECK(refused("qemu+ext:///system?command=/bin/sh").find("leaves") != std::string::npos);
@@ -221,12 +222,12 @@ TEST_CASE("a bridge keeps limits and rules of the configuration", "[bridge_targe
   CHECK(config.limits.max_call == 4096);
   CHECK(config.rules.rules.size() == 1);
   CHECK(config.listen.front().target == targets.front().name);
-  for (const conf::Target& target : config.targets) CHECK(target.upstreams == 1);
+  for (const conf::TargetConfig& target : config.targets) CHECK(target.upstreams == 1);
 }
 
 TEST_CASE("who may write gets the sockets of those who may", "[bridge_targets]") {
   const auto sockets = [](const std::string& uri) {
-    const auto target = conf::target_of("t", uri, {}, conf::Access::read_write);
+    const auto target = conf::target_of("t", uri, {}, conf::SocketAccess::read_write);
     REQUIRE(target);
     CHECK(target->tunnel.read_write);
     return target->tunnel.sockets;

@@ -1,22 +1,29 @@
+// A bridge filters as a gate does, answers what was asked before its input ended, and ends with its
+// client or at a deadline.
 #include <algorithm>
 
-#include "proxy/bridge.h"
-#include "proxy/bridge_targets.h"
-#include "tests/unit/borrowed_tunnel.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/world.h"
+#include <unistd.h>
+
+#include "conf/target.h"
+#include "policy/procedures.h"
+#include "proxy/command/bridge.h"
+#include "proxy/command/bridge_targets.h"
+#include "tests/unit/support/borrowed_tunnel.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/world.h"
 
 namespace test {
 namespace {
 
+using policy::Remote;
 using tunnel::io::Milliseconds;
 using tunnel::io::Reason;
 using tunnel::io::Stage;
 
-constexpr std::int32_t kOpen = 1;
-constexpr std::int32_t kClose = 2;
-constexpr std::int32_t kDestroy = 12;
-constexpr std::int32_t kLibVersion = 157;
+constexpr std::int32_t kOpen = policy::number(policy::Remote::CONNECT_OPEN);
+constexpr std::int32_t kClose = policy::number(policy::Remote::CONNECT_CLOSE);
+constexpr std::int32_t kDestroy = policy::number(policy::Remote::DOMAIN_DESTROY);
+constexpr std::int32_t kLibVersion = policy::number(policy::Remote::CONNECT_GET_LIB_VERSION);
 
 // A bridge to one daemon, and its client.
 class Scene {
@@ -38,7 +45,9 @@ class Scene {
     far = ours.get();
     client = std::make_unique<RawClient>(std::move(ours));
     client->start();
-    bridge->start(std::move(theirs), {});
+    tunnel::io::Peer peer;
+    peer.uid = ::geteuid();
+    bridge->start(std::move(theirs), peer);
     settle();
   }
   ~Scene() {
@@ -114,6 +123,24 @@ TEST_CASE("what was asked before the end of the input is answered", "[bridge]") 
   CHECK(scene.end.code == 0);
 }
 
+TEST_CASE("answers that are unread when the input ends after a goodbye are still read",
+          "[bridge]") {
+  Scene scene;
+  scene.client->open("");
+  scene.settle();
+  scene.client->stop_reading();
+  const auto version = scene.client->call(kLibVersion);
+  const auto close = scene.client->call(kClose);
+  scene.end_input();
+  CHECK(scene.ends == 0);
+  scene.client->go_on_reading();
+  scene.pass(std::chrono::seconds(1));
+  CHECK(scene.client->ok(version));
+  CHECK(scene.client->ok(close));
+  CHECK(scene.ends == 1);
+  CHECK(scene.end.code == 0);
+}
+
 TEST_CASE("an open and its calls that came before the end of the input are answered", "[bridge]") {
   Scene scene;
   const auto open = scene.client->open("");
@@ -130,7 +157,7 @@ TEST_CASE("an open that takes its time is waited for after the end of the input"
   scene.daemon->silent_at = kOpen;
   const auto open = scene.client->open("");
   const auto version = scene.client->call(kLibVersion);
-  const auto hostname = scene.client->call(59);
+  const auto hostname = scene.client->call(Remote::CONNECT_GET_HOSTNAME);
   scene.end_input();
   scene.pass(std::chrono::seconds(1));
   CHECK(scene.ends == 0);
@@ -175,8 +202,8 @@ TEST_CASE("a client that got no target is told why, and so is who reads the erro
     scene.daemon->open_error = "not today";
     part = "not today";
   }
-  SECTION("it asks for something else") { part = "is the URI of no target"; }
-  const bool other = part.starts_with("is the");
+  SECTION("it asks for something else") { part = "no target has the URI"; }
+  const bool other = part.starts_with("no target");
   const auto open = scene.client->open(other ? "qemu:///system" : "");
   scene.pass(std::chrono::seconds(2));
   INFO(scene.client->error(open).text);

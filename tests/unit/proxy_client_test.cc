@@ -1,21 +1,25 @@
+// The gate answers what concerns this hop by itself, lets nothing but the opening work before the
+// open, and ends only the client that breaks the protocol.
+#include "policy/procedures.h"
 #include "policy/xdr.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/world.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/world.h"
 
+using policy::Remote;
 using test::RawClient;
 using test::words;
 using test::World;
 
 namespace {
 
-constexpr std::int32_t kOpen = 1;
-constexpr std::int32_t kClose = 2;
-constexpr std::int32_t kDestroy = 12;
-constexpr std::int32_t kFeature = 60;
-constexpr std::int32_t kHostname = 59;
-constexpr std::int32_t kAuthList = 66;
-constexpr std::int32_t kLibVersion = 157;
-constexpr std::int32_t kSetIdentity = 419;
+constexpr std::int32_t kOpen = policy::number(policy::Remote::CONNECT_OPEN);
+constexpr std::int32_t kClose = policy::number(policy::Remote::CONNECT_CLOSE);
+constexpr std::int32_t kDestroy = policy::number(policy::Remote::DOMAIN_DESTROY);
+constexpr std::int32_t kFeature = policy::number(policy::Remote::CONNECT_SUPPORTS_FEATURE);
+constexpr std::int32_t kHostname = policy::number(policy::Remote::CONNECT_GET_HOSTNAME);
+constexpr std::int32_t kAuthList = policy::number(policy::Remote::AUTH_LIST);
+constexpr std::int32_t kLibVersion = policy::number(policy::Remote::CONNECT_GET_LIB_VERSION);
+constexpr std::int32_t kSetIdentity = policy::number(policy::Remote::CONNECT_SET_IDENTITY);
 
 std::uint32_t first_word(const test::Reply* reply) {
   std::uint32_t word = 0;
@@ -41,8 +45,8 @@ TEST_CASE("the gate answers what concerns this hop by itself") {
   const auto passing = client.call(kFeature, words({8}));
   const auto callbacks = client.call(kFeature, words({14}));
   const auto closing = client.call(kFeature, words({15}));
-  const auto watch = client.call(360);
-  const auto unwatch = client.call(361);
+  const auto watch = client.call(Remote::CONNECT_REGISTER_CLOSE_CALLBACK);
+  const auto unwatch = client.call(Remote::CONNECT_UNREGISTER_CLOSE_CALLBACK);
   world.settle();
   CHECK(client.ok(open));
   CHECK(first_word(client.reply(passing)) == 0);
@@ -63,14 +67,14 @@ TEST_CASE("nothing but the opening works before the open") {
   RawClient& client = world.client();
   const auto early = client.call(kLibVersion);
   const auto feature = client.call(kFeature, words({14}));
-  const auto event = client.call(105);
+  const auto event = client.call(Remote::CONNECT_DOMAIN_EVENT_REGISTER);
   world.settle();
   for (const auto serial : {early, feature, event}) {
     CHECK(client.error(serial).code == 1);
     CHECK(client.error(serial).text.find("hypervisor connection not open") != std::string::npos);
   }
   CHECK_FALSE(client.closed());
-  const auto sasl = client.call(67);
+  const auto sasl = client.call(Remote::AUTH_SASL_INIT);
   world.settle();
   CHECK(client.error(sasl).code == 45);
 }

@@ -1,11 +1,14 @@
+// A confined gate keeps the files and folders that its configuration names, with what links lead
+// to, and knows which new configuration needs a new start.
 #include <algorithm>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/target.h"
-#include "proxy/confinement.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/temporary_folder.h"
+#include "proxy/service/confinement.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/temporary_folder.h"
 
 namespace {
 
@@ -89,6 +92,28 @@ TEST_CASE("what a link leads to is kept too") {
   CHECK(has(made, folder / "real", FileUse::read));
 }
 
+TEST_CASE("a link on the way to a file can be turned to a sibling of what it leads to") {
+  test::TemporaryFolder temporary;
+  const std::string folder = temporary.path();
+  REQUIRE(::mkdir((folder + "/v1").c_str(), 0700) == 0);
+  REQUIRE(::mkdir((folder + "/v1/keys").c_str(), 0700) == 0);
+  temporary.write("v1/keys/hail", "");
+  REQUIRE(::symlink("v1", (folder + "/live").c_str()) == 0);
+  const std::string uri = "qemu+ssh://hail/system?keyfile=" + folder + "/live/keys/hail";
+  const Confinement made = of(with_target(uri));
+  CHECK(has(made, folder, FileUse::read));
+  CHECK(made.fixed_links.empty());
+  REQUIRE(::symlink("/usr", (folder + "/other").c_str()) == 0);
+  const Confinement root = of(with_target("qemu+ssh://hail/system?keyfile=" + folder + "/other/k"));
+  CHECK_FALSE(has(root, "/", FileUse::read));
+  CHECK(root.fixed_links.empty());
+  // Beside /var/tmp there is too much.
+  REQUIRE(::symlink("/var/tmp", (folder + "/fixed").c_str()) == 0);
+  const Confinement fixed = of(with_target("qemu+ssh://h/system?keyfile=" + folder + "/fixed/k"));
+  CHECK(fixed.fixed_links == std::set{folder + "/fixed"});
+  CHECK_FALSE(has(fixed, "/var", FileUse::read));
+}
+
 TEST_CASE("what is written is kept, as far as its folder is there") {
   const test::TemporaryFolder folder;
   auto config = with_target("qemu+ssh://hail/system?known_hosts_verify=auto&known_hosts=" +
@@ -117,6 +142,8 @@ TEST_CASE("a new configuration within the old one's bounds needs no new start") 
   abstract.abstract_sockets = true;
   CHECK(beyond(old, abstract) == "connecting to abstract sockets");
   CHECK_FALSE(beyond(abstract, old));
+  auto more = with_target("qemu+ssh://hail:2200/system?keyfile=/srv/x/k&known_hosts=/srv/y/k");
+  CHECK(beyond(old, of(more)) == "reading /srv/x, reading /srv/y, connecting to port 2200");
   auto listening = with_target("qemu://hail/system");
   listening.listen.push_back(at("/srv/keys/sock"));
   CHECK(beyond(old, of(listening)) == "making and removing files in /srv/keys");

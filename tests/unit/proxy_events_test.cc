@@ -1,18 +1,26 @@
+// The gate registers an event once at the daemon and gives it to each subscriber under its own id,
+// and no client can undo another's registration.
+#include "policy/procedures.h"
 #include "policy/xdr.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/world.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/world.h"
 
+using policy::Remote;
 using test::RawClient;
 using test::words;
 using test::World;
 
 namespace {
 
-constexpr std::int32_t kRegister = 316;
-constexpr std::int32_t kDeregister = 317;
-constexpr std::int32_t kLifecycle = 318;
-constexpr std::int32_t kOldLifecycle = 107;
+constexpr std::int32_t kRegister =
+    policy::number(policy::Remote::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY);
+constexpr std::int32_t kDeregister =
+    policy::number(policy::Remote::CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY);
+constexpr std::int32_t kLifecycle = policy::number(policy::Remote::DOMAIN_EVENT_CALLBACK_LIFECYCLE);
+constexpr std::int32_t kOldLifecycle = policy::number(policy::Remote::DOMAIN_EVENT_LIFECYCLE);
 
+// A domain, and what became of it.
+const base::Buffer kDomain = words({4, 0x74657374, 1, 2, 3, 4, 5});
 const base::Buffer kRest = words({4, 0x74657374, 1, 2, 3, 4, 5, 6, 7});
 
 base::Buffer event(std::uint32_t id) {
@@ -23,13 +31,18 @@ base::Buffer event(std::uint32_t id) {
 
 base::Buffer any_domain(std::uint32_t event_id) { return words({event_id, 0}); }
 
-base::Buffer one_domain(std::uint32_t event_id, std::uint8_t uuid) {
+base::Buffer one_domain(std::uint32_t event_id, const base::Buffer& uuid,
+                        std::string_view name = "web") {
   base::Buffer body = words({event_id, 1});
   policy::XdrWriter writer(body);
-  writer.string("web");
-  writer.fixed(base::Buffer(16, uuid));
+  writer.string(name);
+  writer.fixed(uuid);
   writer.number(3);
   return body;
+}
+
+base::Buffer one_domain(std::uint32_t event_id, std::uint8_t uuid) {
+  return one_domain(event_id, base::Buffer(16, uuid));
 }
 
 std::uint32_t id_of(const RawClient& client, std::uint32_t serial) {
@@ -87,8 +100,8 @@ TEST_CASE("the older calls work, also beside the newer ones") {
   World world;
   RawClient& older = world.opened();
   RawClient& newer = world.opened();
-  const auto first = older.call(105);
-  const auto any = older.call(167, words({1}));
+  const auto first = older.call(Remote::CONNECT_DOMAIN_EVENT_REGISTER);
+  const auto any = older.call(Remote::CONNECT_DOMAIN_EVENT_REGISTER_ANY, words({1}));
   const auto both = older.call(kRegister, any_domain(0));
   const auto other = newer.call(kRegister, any_domain(0));
   world.settle();
@@ -98,8 +111,8 @@ TEST_CASE("the older calls work, also beside the newer ones") {
   CHECK(older.ok(both));
   CHECK(newer.ok(other));
   CHECK(world.daemon().count(kRegister) == 2);
-  CHECK(world.daemon().count(105) == 0);
-  CHECK(world.daemon().count(167) == 0);
+  CHECK(world.daemon().count(policy::number(Remote::CONNECT_DOMAIN_EVENT_REGISTER)) == 0);
+  CHECK(world.daemon().count(policy::number(Remote::CONNECT_DOMAIN_EVENT_REGISTER_ANY)) == 0);
 
   world.daemon().send_event(kLifecycle, event(70));
   world.settle();
@@ -107,14 +120,16 @@ TEST_CASE("the older calls work, also beside the newer ones") {
   CHECK(older.events[0].header.procedure == kOldLifecycle);
   CHECK(older.events[0].body == kRest);
   CHECK(older.events[1].header.procedure == kLifecycle);
-  world.daemon().send_event(319, event(71));
+  base::Buffer reboot = words({71});
+  base::append(reboot, kDomain);
+  world.daemon().send_event(policy::number(Remote::DOMAIN_EVENT_CALLBACK_REBOOT), reboot);
   world.settle();
-  CHECK(older.events.back().header.procedure == 169);
+  CHECK(older.events.back().header.procedure == policy::number(Remote::DOMAIN_EVENT_REBOOT));
   CHECK(newer.events.size() == 1);
 
-  const auto twice = older.call(105);
-  const auto out = older.call(106);
-  const auto gone = older.call(106);
+  const auto twice = older.call(Remote::CONNECT_DOMAIN_EVENT_REGISTER);
+  const auto out = older.call(Remote::CONNECT_DOMAIN_EVENT_DEREGISTER);
+  const auto gone = older.call(Remote::CONNECT_DOMAIN_EVENT_DEREGISTER);
   world.settle();
   CHECK(older.error(twice).code == 1);
   CHECK(older.ok(out));
@@ -160,7 +175,7 @@ TEST_CASE("registrations outlive their upstream") {
   World world;
   RawClient& client = world.opened();
   const auto registered = client.call(kRegister, any_domain(0));
-  const auto network = client.call(313, words({0, 0}));
+  const auto network = client.call(Remote::CONNECT_NETWORK_EVENT_REGISTER_ANY, words({0, 0}));
   world.settle();
   const std::uint32_t id = id_of(client, registered);
   CHECK(client.ok(network));
@@ -195,11 +210,11 @@ TEST_CASE("an event that overtakes the answer to its registration is delivered")
 TEST_CASE("a registration that the daemon refuses is refused with its words") {
   World world;
   RawClient& client = world.opened();
-  world.daemon().refuse_events = "no events on Sundays";
+  world.daemon().refuses[kRegister] = "no events on Sundays";
   const auto registered = client.call(kRegister, any_domain(0));
   world.settle();
   CHECK(client.error(registered).text.find("no events on Sundays") != std::string::npos);
-  world.daemon().refuse_events.clear();
+  world.daemon().refuses.clear();
   const auto again = client.call(kRegister, any_domain(0));
   world.settle();
   CHECK(client.ok(again));
@@ -294,6 +309,44 @@ TEST_CASE("registrations of one client are bounded") {
   CHECK(world.daemon().count(kDeregister) == 5);
 }
 
+TEST_CASE("whatever name a domain is registered under, daemons know it by its UUID") {
+  World world;
+  RawClient& liar = world.opened("hail", 1001);
+  RawClient& other = world.opened("hail", 1002);
+  const base::Buffer uuid(16, 7);
+  const auto first = liar.call(kRegister, one_domain(0, uuid, "x"));
+  const auto second = other.call(kRegister, one_domain(0, uuid, "web"));
+  world.settle();
+  CHECK(liar.ok(first));
+  CHECK(other.ok(second));
+  CHECK(world.daemon().count(kRegister) == 1);
+}
+
+TEST_CASE("one user's registrations leave those of a target to others") {
+  World world;
+  std::vector<std::uint32_t> serials;
+  std::vector<RawClient*> greedy;
+  for (std::uint8_t i = 0; i < 16; ++i) {
+    greedy.push_back(&world.opened("hail", 1001));
+    for (std::uint8_t n = 0; n < 100; ++n) {
+      base::Buffer uuid(16, i);
+      uuid[0] = n;
+      serials.push_back(greedy.back()->call(kRegister, one_domain(0, uuid)));
+      world.settle();
+    }
+  }
+  std::size_t made = 0;
+  for (std::size_t i = 0; i < serials.size(); ++i)
+    made += greedy[i / 100]->ok(serials[i]) ? 1U : 0U;
+  CHECK(made == proxy::Events::kMostOfUser);
+  RawClient& other = world.opened("hail", 1002);
+  const auto one = other.call(kRegister, one_domain(0, 200));
+  const auto all = other.call(kRegister, any_domain(0));
+  world.settle();
+  CHECK(other.ok(one));
+  CHECK(other.ok(all));
+}
+
 TEST_CASE("a client that does not read its events is ended, others get theirs") {
   World world;
   world.config.limits.client_buffer = 400;
@@ -316,7 +369,7 @@ TEST_CASE("subscribers of a target that stays away are told and ended") {
   World world;
   RawClient& client = world.opened();
   RawClient& other = world.opened();
-  client.call(360);
+  client.call(Remote::CONNECT_REGISTER_CLOSE_CALLBACK);
   client.call(kRegister, any_domain(0));
   world.settle();
   world.daemon().down = true;

@@ -1,7 +1,8 @@
-// Questions about the gate, over HTTP.
-#include "proxy/http_desk.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/xend_scene.h"
+// The desk answers an HTTP request at every split, refuses what is malformed, cuts off clients that
+// stall, and serves a bounded number at a time.
+#include "proxy/report/http_desk.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/xend_scene.h"
 
 namespace {
 
@@ -118,4 +119,45 @@ TEST_CASE("only so many are served at a time", "[desk]") {
   scene.settle();
   CHECK(scene.desk.connections() <= HttpDesk::kMostConnections);
   CHECK(scene.asked("GET /a HTTP/1.1\r\n\r\n").status() == 200);
+}
+
+TEST_CASE("an order is answered when it has been carried out", "[desk]") {
+  tunnel::io::Clock clock;
+  std::vector<HttpDesk::Respond> waiting;
+  HttpDesk desk(
+      clock, [](std::string_view, std::string_view) { return policy::HttpAnswer{}; },
+      [&](std::string_view path, const tunnel::io::Peer& peer, HttpDesk::Respond respond) {
+        CHECK(path == "/reload");
+        CHECK(peer.uid == 7);
+        waiting.push_back(std::move(respond));
+      });
+  const auto come = [&] {
+    auto [ours, theirs] = MemoryStream::pair(clock);
+    auto client = std::make_unique<TextClient>(std::move(ours));
+    client->start();
+    tunnel::io::Peer peer;
+    peer.uid = 7;
+    desk.accept(std::move(theirs), peer);
+    client->send("POST /reload HTTP/1.1\r\n\r\n");
+    test::settle(clock);
+    return client;
+  };
+  const auto first = come();
+  const auto second = come();
+  REQUIRE(waiting.size() == 2);
+  clock.advance(clock.now() + HttpDesk::kPatience);
+  test::settle(clock);
+  CHECK_FALSE(first->closed);
+  second->hang_up();
+  test::settle(clock);
+  for (const auto& respond : waiting) respond({200, "text/plain", "done"});
+  test::settle(clock);
+  CHECK(first->status() == 200);
+  CHECK(first->body() == "done");
+  bool closed = false;
+  desk.close([&] { closed = true; });
+  test::settle(clock);
+  CHECK(closed);
+  first->hang_up();
+  test::settle(clock);
 }

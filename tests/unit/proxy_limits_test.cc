@@ -1,5 +1,9 @@
-#include "tests/unit/catch.h"
-#include "tests/unit/world.h"
+// Each user's clients, calls and unread bytes are bounded, stalled clients are ended in time, and a
+// user at a limit costs the others nothing.
+#include "policy/procedures.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/reply_bodies.h"
+#include "tests/unit/support/world.h"
 
 using test::RawClient;
 using test::words;
@@ -7,9 +11,9 @@ using test::World;
 
 namespace {
 
-constexpr std::int32_t kLibVersion = 157;
-constexpr std::int32_t kCapabilities = 7;
-constexpr std::int32_t kCompareCpu = 158;
+constexpr std::int32_t kLibVersion = policy::number(policy::Remote::CONNECT_GET_LIB_VERSION);
+constexpr std::int32_t kCapabilities = policy::number(policy::Remote::CONNECT_GET_CAPABILITIES);
+constexpr std::int32_t kBaselineCpu = policy::number(policy::Remote::CONNECT_BASELINE_CPU);
 
 }  // namespace
 
@@ -24,7 +28,7 @@ TEST_CASE("a newcomer beyond the limit is told so") {
   world.settle();
   const policy::RemoteError error = fourth.error(0);
   CHECK(error.code == 29);
-  CHECK(error.text.find("as many clients as it may (3)") != std::string::npos);
+  CHECK(error.text.find("its maximum of 3 clients") != std::string::npos);
   CHECK_FALSE(fourth.ok(open));
   CHECK(fourth.closed());
   world.leave(second);
@@ -66,18 +70,22 @@ TEST_CASE("messages that are begun count, also of who has opened nothing") {
   std::vector<RawClient*> many;
   for (int i = 0; i < 3; ++i) many.push_back(&world.client(1000));
   for (RawClient* one : many) one->send(begun);
-  world.settle();
+  world.pass(world.config.limits.open_timeout / 2);
+  RawClient& newcomer = world.client(1000);
   // One call that is on its way is taken all the same.
-  same.call(kLibVersion);
+  newcomer.call(policy::Remote::AUTH_LIST);
   world.settle();
-  const auto unheard = same.call(kLibVersion);
+  const auto unheard = newcomer.call(policy::Remote::AUTH_LIST);
   const auto heard = other.call(kLibVersion);
+  // Of those at a target it takes nothing.
+  const auto elsewhere = same.call(kLibVersion);
   world.settle();
-  CHECK_FALSE(same.ok(unheard));
+  CHECK_FALSE(newcomer.ok(unheard));
   CHECK(other.ok(heard));
-  world.pass(world.config.limits.open_timeout + std::chrono::seconds(1));
+  CHECK(same.ok(elsewhere));
+  world.pass(world.config.limits.open_timeout / 2 + std::chrono::seconds(1));
   for (RawClient* one : many) CHECK(one->closed());
-  CHECK(same.ok(unheard));
+  CHECK(newcomer.ok(unheard));
 }
 
 TEST_CASE("a message that is begun and not finished ends the connection in time") {
@@ -98,9 +106,12 @@ TEST_CASE("what the calls of one user hold is bounded, and all are answered") {
   World world;
   world.config.limits.user_buffer = 1024 * 1024;
   world.config.limits.max_call = 256 * 1024;
-  const std::string text = "<cpu>" + std::string(std::size_t{200} * 1024 - 11, ' ') + "</cpu>";
-  base::Buffer body = words({200 * 1024});
-  base::append(body, base::bytes_of(text));
+  const std::string text = "<cpu>" + std::string(std::size_t{50} * 1024 - 11, ' ') + "</cpu>";
+  base::Buffer body = words({4});
+  for (int i = 0; i < 4; ++i) {
+    base::append(body, words({50 * 1024}));
+    base::append(body, base::bytes_of(text));
+  }
   base::append(body, words({0}));
   std::vector<RawClient*> greedy;
   for (int i = 0; i < 20; ++i) greedy.push_back(&world.opened("hail", 1000));
@@ -108,7 +119,7 @@ TEST_CASE("what the calls of one user hold is bounded, and all are answered") {
   world.daemon().hold = true;
   std::vector<std::uint32_t> calls;
   for (int i = 0; i < 4; ++i) {
-    for (RawClient* one : greedy) calls.push_back(one->call(kCompareCpu, body));
+    for (RawClient* one : greedy) calls.push_back(one->call(kBaselineCpu, body));
   }
   world.settle();
   const auto taken = [&] {
@@ -128,7 +139,7 @@ TEST_CASE("what the calls of one user hold is bounded, and all are answered") {
 }
 
 TEST_CASE("a client that does not read stops being read, and nobody else notices") {
-  const base::Buffer large(300 * 1024, 0x20);
+  const base::Buffer large = test::text_reply(std::size_t{300} * 1024);
   World world;
   world.config.limits.calls_per_client = 8;
   world.gate();
@@ -155,7 +166,7 @@ TEST_CASE("a client that does not read stops being read, and nobody else notices
 TEST_CASE("a client that never reads is ended") {
   World world;
   world.gate();
-  world.daemon().reply = [](const policy::Header&, base::Bytes) { return base::Buffer(4096, 1); };
+  world.daemon().reply = [](const policy::Header&, base::Bytes) { return test::text_reply(4096); };
   RawClient& client = world.opened();
   client.stop_reading();
   client.call(kCapabilities);
@@ -167,7 +178,7 @@ TEST_CASE("a client that never reads is ended") {
 }
 
 TEST_CASE("what all clients of a user leave unread is bounded, and costs others nothing") {
-  const base::Buffer large(200 * 1024, 0x20);
+  const base::Buffer large = test::text_reply(std::size_t{200} * 1024);
   World world;
   world.config.limits.user_buffer = 1 << 20;
   world.gate();
@@ -193,13 +204,85 @@ TEST_CASE("what all clients of a user leave unread is bounded, and costs others 
   for (RawClient* client : hoard) CHECK(client->replies.size() == 4);
 }
 
+TEST_CASE("whoever waits for what others left unread goes on when they close or read") {
+  const bool close = GENERATE(true, false);
+  const base::Buffer large = test::text_reply(std::size_t{200} * 1024);
+  World world;
+  world.config.limits.user_buffer = 2 << 20;
+  world.gate();
+  world.daemon().reply = [&](const policy::Header& header, base::Bytes) {
+    return header.procedure == kCapabilities ? std::optional(large) : std::nullopt;
+  };
+  std::vector<RawClient*> hoard;
+  for (int i = 0; i < 11; ++i) hoard.push_back(&world.opened("hail", 1000));
+  RawClient& held = world.opened("hail", 1000);
+  for (RawClient* client : hoard) {
+    client->stop_reading();
+    client->call(kCapabilities);
+  }
+  world.settle();
+  const auto version = held.call(kLibVersion);
+  world.pass(std::chrono::seconds(1));
+  CHECK_FALSE(held.ok(version));
+  for (RawClient* client : hoard) close ? world.leave(*client) : client->go_on_reading();
+  world.pass(std::chrono::milliseconds(100));
+  CHECK(held.ok(version));
+}
+
+TEST_CASE("what a user leaves unread of one target costs its clients of another nothing") {
+  const base::Buffer large = test::text_reply(std::size_t{200} * 1024);
+  World world({"hail", "sleet"});
+  world.config.limits.user_buffer = 1 << 20;
+  world.gate();
+  const auto long_one = [&](const policy::Header& header, base::Bytes) {
+    return header.procedure == kCapabilities ? std::optional(large) : std::nullopt;
+  };
+  world.daemon("hail").reply = long_one;
+  world.daemon("sleet").reply = long_one;
+  std::vector<RawClient*> hoard;
+  for (int i = 0; i < 20; ++i) {
+    RawClient& client = world.opened("hail", 1000);
+    client.stop_reading();
+    client.call(kCapabilities);
+    hoard.push_back(&client);
+  }
+  world.settle();
+  RawClient& same = world.opened("hail", 1000);
+  RawClient& elsewhere = world.opened("sleet", 1000);
+  const auto held = same.call(kLibVersion);
+  std::vector<std::uint32_t> calls;
+  for (int i = 0; i < 10; ++i) calls.push_back(elsewhere.call(kCapabilities));
+  world.settle();
+  CHECK_FALSE(same.ok(held));
+  for (const auto call : calls) CHECK(elsewhere.ok(call));
+  // Nor may they hoard there as much again: of what all may have, theirs is half.
+  std::vector<RawClient*> more;
+  const std::size_t before = world.daemon("sleet").count(kCapabilities);
+  for (int i = 0; i < 20; ++i) {
+    RawClient& client = world.opened("sleet", 1000);
+    client.stop_reading();
+    client.call(kCapabilities);
+    more.push_back(&client);
+  }
+  world.settle();
+  CHECK(world.daemon("sleet").count(kCapabilities) - before <= 3 + 16);
+  for (RawClient* client : hoard) client->go_on_reading();
+  for (RawClient* client : more) client->go_on_reading();
+  world.pass(std::chrono::seconds(3));
+  CHECK(same.ok(held));
+  for (RawClient* client : hoard) CHECK(client->replies.size() == 3);
+  for (RawClient* client : more) CHECK(client->replies.size() == 3);
+}
+
 TEST_CASE("too many calls in flight pause the client, not the gate") {
   World world;
   world.config.limits.calls_per_client = 4;
   world.gate();
   world.daemon().hold = true;
   RawClient& client = world.opened();
-  for (int i = 0; i < 100; ++i) client.call(kLibVersion);
+  for (std::uint32_t i = 0; i < 100; ++i) {
+    client.call(policy::Remote::DOMAIN_LOOKUP_BY_ID, words({i}));
+  }
   world.settle();
   CHECK(world.daemon().held.size() == 4);
   for (int i = 0; i < 30; ++i) {

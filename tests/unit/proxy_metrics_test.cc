@@ -1,9 +1,10 @@
-// Metrics, byte by byte, and what a gate counts.
+// Metrics are byte for byte in the formats of Prometheus and OpenMetrics, and every family is
+// whole, with each sample once.
 #include <set>
 
-#include "proxy/metrics.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/world.h"
+#include "proxy/report/metrics.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/world.h"
 
 namespace {
 

@@ -1,8 +1,11 @@
-// Hosts that clients of a gate name beyond its targets.
-#include "tests/unit/catch.h"
-#include "tests/unit/world.h"
+// A host beyond the targets is reached only when open_uris and the rules allow it, and such hosts
+// are bounded and forgotten when nobody uses them.
+#include "policy/procedures.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/world.h"
 
 using Catch::Matchers::Contains;
+using policy::Remote;
 using test::RawClient;
 using test::World;
 
@@ -41,8 +44,9 @@ TEST_CASE("a host that open_uris let pass is reached, and shared") {
 
 TEST_CASE("what open_uris do not let pass is refused by name") {
   OpenWorld world(0);
-  CHECK_THAT(world.refusal("qemu+tls://other/system"),
-             Contains("qemu+tls://other/system") && Contains("nor one that clients may name"));
+  CHECK_THAT(
+      world.refusal("qemu+tls://other/system"),
+      Contains("qemu+tls://other/system") && Contains("no pattern of open_uris lets it pass"));
   CHECK_THAT(world.refusal("qemu+tls://h1/system?no_verify=1"), Contains("\"no_verify\""));
   CHECK_THAT(world.refusal("qemu+tcp://h1/system"), Contains("insecure"));
   CHECK_THAT(world.refusal("qemu+ext://h1/system?command=/bin/sh"), Contains("command"));
@@ -58,7 +62,7 @@ TEST_CASE("rules decide about open URIs as about targets") {
   rule.place = "f line 3";
   world.config.rules.rules = {rule};
   RawClient& client = world.opened(host(0), 1000);
-  const auto info = client.call(6);
+  const auto info = client.call(Remote::NODE_GET_INFO);
   world.settle();
   CHECK_THAT(client.error(info).text, Contains("of target '" + host(0) + "'"));
   CHECK_THAT(world.refusal(host(1), 1000), Contains("may not see target '" + host(1) + "'"));
@@ -71,15 +75,16 @@ TEST_CASE("hosts that clients have named are bounded, in all and for each user")
   world.config.limits.open_targets_per_user = 2;
   RawClient& first = world.opened(host(0), 1000);
   world.opened(host(1), 1000);
-  CHECK_THAT(world.refusal(host(2), 1000), Contains("as many hosts") && Contains("2 for one user"));
+  CHECK_THAT(world.refusal(host(2), 1000),
+             Contains("too many hosts") && Contains("limits.open_targets_per_user = 2"));
   world.opened(host(2), 1001);
-  CHECK_THAT(world.refusal(host(3), 1002), Contains("as many hosts"));
+  CHECK_THAT(world.refusal(host(3), 1002), Contains("too many hosts"));
   CHECK(world.gate().opened_targets() == 3);
   // One that is not used makes room.
   world.leave(first);
   world.opened(host(3), 1002);
   CHECK(world.gate().opened_targets() == 3);
-  CHECK_THAT(world.refusal(host(4), 1000), Contains("as many hosts"));
+  CHECK_THAT(world.refusal(host(4), 1000), Contains("too many hosts"));
 }
 
 TEST_CASE("a host takes the place of somebody who uses it") {
@@ -91,14 +96,14 @@ TEST_CASE("a host takes the place of somebody who uses it") {
     world.opened(host(i), 1001);
     world.opened(host(i), 1002);
   }
-  CHECK_THAT(world.refusal(host(2), 1000), Contains("2 for one user"));
+  CHECK_THAT(world.refusal(host(2), 1000), Contains("limits.open_targets_per_user = 2"));
   for (RawClient* client : first) world.leave(*client);
   world.opened(host(2), 1000);
   world.opened(host(3), 1000);
-  CHECK_THAT(world.refusal(host(4), 1000), Contains("2 for one user"));
+  CHECK_THAT(world.refusal(host(4), 1000), Contains("limits.open_targets_per_user = 2"));
   // Those who still use them have one each now, and may have one more.
   world.opened(host(4), 1001);
-  CHECK_THAT(world.refusal(host(5), 1001), Contains("2 for one user"));
+  CHECK_THAT(world.refusal(host(5), 1001), Contains("limits.open_targets_per_user = 2"));
   world.opened(host(5), 1002);
 }
 
@@ -123,7 +128,7 @@ TEST_CASE("a reload takes away what open_uris do not let pass any more") {
   CHECK(uses.closed());
   CHECK_FALSE(keeps.closed());
   CHECK(world.gate().opened_targets() == 1);
-  CHECK_THAT(world.refusal(host(0)), Contains("nor one that clients may name"));
+  CHECK_THAT(world.refusal(host(0)), Contains("no pattern of open_uris lets it pass"));
   world.pass(std::chrono::seconds(30));
   CHECK(world.daemon(host(0)).connections() == 0);
 }
@@ -138,7 +143,7 @@ TEST_CASE("a host that clients have named is reached as open_uris say now") {
   world.gate().reload(world.config, {});
   world.settle();
   CHECK_FALSE(world.reached.at(host(0)).local_addresses);
-  const auto call = stays.call(157);
+  const auto call = stays.call(Remote::CONNECT_GET_LIB_VERSION);
   world.settle();
   CHECK(stays.ok(call));
   CHECK(world.daemon(host(0)).dials == 2);

@@ -1,11 +1,15 @@
+// A ping reports each stage and each call, ends at its deadline before a silent daemon, and tells a
+// failure with what to try.
 #include <nlohmann/json.hpp>
 
+#include "conf/target.h"
+#include "policy/procedures.h"
 #include "policy/xdr.h"
-#include "proxy/ping.h"
-#include "proxy/ping_hints.h"
-#include "proxy/ping_text.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/scripted_daemon.h"
+#include "proxy/command/ping_hints.h"
+#include "proxy/command/ping_text.h"
+#include "proxy/probe/ping.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/scripted_daemon.h"
 
 namespace {
 
@@ -15,9 +19,9 @@ using test::words;
 using tunnel::io::Reason;
 using tunnel::io::Stage;
 
-constexpr std::int32_t kHostname = 59;
-constexpr std::int32_t kUri = 110;
-constexpr std::int32_t kLibVersion = 157;
+constexpr std::int32_t kHostname = policy::number(policy::Remote::CONNECT_GET_HOSTNAME);
+constexpr std::int32_t kUri = policy::number(policy::Remote::CONNECT_GET_URI);
+constexpr std::int32_t kLibVersion = policy::number(policy::Remote::CONNECT_GET_LIB_VERSION);
 
 base::Buffer text_body(std::string_view text) {
   base::Buffer out;
@@ -25,7 +29,7 @@ base::Buffer text_body(std::string_view text) {
   return out;
 }
 
-conf::Target target_to(const std::string& uri = "qemu+tcp://localhost/system") {
+conf::TargetConfig target_to(const std::string& uri = "qemu+tcp://localhost/system") {
   auto target = conf::make_target("hail", uri, {});
   REQUIRE(target);
   return std::move(target).value();
@@ -61,7 +65,7 @@ class Scene {
 
   tunnel::io::Clock clock;
   test::ScriptedDaemon daemon{clock};
-  conf::Target target = target_to();
+  conf::TargetConfig target = target_to();
   proxy::Sasl sasl{proxy::read_auth_conf};
   std::unique_ptr<proxy::Ping> ping;
   std::int64_t ticks = 0;
@@ -102,6 +106,18 @@ TEST_CASE("a ping tells each stage, who answered, and the calls") {
   CHECK(scene.daemon.count(kLibVersion) == 5);
   CHECK(scene.daemon.count(2) == 1);
   CHECK(scene.daemon.connections() == 0);
+}
+
+TEST_CASE("however a daemon ends what the ping has ended, it is no failure") {
+  Scene scene;
+  const auto partings = test::partings();
+  const auto which = GENERATE_COPY(range(std::size_t{0}, partings.size()));
+  scene.daemon.part = partings[which];
+  scene.start();
+  scene.pass(Milliseconds(2000));
+  CHECK(scene.done == 1);
+  CHECK_FALSE(scene.report().failure);
+  CHECK(scene.report().uri == "qemu:///system");
 }
 
 TEST_CASE("nobody there") {
@@ -174,15 +190,18 @@ TEST_CASE("a version that is an error, and one that is none") {
   SECTION("malformed") {
     scene.daemon.reply = [](const policy::Header&, base::Bytes) { return words({0}); };
     scene.start();
-    check_failure(scene, "call", Reason::Kind::protocol, "malformed version");
+    check_failure(scene, "call", Reason::Kind::protocol, "that ends inside lib_ver");
   }
 }
 
 TEST_CASE("a daemon that does not say its name is still one that answers") {
   Scene scene;
   scene.daemon.reply = [](const policy::Header& header, base::Bytes) {
-    return header.procedure == kLibVersion ? words({0, 9000000}) : words({5});
+    return header.procedure == kLibVersion ? std::optional(words({0, 9000000})) : std::nullopt;
   };
+  for (const std::int32_t silent : {kHostname, kUri}) {
+    scene.daemon.refuses[silent] = "not supported";
+  }
   scene.start();
   CHECK_FALSE(scene.report().failure);
   CHECK_FALSE(scene.report().host);
@@ -212,13 +231,30 @@ TEST_CASE("a failure is told with what to try") {
   scene.daemon.down = true;
   scene.start();
   const std::string text = proxy::ping_text(scene.target, scene.report());
-  CHECK(text.find("failed in stage connect: Connection refused\n  try: does the daemon listen") !=
+  CHECK(text.find("failed to connect: Connection refused\n  try: does the daemon listen") !=
         std::string::npos);
   const auto json = nlohmann::json::parse(proxy::ping_json(scene.target, scene.report()));
   CHECK(json["error"]["stage"] == "connect");
   CHECK(json["error"]["kind"] == "system");
   CHECK(json["error"]["hints"].size() == 1);
   CHECK(json["version"].is_null());
+}
+
+TEST_CASE("each stage that can fail is told in words") {
+  Scene scene;
+  scene.start();
+  using tunnel::io::Stage;
+  for (const Stage stage : {Stage::look_up, Stage::connect, Stage::handshake, Stage::login,
+                            Stage::channel, Stage::authentication, Stage::open}) {
+    proxy::PingReport report = scene.report();
+    const std::string name(tunnel::io::stage_name(stage));
+    report.failure = {name, {Reason::Kind::end, stage, "it closed the connection"}};
+    const std::string text = proxy::ping_text(scene.target, report);
+    INFO(name);
+    CHECK(text.find("\nfailed ") != std::string::npos);
+    CHECK(text.find("failed in stage") == std::string::npos);
+    CHECK(text.find(": it closed the connection\n") != std::string::npos);
+  }
 }
 
 TEST_CASE("hints are for the stage, the transport and the reason") {
@@ -236,11 +272,18 @@ TEST_CASE("hints are for the stage, the transport and the reason") {
   says("qemu:///system", {Kind::system, Stage::connect, "/s: Permission denied"}, "group");
   says("qemu:///system", {Kind::system, Stage::connect, "/s: Connection refused"},
        "nobody listens");
+  says("qemu+tcp://localhost/system", {Kind::system, Stage::authentication, "reset"}, "TLS");
+  says("qemu+ssh://h/system", {Kind::system, Stage::channel, "the far shell says \"no\""},
+       "a shell that runs commands");
   says("qemu:///system", {Kind::refused, Stage::authentication, ""}, "polkit");
-  says("qemu+ssh://h/system", {Kind::refused, Stage::authentication, ""}, "authorized_keys");
-  says("qemu+ssh://h/system", {Kind::refused, Stage::handshake, ""}, "known_hosts");
+  says("qemu+ssh://h/system", {Kind::refused, Stage::authentication, ""}, "polkit");
+  says("qemu+ssh://h/system", {Kind::refused, Stage::login, "key /k (refused by the server)"},
+       "authorized_keys");
   says("qemu+ssh://h/system", {Kind::system, Stage::channel, ""}, "AllowStreamLocalForwarding");
   says("qemu+tls://h/system", {Kind::refused, Stage::handshake, ""}, "virt-pki-validate");
+  says("qemu+tls://h/system", {Kind::protocol, Stage::handshake, "what came is not TLS"}, "16514");
+  says("qemu+tls://h/system", {Kind::end, Stage::handshake, ""}, "16509");
+  says("qemu+tcp://localhost/system", {Kind::end, Stage::authentication, ""}, "TLS");
   says("qemu+tls://h/system", {Kind::timeout, Stage::connect, ""}, "firewall");
   says("qemu+tls://h/system", {Kind::system, Stage::look_up, ""}, "getent");
   CHECK(first("qemu:///system", {Kind::system, Stage::connect, "odd"}).empty());

@@ -1,15 +1,20 @@
-// A gate that is told another configuration while clients are at work.
-#include "tests/unit/catch.h"
-#include "tests/unit/world.h"
+// After a reload, calls follow the new targets, rules and limits, and the only clients that are
+// ended have lost their target or their access.
+#include "conf/target.h"
+#include "policy/procedures.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/reply_bodies.h"
+#include "tests/unit/support/world.h"
 
 using Catch::Matchers::Contains;
+using policy::Remote;
 using test::RawClient;
 using test::World;
 
 namespace {
 
-constexpr std::int32_t kLibVersion = 157;
-constexpr std::int32_t kNodeInfo = 6;
+constexpr std::int32_t kLibVersion = policy::number(policy::Remote::CONNECT_GET_LIB_VERSION);
+constexpr std::int32_t kNodeInfo = policy::number(policy::Remote::NODE_GET_INFO);
 
 policy::AccessRule rule(uid_t uid, std::vector<std::string> deny = {}) {
   policy::AccessRule out;
@@ -32,7 +37,7 @@ TEST_CASE("a configuration that says the same changes nothing") {
   world.daemon().hold = true;
   const auto call = client.call(kLibVersion);
   world.settle();
-  world.config.targets[0].place.line += 7;
+  world.config.targets[0].position.line += 7;
   reload(world);
   world.daemon().answer_all();
   world.settle();
@@ -63,6 +68,34 @@ TEST_CASE("a target that has changed answers what it has, and what follows goes 
   CHECK(client.ok(old_call));
   CHECK(before.count(kNodeInfo) == 0);
   CHECK(before.connections() == 0);
+}
+
+TEST_CASE("connections that rely on files that have changed are renewed") {
+  World world;
+  RawClient& client = world.opened();
+  world.daemon().hold = true;
+  const auto old_call = client.call(kLibVersion);
+  world.settle();
+  test::ScriptedDaemon& before = world.daemon();
+  before.files_changed = true;
+  world.may_be_opened("hail");
+  reload(world);
+  world.settle();
+  CHECK(world.log.count("credentials-changed target=hail") == 1);
+  const auto new_call = client.call(kNodeInfo);
+  world.settle();
+  CHECK(client.ok(new_call));
+  CHECK(world.daemon().dials == 1);
+  CHECK(before.connections() == 1);
+  before.answer_all();
+  world.settle();
+  CHECK(client.ok(old_call));
+  CHECK(before.connections() == 0);
+  CHECK(before.dials == 1);
+  CHECK(world.log.count("upstream-lost") == 0);
+  reload(world);
+  CHECK(world.log.count("credentials-changed") == 1);
+  CHECK(world.daemon().connections() == 1);
 }
 
 TEST_CASE("a call that a changed target never answers ends in its time") {
@@ -120,7 +153,7 @@ TEST_CASE("who gets events that are now denied is ended") {
   world.config.rules.rules = {rule(1000)};
   RawClient& client = world.opened("hail", 1000);
   base::Buffer body = test::words({0, 0});
-  const auto call = client.call(316, body);
+  const auto call = client.call(Remote::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, body);
   world.settle();
   REQUIRE(client.ok(call));
   world.config.rules.rules = {rule(1000, {"CONNECT_DOMAIN_EVENT_*"})};
@@ -145,7 +178,7 @@ TEST_CASE("who is opening opens by the new rules") {
   reload(world);
   world.pass(std::chrono::seconds(5));
   CHECK(keeps.ok(kept));
-  CHECK(loses.error(lost).code == 29);
+  CHECK(loses.error(lost).code == 5);
 }
 
 TEST_CASE("the limits of a rule hold for clients that are there") {
@@ -157,7 +190,7 @@ TEST_CASE("the limits of a rule hold for clients that are there") {
   RawClient& second = world.client(1000);
   const auto open = second.open("hail");
   world.settle();
-  CHECK_THAT(second.error(open).text, Contains("as many clients"));
+  CHECK_THAT(second.error(open).text, Contains("the maximum of"));
 }
 
 TEST_CASE("who is leaving, or was refused, keeps nothing of the rules of before") {
@@ -167,15 +200,15 @@ TEST_CASE("who is leaving, or was refused, keeps nothing of the rules of before"
   RawClient& leaving = world.opened("hail", 1000);
   world.daemon().hold = true;
   leaving.call(kLibVersion);
-  leaving.call(2);
+  leaving.call(Remote::CONNECT_CLOSE);
   RawClient& refused = world.opened("hail", 1000);
   RawClient& greeting = world.client(1000);
   greeting.open("hail");
   world.settle();
   reload(world);
   reload(world);
-  refused.call(12);
-  greeting.call(12);
+  refused.call(Remote::DOMAIN_DESTROY);
+  greeting.call(Remote::DOMAIN_DESTROY);
   world.settle();
   world.daemon().answer_all();
   world.pass(std::chrono::seconds(20));
@@ -189,16 +222,16 @@ TEST_CASE("who is leaving, or was refused, keeps nothing of the rules of before"
 TEST_CASE("limits hold for connections that are opened from now on, of unchanged targets too") {
   World world;
   world.daemon().reply = [](const policy::Header&, base::Bytes) {
-    return base::Buffer(std::size_t{70} * 1024, 1);
+    return test::text_reply(std::size_t{70} * 1024);
   };
   RawClient& client = world.opened();
   world.config.limits.max_message = 64 * 1024;
   reload(world);
-  const auto by_the_old_one = client.call(kLibVersion);
+  const auto by_the_old_one = client.call(policy::number(policy::Remote::CONNECT_GET_HOSTNAME));
   world.settle();
   CHECK(client.ok(by_the_old_one));
   world.daemon().kill_all();
-  const auto by_the_new_one = client.call(kLibVersion);
+  const auto by_the_new_one = client.call(policy::number(policy::Remote::CONNECT_GET_HOSTNAME));
   world.pass(world.config.targets[0].call_timeout + std::chrono::seconds(5));
   CHECK_FALSE(client.ok(by_the_new_one));
   CHECK(world.log.count("announced a message of") > 0);
@@ -222,7 +255,7 @@ TEST_CASE("who is opening what another rule let it see gets no further") {
   world.config.rules.rules = {rule(1001)};
   reload(world);
   world.settle();
-  CHECK(client.error(open).code == 29);
+  CHECK(client.error(open).code == 5);
   CHECK(world.daemon("sleet").dials == 0);
   const auto call = client.call(kLibVersion);
   world.settle();
@@ -277,7 +310,7 @@ TEST_CASE("a socket whose target is gone leads to no other") {
   const auto by_name = opening.open("sleet");
   world.settle();
   for (const auto& text : {opening.error(begun).text, waiting.error(late).text}) {
-    CHECK_THAT(text, Contains("\"hail\" is the target of this socket, and is not there any more"));
+    CHECK_THAT(text, Contains("the target of this socket is not there"));
   }
   CHECK(opening.ok(by_name));
 }

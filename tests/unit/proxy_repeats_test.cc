@@ -1,6 +1,8 @@
-#include "proxy/repeats.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/world.h"
+// Records that repeat become a few lines that count all of them, and a record that differs in what
+// matters is written at once.
+#include "proxy/record/repeats.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/world.h"
 
 namespace {
 

@@ -1,17 +1,19 @@
-// What rules of the policy do to clients of a gate.
+// Rules decide which targets a user sees and which calls pass, and bound connections, calls in
+// flight and calls of a second.
 #include <array>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/world.h"
+#include "policy/procedures.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/world.h"
 
 using test::RawClient;
 using test::World;
 
 namespace {
 
-constexpr std::int32_t kLibVersion = 157;
-constexpr std::int32_t kNodeInfo = 6;
-constexpr std::int32_t kDestroy = 12;
+constexpr std::int32_t kLibVersion = policy::number(policy::Remote::CONNECT_GET_LIB_VERSION);
+constexpr std::int32_t kNodeInfo = policy::number(policy::Remote::NODE_GET_INFO);
+constexpr std::int32_t kDestroy = policy::number(policy::Remote::DOMAIN_DESTROY);
 
 policy::AccessRule rule(std::uint32_t uid, std::vector<std::string> targets,
                         std::vector<std::string> allow) {
@@ -38,7 +40,7 @@ TEST_CASE("a user without a rule sees nothing, and is told so") {
   RawClient& other = world.client(1001);
   auto open = other.open("hail");
   world.settle();
-  CHECK(other.error(open).code == 29);
+  CHECK(other.error(open).code == 5);
   CHECK(other.error(open).text.find("user 1001 may not see target 'hail'") != std::string::npos);
   open = other.open("nowhere");
   world.settle();
@@ -46,7 +48,7 @@ TEST_CASE("a user without a rule sees nothing, and is told so") {
   RawClient& again = world.client(1000);
   open = again.open("nowhere");
   world.settle();
-  CHECK(again.error(open).text.find("targets are hail;") != std::string::npos);
+  CHECK(again.error(open).text.find("targets are hail") != std::string::npos);
   CHECK(again.error(open).text.find("sleet") == std::string::npos);
   CHECK(world.daemon("sleet").count(1) == 0);
 }
@@ -91,7 +93,7 @@ TEST_CASE("a rule bounds the connections of each of its users") {
   const auto open = third.open("hail");
   world.settle();
   CHECK(third.error(open).code == 29);
-  CHECK(third.error(open).text.find("as many clients as rule 1 (f line 3) lets them have (2)") !=
+  CHECK(third.error(open).text.find("already has the maximum of 2 clients of rule 1 (f line 3)") !=
         std::string::npos);
   world.opened("hail", 1001);
   world.leave(second);
@@ -141,6 +143,53 @@ TEST_CASE("who comes back has not been forgiven") {
     world.leave(client);
   }
   CHECK(done < 20);
+}
+
+TEST_CASE("a rule bounds the calls that a user's clients have taken together") {
+  World world({"hail", "sleet"});
+  world.config.rules.rules = {rule(1000, {"*"}, {"*"}), rule(1001, {"*"}, {"*"})};
+  world.config.rules.rules[0].limits.queue = 3;
+  world.gate();
+  std::vector<RawClient*> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.push_back(&world.opened(i % 2 == 0 ? "hail" : "sleet", 1000));
+  }
+  RawClient& other = world.opened("hail", 1001);
+  for (const char* name : {"hail", "sleet"}) world.daemon(name).hold = true;
+  std::vector<std::vector<std::uint32_t>> calls(clients.size());
+  std::uint32_t id = 0;
+  for (int n = 0; n < 5; ++n) {
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      calls[i].push_back(
+          clients[i]->call(policy::Remote::DOMAIN_LOOKUP_BY_ID, test::words({id++})));
+    }
+  }
+  world.settle();
+  const auto taken = [&] {
+    std::uint64_t sum = 0;
+    for (const auto& client : world.gate().snapshot().clients) {
+      if (client.uid == 1000) sum += client.outstanding;
+    }
+    return sum;
+  };
+  CHECK(taken() == 3);
+  other.call(kLibVersion);
+  world.settle();
+  CHECK(world.daemon("hail").count(kLibVersion) == 1);
+  world.leave(*clients[0]);
+  CHECK(taken() <= 3);
+  // A reload moves what is under way to the new rule's share.
+  conf::Config config = world.config;
+  config.rules.rules[0].limits.queue = 1;
+  world.gate().reload(config, conf::LibvirtConf());
+  for (int i = 0; i < 60; ++i) {
+    for (const char* name : {"hail", "sleet"}) {
+      if (!world.daemon(name).held.empty()) world.daemon(name).answer(0);
+    }
+    world.settle();
+    if (i > 5) CHECK(taken() <= 1);
+  }
+  for (std::size_t i = 1; i < clients.size(); ++i) CHECK(answered(*clients[i], calls[i]) == 5);
 }
 
 TEST_CASE("a rule bounds calls in flight and calls taken") {

@@ -1,7 +1,12 @@
-#include "tests/unit/catch.h"
-#include "tests/unit/sasl_scene.h"
-#include "tests/unit/world.h"
+// An upstream authenticates by SASL with and without a security layer, and bytes that do not belong
+// to the layer end it.
+#include "policy/procedures.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/reply_bodies.h"
+#include "tests/unit/support/sasl_scene.h"
+#include "tests/unit/support/world.h"
 
+using policy::Remote;
 using test::RawClient;
 using test::SaslServer;
 using test::SaslServerSettings;
@@ -10,7 +15,7 @@ using test::World;
 
 namespace {
 
-constexpr std::int32_t kLibVersion = 157;
+constexpr std::int32_t kLibVersion = policy::number(policy::Remote::CONNECT_GET_LIB_VERSION);
 
 bool holds(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -53,9 +58,10 @@ struct Lines : test::DaemonSasl {
   std::size_t at = 0;
 };
 
-base::Buffer large_body(std::uint32_t size) {
-  base::Buffer body(size);
-  for (std::uint32_t i = 0; i < size; ++i) body[i] = static_cast<std::uint8_t>(i * 13 + i / 100);
+base::Buffer large_reply(std::uint32_t size) {
+  base::Buffer body = test::text_reply(size);
+  for (std::uint32_t i = 4; i < size; ++i) body[i] = static_cast<std::uint8_t>(i * 13 + i / 100);
+  body.back() = 't';
   return body;
 }
 
@@ -68,10 +74,12 @@ TEST_CASE("an upstream says who it is by SASL, with and without a layer", "[sasl
   world.daemon().cut = cut;
   RawClient& client = world.opened();
   for (int i = 0; i < 5; ++i) {
-    const auto serial = client.call(22, words({static_cast<std::uint32_t>(i)}));
+    const auto serial =
+        client.call(Remote::DOMAIN_LOOKUP_BY_ID, words({static_cast<std::uint32_t>(i)}));
     world.settle();
     REQUIRE(client.ok(serial));
-    CHECK(client.reply(serial)->body == words({22, static_cast<std::uint32_t>(i)}));
+    CHECK(client.reply(serial)->body ==
+          test::usual_reply(Remote::DOMAIN_LOOKUP_BY_ID, words({static_cast<std::uint32_t>(i)})));
   }
   CHECK(world.daemon().opened_names() == std::vector<std::string>{"test:///hail"});
   CHECK(world.daemon().dials == 1);
@@ -80,19 +88,19 @@ TEST_CASE("an upstream says who it is by SASL, with and without a layer", "[sasl
 }
 
 TEST_CASE("large replies, events and keepalive go through a layer", "[sasl]") {
-  const base::Buffer large = large_body(3000000);
+  const base::Buffer large = large_reply(3000000);
   SaslWorld world(digest());
   world.gate();
   RawClient& client = world.opened();
   world.daemon().reply = [&](const policy::Header&, base::Bytes) { return large; };
-  const auto serial = client.call(kLibVersion);
+  const auto serial = client.call(Remote::CONNECT_GET_CAPABILITIES);
   world.settle();
   REQUIRE(client.ok(serial));
   CHECK(client.reply(serial)->body == large);
   world.pass(std::chrono::seconds(60));
   CHECK(world.daemon().connections() == 1);
   CHECK(world.daemon().dials == 1);
-  const auto again = client.call(kLibVersion);
+  const auto again = client.call(Remote::CONNECT_GET_CAPABILITIES);
   world.settle();
   CHECK(client.ok(again));
 }

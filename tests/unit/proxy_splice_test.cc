@@ -1,7 +1,9 @@
-#include "proxy/splice.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/io.h"
-#include "tests/unit/memory_stream.h"
+// A splice passes bytes both ways at every split, reads no faster than the other side takes them,
+// and waits for neither side without a deadline.
+#include "proxy/command/splice.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/io.h"
+#include "tests/unit/support/memory_stream.h"
 
 namespace test {
 namespace {

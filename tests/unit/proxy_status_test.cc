@@ -1,11 +1,14 @@
-// What a gate counts of its clients and targets, and how status shows it.
-#include "proxy/status_json.h"
-#include "proxy/status_text.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/world.h"
+// Calls, refusals and failures are counted by what became of them, and status shows them within the
+// screen and without foreign control characters.
+#include "policy/procedures.h"
+#include "proxy/report/status_json.h"
+#include "proxy/report/status_text.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/world.h"
 
 namespace {
 
+using policy::Remote;
 using proxy::Fate;
 using proxy::Outcome;
 using proxy::Refusal;
@@ -16,8 +19,8 @@ using test::World;
 using tunnel::io::Reason;
 using tunnel::io::Stage;
 
-constexpr std::int32_t kLibVersion = 157;
-constexpr std::int32_t kDestroy = 12;
+constexpr std::int32_t kLibVersion = policy::number(policy::Remote::CONNECT_GET_LIB_VERSION);
+constexpr std::int32_t kDestroy = policy::number(policy::Remote::DOMAIN_DESTROY);
 
 TargetCounters counted(World& world, const std::string& name = "hail") {
   const Snapshot snapshot = world.gate().snapshot();
@@ -73,7 +76,7 @@ TEST_CASE("refusals are counted by their reason", "[status]") {
   world.config.rules.rules = {rule};
   world.config.limits.clients = 3;
   RawClient& first = world.opened();
-  first.call(59);
+  first.call(Remote::CONNECT_GET_HOSTNAME);
   first.open("hail");
   RawClient& second = world.client();
   second.call(kLibVersion);
@@ -81,7 +84,7 @@ TEST_CASE("refusals are counted by their reason", "[status]") {
   second.open("hail");
   world.client();
   RawClient& fourth = world.client();
-  fourth.call(66);
+  fourth.call(Remote::AUTH_LIST);
   world.settle();
   const Snapshot all = world.gate().snapshot();
   CHECK(all.refusals[Refusal::rule] == 1);

@@ -1,10 +1,11 @@
-// A file that others read, in a folder that others may write in.
+// A text file of metrics is replaced as a whole, and a pipe or a link that others put in the way is
+// neither waited for nor followed.
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "proxy/textfile.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/temporary_folder.h"
+#include "proxy/report/textfile.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/temporary_folder.h"
 
 using proxy::replace_file;
 

@@ -1,9 +1,12 @@
+// Clients of the old Xen proxy get answers of today's daemons under the gate's rules and limits,
+// and a broken packet ends only its sender (CVE-2009-0036).
 #include <string>
 #include <vector>
 
-#include "proxy/xen_proxy_stream.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/xen_proxy_scene.h"
+#include "policy/procedures.h"
+#include "proxy/client/xen_proxy_stream.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/xen_proxy_scene.h"
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
@@ -14,8 +17,8 @@ using test::XenScene;
 
 namespace {
 
-constexpr std::int32_t kNodeInfo = 6;
-constexpr std::int32_t kNumOfDomains = 51;
+constexpr std::int32_t kNodeInfo = policy::number(policy::Remote::NODE_GET_INFO);
+constexpr std::int32_t kNumOfDomains = policy::number(policy::Remote::CONNECT_NUM_OF_DOMAINS);
 
 policy::AccessRule rule(std::vector<std::string> allow) {
   policy::AccessRule out;
@@ -55,7 +58,7 @@ TEST_CASE("a client of the Xen proxy is answered by today's daemon", "[proxy][xe
 }
 
 TEST_CASE("the listener says how a client lays structures out", "[proxy][xen-proxy]") {
-  XenScene scene(conf::XenAbi::i386);
+  XenScene scene(policy::XenAbi::i386);
   CHECK(XenScene::replies(scene.asked(request_for(9)))[0].length == 40);
 }
 

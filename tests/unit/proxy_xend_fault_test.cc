@@ -1,5 +1,7 @@
-#include "tests/unit/catch.h"
-#include "tests/unit/xend_scene.h"
+// A xend that is unreachable, slow, broken or babbling becomes an error in time, and xend's own
+// errors reach the client as such.
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/xend_scene.h"
 
 using std::chrono::seconds;
 using test::ask;

@@ -1,8 +1,11 @@
-#include "proxy/ping_hints.h"
-#include "proxy/ping_text.h"
-#include "proxy/xend_ping.h"
-#include "tests/unit/catch.h"
-#include "tests/unit/xend_scene.h"
+// A ping of a xend measures its stages and answers, and says whether it was unreachable, silent or
+// answered wrongly.
+#include "conf/target.h"
+#include "proxy/command/ping_hints.h"
+#include "proxy/command/ping_text.h"
+#include "proxy/probe/xend_ping.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/xend_scene.h"
 
 namespace {
 
@@ -31,7 +34,7 @@ class Scene {
 
   tunnel::io::Clock clock;
   test::ScriptedXend xend{clock};
-  conf::Target target;
+  conf::TargetConfig target;
   std::unique_ptr<proxy::XendPing> ping;
   std::int64_t ticks = 0;
   int done = 0;
@@ -61,7 +64,7 @@ TEST_CASE("a ping of a xend says what failed", "[proxy][xend]") {
   const proxy::PingReport& unreached = down.run();
   REQUIRE(unreached.failure);
   CHECK(unreached.failure->stage == "look-up");
-  CHECK(proxy::ping_text(down.target, unreached).find("failed in stage look-up") !=
+  CHECK(proxy::ping_text(down.target, unreached).find("failed to find the host's address: ") !=
         std::string::npos);
 
   Scene silent;

@@ -1,6 +1,8 @@
-// A gate that is told another configuration while clients of a xend are there.
-#include "tests/unit/catch.h"
-#include "tests/unit/xend_scene.h"
+// After a reload, a client that has not asked its xend yet asks by the new rules and settings, or
+// is told that the xend is gone.
+#include "conf/target.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/xend_scene.h"
 
 using std::chrono::seconds;
 using test::kAskNode;

@@ -1,5 +1,7 @@
-#include "tests/unit/catch.h"
-#include "tests/unit/memory_stream.h"
+// An ssh agent's answers are understood at every split, and one that is cut, malformed or late is
+// an error.
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/memory_stream.h"
 #include "tunnel/ssh/agent.h"
 #include "tunnel/ssh/wire.h"
 

@@ -1,6 +1,8 @@
+// The heap for libssh2 never gives more memory than its bound, and a block that is resized keeps
+// what it holds.
 #include <cstring>
 
-#include "tests/unit/catch.h"
+#include "tests/unit/support/catch.h"
 #include "tunnel/ssh/heap.h"
 
 using tunnel::ssh::Heap;

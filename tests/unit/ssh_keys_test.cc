@@ -1,19 +1,21 @@
+// A private key's type and encryption are known without its passphrase, a key file that others can
+// read is refused, and what is no key is said to be none.
 #include <cstdlib>
 
 #include <libssh2.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/ssh_server.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/ssh_server.h"
 #include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/keys.h"
 
 namespace {
 
-using tunnel::ssh::Environment;
 using tunnel::ssh::inspect_private_key;
 using tunnel::ssh::load_private_key;
+using tunnel::ssh::SshEnvironment;
 
 void keygen(const test::TemporaryFolder& folder, const std::string& options) {
   const std::string command = "ssh-keygen -q " + options + " -f " + (folder / "key");
@@ -37,8 +39,8 @@ TEST_CASE("ssh keys: type and encryption are seen without a passphrase") {
       {"-t rsa -b 2048 -N '' -m PEM", "ssh-rsa", false},
       {"-t rsa -b 2048 -N secret -m PEM", "ssh-rsa", true},
       {"-t rsa -b 2048 -N '' -m PKCS8", "ssh-rsa", false},
-      {"-t ecdsa -b 384 -N '' -m PEM", "", false},
-      {"-t ecdsa -b 384 -N secret -m PEM", "", true},
+      {"-t ecdsa -b 384 -N '' -m PEM", "ecdsa", false},
+      {"-t ecdsa -b 384 -N secret -m PEM", "ecdsa", true},
       {"-t ecdsa -b 384 -N '' -m PKCS8", "ecdsa-sha2-nistp384", false},
       {"-t ecdsa -b 256 -N '' -m PKCS8", "ecdsa-sha2-nistp256", false},
       {"-t rsa -b 2048 -N secret -m PKCS8", "", true},
@@ -84,7 +86,7 @@ TEST_CASE("ssh keys: a key that others can read is refused") {
   REQUIRE(chmod(file.c_str(), row.first) == 0);
   const auto key = load_private_key(file, "", {});
   CHECK(key.ok() == row.second);
-  if (!key) CHECK(key.error().text.find("it should have 0600") != std::string::npos);
+  if (!key) CHECK(key.error().text.find("needs 0600") != std::string::npos);
 }
 
 TEST_CASE("ssh keys: a key may be a credential of systemd, and no other group's") {
@@ -105,7 +107,7 @@ TEST_CASE("ssh keys: the passphrase comes from a file") {
   const std::string file = (folder / "key");
   test::write_file(folder / "pass", "secret\nmore\n");
   REQUIRE(chmod((folder / "pass").c_str(), 0600) == 0);
-  Environment environment;
+  SshEnvironment environment;
   environment.credentials = (folder / "");
 
   CHECK(load_private_key(file, "", environment).error().text.find("is encrypted") !=
@@ -137,7 +139,7 @@ TEST_CASE("ssh keys: files that are absent, odd or of a type the library cannot 
 }
 
 TEST_CASE("ssh keys: keyfile= alone, or the usual files of the user") {
-  Environment environment;
+  SshEnvironment environment;
   tunnel::Target target;
   CHECK(tunnel::ssh::key_files(target, environment).empty());
   environment.home = "/h";

@@ -1,11 +1,13 @@
+// known_hosts tells known, changed, unknown and revoked keys apart, unreadable lines cost no other
+// lines, and new keys are appended without rewriting.
 #include <fstream>
 #include <sstream>
 
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/ssh_server.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/ssh_server.h"
 #include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/host_key_files.h"
 #include "tunnel/ssh/known_hosts.h"
@@ -235,7 +237,7 @@ TEST_CASE("known_hosts: a new key is appended and nothing rewritten") {
 }
 
 TEST_CASE("known_hosts: the files are the named one, or those of user, libvirt and system") {
-  tunnel::ssh::Environment environment;
+  tunnel::ssh::SshEnvironment environment;
   environment.home = "/h";
   environment.config_home = "/h/.config";
   tunnel::Target target;

@@ -1,4 +1,5 @@
-// Logging in with the keys of a real agent, and programs in place of our own ssh.
+// Keys of a real agent log in at a real sshd, a failed login says which keys were tried, and a
+// configured ssh program runs once for each stream.
 #include <csignal>
 
 #include <fcntl.h>
@@ -7,10 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/memory_stream.h"
-#include "tests/unit/ssh_server.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/memory_stream.h"
+#include "tests/unit/support/ssh_server.h"
 #include "tunnel/io/address.h"
+#include "tunnel/ssh/tunnel.h"
 
 namespace test {
 namespace {
@@ -85,12 +87,13 @@ TEST_CASE("ssh agent: keys that are refused, and too many of them") {
   RealAgent agent(world);
   SECTION("no keys") {
     CHECK_THAT(world.refused().text,
-               Contains("agent: it has no keys") && Contains("none: No such"));
+               Contains("agent (it has no keys)") && Contains("none (No such"));
   }
   SECTION("an RSA key") {
     agent.add("rsa", "2048");
     write_file(world.folder / "authorized_keys", "");
-    CHECK_THAT(world.refused().text, Contains("agent: ssh-rsa SHA256:") && Contains("(number 1)"));
+    CHECK_THAT(world.refused().text,
+               Contains("agent key ssh-rsa SHA256:") && Contains("number 1 ("));
   }
   SECTION("six keys") {
     for (int i = 0; i < 6; ++i) agent.add("ed25519", "256");
@@ -102,7 +105,7 @@ TEST_CASE("ssh agent: keys that are refused, and too many of them") {
     world.tunnel.reset();
     const Reason reason = world.refused();
     CHECK_THAT(reason.text,
-               Contains("(number 4): refused by the server") && Contains("2 more keys not tried"));
+               Contains("number 4 (refused by the server)") && Contains("2 more keys not tried"));
   }
   SECTION("keys in a file come first when sshauth= says so") {
     agent.add("ed25519", "256");
@@ -118,12 +121,13 @@ TEST_CASE("ssh agent: one that cannot be reached, or does not answer") {
   SECTION("no socket") {
     world.target.keyfile = world.folder / "none";
     world.parts.environment.agent_socket = world.folder / "no-agent";
-    CHECK_THAT(world.refused().text, Contains("agent " + (world.folder / "no-agent")));
+    CHECK_THAT(world.refused().text, Contains("agent at " + (world.folder / "no-agent")));
   }
   SECTION("silence, and then the key file") {
     RealAgent agent(world);
     agent.stop();
     world.target.keyfile = world.folder / "key";
+    world.target.sshauth = {"agent", "privkey"};
     tunnel::io::Clock clock;
     world.tunnel = tunnel::ssh::make_ssh_tunnel(clock, world.target, world.parts);
     tunnel::io::Timer turn(world.loop.clock(), [&] {
@@ -132,9 +136,8 @@ TEST_CASE("ssh agent: one that cannot be reached, or does not answer") {
     });
     turn.start(Milliseconds(1));
     Recorder& stream = world.open();
-    world.until([&] {
-      return !stream.stages.empty() && stream.stages.back() == tunnel::io::Stage::authentication;
-    });
+    world.until(
+        [&] { return !stream.stages.empty() && stream.stages.back() == tunnel::io::Stage::login; });
     run_for(world.loop, Milliseconds(300));
     CHECK_FALSE(stream.opened);
     clock.advance(clock.now() + Milliseconds(8000));
@@ -169,7 +172,7 @@ TEST_CASE("ssh program: each stream is a child of its own") {
     REQUIRE(run.size() == 2);
     CHECK(run[0][0] == "/opt/ssh");
     CHECK(run[0][run[0].size() - 2] == "hail.example.com");
-    CHECK(notes[0] == "hail: /opt/ssh: Permission denied\\x1b");
+    CHECK(notes[0] == "hail: /opt/ssh: Permission denied\x1b");
   }
   SECTION("what is refused") {
     SECTION("no check of the host") { target.no_verify = true; }

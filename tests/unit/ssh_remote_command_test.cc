@@ -1,10 +1,13 @@
+// Each word of a remote command reaches the far program as it is, words that could be misread are
+// refused, and an ssh greeting is read at every split.
 #include <array>
 #include <cstdio>
 
 #include <sys/stat.h>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/ssh_server.h"
+#include "base/text.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/ssh_server.h"
 #include "tunnel/ssh/greeting.h"
 #include "tunnel/ssh/remote_command.h"
 #include "tunnel/ssh/wire.h"
@@ -41,9 +44,9 @@ TEST_CASE("ssh remote command: a quoted word reaches the program as it is") {
   const auto word = GENERATE(values<std::string>(
       {"", "plain", "two words", "it's", "''", "$HOME `id` $(id)", "a;b&c|d>e", "\\", "\"", "*?[a]",
        "!history", "line\nfeed", "-n", "~", "#", "\xff\xfe"}));
-  const std::string quoted = tunnel::ssh::quote_word(word);
+  const std::string quoted = base::quoted_for_shell(word);
   CHECK(shell("printf %s " + quoted) == word);
-  CHECK(shell("sh -c " + tunnel::ssh::quote_word("printf %s " + quoted)) == word);
+  CHECK(shell("sh -c " + base::quoted_for_shell("printf %s " + quoted)) == word);
 }
 
 TEST_CASE("ssh remote command: the ways that proxy= and netcat= allow") {
@@ -59,7 +62,7 @@ TEST_CASE("ssh remote command: the ways that proxy= and netcat= allow") {
        true,
        {"socket /run/a-ro", "socket /run/b-ro", "virt-ssh-helper", "netcat to /run/a-ro",
         "netcat to /run/b-ro"}},
-      {RemoteProxy::automatic,
+      {RemoteProxy::netcat,
        "ncat",
        true,
        {"socket /run/a-ro", "socket /run/b-ro", "netcat to /run/a-ro", "netcat to /run/b-ro"}},
@@ -69,7 +72,7 @@ TEST_CASE("ssh remote command: the ways that proxy= and netcat= allow") {
        {"socket /run/a-ro", "socket /run/b-ro", "netcat to /run/a-ro", "netcat to /run/b-ro"}},
       {RemoteProxy::native, "", true, {"virt-ssh-helper"}},
       {RemoteProxy::automatic, "", false, {"virt-ssh-helper"}},
-      {RemoteProxy::native, "nc", true, {}},
+      {RemoteProxy::native, "nc", true, {"virt-ssh-helper"}},
       {RemoteProxy::netcat, "", false, {}},
   }));
   tunnel::Target t = target();
@@ -104,6 +107,7 @@ TEST_CASE("ssh remote command: the commands run what they say") {
   tunnel::Target t = target();
   t.sockets = {"/run/it's a \"socket\" $HOME"};
   t.helper_uri = "qemu:///it's";
+  t.proxy = RemoteProxy::netcat;
   t.netcat = "echo";
   const auto ways = tunnel::ssh::ways_to_daemon(t);
   REQUIRE(ways.ok());
@@ -114,6 +118,7 @@ TEST_CASE("ssh remote command: the commands run what they say") {
   CHECK(shell(missing.value()[1].command + " 2>/dev/null; echo $?") == "127\n");
 
   t.netcat.clear();
+  t.proxy = RemoteProxy::automatic;
   const test::TemporaryFolder folder;
   test::write_file(folder / "virt-ssh-helper", "#!/bin/sh\nprintf '<%s>' \"$@\"\n");
   REQUIRE(chmod((folder / "virt-ssh-helper").c_str(), 0700) == 0);
@@ -123,6 +128,7 @@ TEST_CASE("ssh remote command: the commands run what they say") {
   const std::string all = tunnel::ssh::command_to_daemon(t).value();
   CHECK(shell(path + all) == "<-r><qemu:///it's>");
   t.netcat = "echo";
+  t.proxy = RemoteProxy::netcat;
   const std::string netcat = tunnel::ssh::command_to_daemon(t).value();
   CHECK(shell(path + netcat + " 2>&1; echo $?") == "no socket of a daemon is there\n1\n");
 }
@@ -139,6 +145,19 @@ TEST_CASE("ssh remote command: a netcat that waits for ever is told not to") {
       "echo "
       "\"$@\";; esac\\n' >$d/fakenc; chmod +x $d/fakenc; PATH=$d:$PATH; ";
   CHECK(shell(setup + command + "; rm -r $d") == "-q0 -U /run/a\n");
+}
+
+TEST_CASE("ssh remote command: a program in netcat's place keeps what is sent to the daemon") {
+  tunnel::Target t = target();
+  t.proxy = RemoteProxy::netcat;
+  t.sockets = {"/run/a"};
+  t.netcat = "fakenc";
+  const std::string command = tunnel::ssh::ways_to_daemon(t).value()[1].command;
+  // It reads all there is, whatever it is asked.
+  const std::string setup =
+      "d=$(mktemp -d); printf '#!/bin/sh\\necho got; cat\\n' >$d/fakenc; chmod +x $d/fakenc; "
+      "PATH=$d:$PATH; ";
+  CHECK(shell(setup + "echo hello | " + command + "; rm -r $d") == "got\nhello\n");
 }
 
 TEST_CASE("ssh remote command: the arguments of an ssh program are libvirt's") {
@@ -229,11 +248,15 @@ TEST_CASE("ssh greeting: algorithms that have nothing in common are named") {
   using tunnel::ssh::nothing_in_common;
   const Algorithms ours{"k1,k2", "h1,h2", "aes256-ctr,aes256-gcm@openssh.com", "m1"};
   CHECK(nothing_in_common({"k2", "h1", "aes256-ctr", "m1"}, ours).empty());
-  CHECK(nothing_in_common({"k2", "h3,h4", "aes256-ctr", "m1"}, ours) ==
-        "host key: the server has h3,h4, libssh2 here h1,h2");
-  CHECK(nothing_in_common({"", "h1", "aes256-ctr", "m9"}, ours) ==
-        "key exchange: the server has none, libssh2 here k1,k2; MAC: the server has m9, libssh2 "
-        "here m1");
+  const auto host_key = nothing_in_common({"k2", "h3,h4", "aes256-ctr", "m1"}, ours);
+  REQUIRE(host_key.size() == 1);
+  CHECK(host_key[0].kind == "host key");
+  CHECK(host_key[0].server == "h3,h4");
+  CHECK(host_key[0].ours == "h1,h2");
+  const auto two = nothing_in_common({"", "h1", "aes256-ctr", "m9"}, ours);
+  REQUIRE(two.size() == 2);
+  CHECK(two[0].key == "KexAlgorithms");
+  CHECK(two[1].key == "MACs");
   CHECK(nothing_in_common({"k2", "h1", "aes256-gcm@openssh.com", "m9"}, ours).empty());
   CHECK_FALSE(nothing_in_common({"k", "h1", "aes256-ctr", "m1"}, ours).empty());
 }

@@ -1,7 +1,8 @@
-// The ssh tunnel in memory, against what a server says before encryption.
-#include "tests/unit/catch.h"
-#include "tests/unit/io.h"
-#include "tests/unit/memory_stream.h"
+// A server's first words are judged in memory at every split and quoted when they refuse, and what
+// cannot work is refused before anything is connected.
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/io.h"
+#include "tests/unit/support/memory_stream.h"
 #include "tunnel/ssh/tunnel.h"
 #include "tunnel/ssh/wire.h"
 
@@ -128,7 +129,7 @@ TEST_CASE("ssh session: what refuses, or is no ssh server, is quoted") {
   SECTION("something to make terminals misbehave") {
     world.say("\x1b[2Jgo away\r\n");
     world.end();
-    CHECK_THAT(world.client->reason_text(), Contains("\\x1b[2Jgo away"));
+    CHECK_THAT(world.client->reason_text(), Contains("\x1b[2Jgo away"));
   }
   SECTION("nothing at all") {
     world.end();

@@ -1,7 +1,10 @@
+// A changed byte ends a TLS connection or changes nothing, a cut is an error after the data that
+// was whole, and a stream can end at every step.
 #include <algorithm>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/tls_scene.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/tls_scene.h"
+#include "tunnel/tls/stream.h"
 
 using base::Buffer;
 using base::Bytes;
@@ -162,6 +165,24 @@ bool end_at(Scene& scene, Who who, int steps) {
 }
 
 }  // namespace
+
+TEST_CASE("A server that says much before the connection is open loses it", "[tls]") {
+  Scene scene;
+  scene.piece = std::size_t{64} * 1024;
+  scene.connect();
+  const Buffer warning = {21, 3, 3, 0, 2, 1, 112};  // unrecognized_name
+  Buffer flood;
+  while (flood.size() <= tunnel::TlsStream::kMostBeforeOpen) base::append(flood, warning);
+  scene.server->stream->write(flood);
+  scene.client.call([&](Stream& stream) { stream.open(scene.client); });
+  scene.settle();
+  REQUIRE(scene.client.closed);
+  CHECK(scene.client.closed->kind == Reason::Kind::protocol);
+  CHECK(scene.client.closed->stage == Stage::handshake);
+  CHECK(scene.client.closed->text ==
+        "the server sent more than 262144 bytes before the connection was open");
+  scene.finish();
+}
 
 TEST_CASE("A TLS stream can end at every step of its life", "[tls]") {
   const Who who = GENERATE(Who::client, Who::server, Who::below);

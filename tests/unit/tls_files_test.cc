@@ -1,14 +1,15 @@
-#include "tunnel/tls_files.h"
-
+// TLS files are found where libvirt's client looks and read whole, a private key that others can
+// read is refused, and bad files are named with the reason.
 #include <set>
 
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/temporary_folder.h"
-#include "tests/unit/tls_world.h"
-#include "tunnel/tls_credentials.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/temporary_folder.h"
+#include "tests/unit/support/tls_world.h"
+#include "tunnel/tls/credentials.h"
+#include "tunnel/tls/files.h"
 
 using test::TemporaryFolder;
 using test::TlsWorld;
@@ -123,7 +124,7 @@ TEST_CASE("A file is read whole, or said to be missing, or refused", "[tls]") {
 
   auto large = tls_read_file(path, 6);
   REQUIRE_FALSE(large.ok());
-  CHECK(has(large.error(), path + " has 7 bytes; at most 6"));
+  CHECK(has(large.error(), path + " is larger than 6 bytes"));
   auto directory = tls_read_file(folder.path(), 6);
   REQUIRE_FALSE(directory.ok());
   CHECK(has(directory.error(), "not a regular file"));
@@ -144,9 +145,9 @@ TEST_CASE("A private key is its owner's alone", "[tls]") {
     const std::string path = folder.write("key", "key", bad);
     const std::string error = key_error(path);
     INFO(bad);
-    CHECK(has(error, path + " has mode 0" + std::to_string(bad / 64) + std::to_string(bad / 8 % 8) +
-                         std::to_string(bad % 8)));
-    CHECK(has(error, "must have mode 0600 or 0400"));
+    CHECK(has(error, path + " is refused: mode 0" + std::to_string(bad / 64) +
+                         std::to_string(bad / 8 % 8) + std::to_string(bad % 8)));
+    CHECK(has(error, "needs 0600"));
   }
   const std::string path = folder.write("key", "key", 0600);
   auto other = tls_read_key(path, ::geteuid() + 1);
@@ -155,7 +156,7 @@ TEST_CASE("A private key is its owner's alone", "[tls]") {
   auto missing = tls_read_key(folder.path() + "/missing", 0);
   CHECK((missing.ok() && !missing->has_value()));
   CHECK(has(key_error(folder.write("key", std::string(tunnel::kTlsKeyLimit + 1, 'k'))),
-            "at most 65536"));
+            "larger than 65536 bytes"));
 }
 
 TEST_CASE("Root may hold a key for another user, and nobody else may", "[tls]") {
@@ -166,10 +167,10 @@ TEST_CASE("Root may hold a key for another user, and nobody else may", "[tls]") 
   CHECK(tls_read_key(path, 1234).ok() == as_root);
   if (as_root) {
     REQUIRE(::chown(path.c_str(), 0, 1234) == 0);
-    CHECK(has(key_error(path), "has mode 0440"));
+    CHECK(has(key_error(path), "mode 0440, needs 0600"));
     REQUIRE(::chown(path.c_str(), 1234, 0) == 0);
     REQUIRE(::chmod(path.c_str(), 0600) == 0);
-    CHECK(has(key_error(path), "belongs to uid 1234; it must belong to root or to uid 0"));
+    CHECK(has(key_error(path), "belongs to uid 1234, must belong to root or to uid 0"));
     CHECK(tls_read_key(path, 1234).ok());
   }
 }
@@ -221,21 +222,17 @@ TEST_CASE("The CA and the CRL must be there and whole", "[tls]") {
     world.folder.write("cacert.pem", "");
     said = folder + "/cacert.pem cannot be understood";
   }
-  SECTION("partly broken") {
-    world.folder.write("cacert.pem", world.authority.certificate() + pem("CERTIFICATE", "MIIB"));
-    said = "1 certificates in the CA certificate " + folder + "/cacert.pem cannot be understood";
-  }
-  SECTION("partly of a kind that is not known") {
-    world.folder.write("cacert.pem", world.authority.certificate() + kEd25519Certificate);
-    said = "Ed25519 is in it";
-  }
   SECTION("of a kind that is not known") {
     world.folder.write("cacert.pem", kEd25519Certificate);
-    said = "is Ed25519, which mbedTLS cannot use";
+    said = "certificate 1 (\"CN=ed\": Ed25519 is in it, which mbedTLS cannot use)";
+  }
+  SECTION("none good") {
+    world.folder.write("cacert.pem", pem("CERTIFICATE", "MIIB") + kEd25519Certificate);
+    said = "), certificate 2 (\"CN=ed\": Ed25519 is in it";
   }
   SECTION("too large") {
     world.folder.write("cacert.pem", std::string(tunnel::kTlsCertificateLimit + 1, 'c'));
-    said = "bytes; at most";
+    said = "/cacert.pem is larger than " + std::to_string(tunnel::kTlsCertificateLimit) + " bytes";
   }
   SECTION("a broken CRL") {
     world.folder.write("cacrl.pem", pem("X509 CRL", "MIIB"));
@@ -253,6 +250,28 @@ TEST_CASE("The CA and the CRL must be there and whole", "[tls]") {
   CHECK(reason.stage == Stage::handshake);
   INFO(reason.text);
   CHECK(has(reason.text, said));
+}
+
+TEST_CASE("Of several CAs those that cannot be understood are left out, and named", "[tls]") {
+  TlsWorld world;
+  const TlsPaths paths = tls_paths(world.folder.path(), {}, tunnel::tls_file_exists);
+  std::string text = world.authority.certificate();
+  SECTION("behind") { text += kEd25519Certificate + pem("CERTIFICATE", "MIIB"); }
+  SECTION("before") { text = kEd25519Certificate + text + pem("CERTIFICATE", "MIIB"); }
+  const bool first = text.starts_with(kEd25519Certificate);
+  const bool all_good = text == world.authority.certificate();
+  world.folder.write("cacert.pem", text);
+  const auto credentials = TlsCredentials::read(paths, ::geteuid());
+  REQUIRE(credentials.ok());
+  CHECK((*credentials)->ca()->next == nullptr);
+  const std::string& note = (*credentials)->note();
+  INFO(note);
+  CHECK(note.empty() == all_good);
+  if (all_good) return;
+  CHECK(has(note, world.folder.path() + "/cacert.pem"));
+  CHECK(has(note,
+            std::string("certificate ") + (first ? "1" : "2") + " (\"CN=ed\": Ed25519 is in it"));
+  CHECK(has(note, "certificate 3 (mbedTLS "));
 }
 
 TEST_CASE("Our certificate and key must be good", "[tls]") {
@@ -303,7 +322,7 @@ TEST_CASE("Our certificate and key must be good", "[tls]") {
   }
   SECTION("a key that others can read") {
     world.folder.write("clientkey.pem", world.client.key, 0644);
-    said = "has mode 0644";
+    said = "mode 0644, needs 0600";
   }
   SECTION("a certificate that cannot be read") {
     world.folder.remove("clientcert.pem");

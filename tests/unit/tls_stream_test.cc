@@ -1,7 +1,8 @@
-#include "tunnel/tls_stream.h"
-
-#include "tests/unit/catch.h"
-#include "tests/unit/tls_scene.h"
+// A TLS stream reads its certificates anew before it connects, sends what was written early, and
+// says how a server stalled, left or refused.
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/tls_scene.h"
+#include "tunnel/tls/stream.h"
 
 using base::Buffer;
 using test::Scene;
@@ -184,7 +185,7 @@ TEST_CASE("A server that goes away is told apart by when it does", "[tls]") {
     scene.settle();
     CHECK(scene.client.data == pattern(10));
     CHECK(scene.client.ended == 0);
-    check_closed(scene, Reason::Kind::protocol, Stage::established, "without TLS's close_notify");
+    check_closed(scene, Reason::Kind::end, Stage::established, "without TLS's close_notify");
   }
   SECTION("in order") {
     scene.open();
@@ -203,7 +204,7 @@ TEST_CASE("A server that goes away is told apart by when it does", "[tls]") {
     scene.open();
     scene.server->stream->end();
     scene.settle();
-    check_closed(scene, Reason::Kind::protocol, Stage::established, "without TLS's close_notify");
+    check_closed(scene, Reason::Kind::end, Stage::established, "without TLS's close_notify");
   }
   SECTION("with a reset") {
     scene.open();

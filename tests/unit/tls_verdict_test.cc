@@ -1,11 +1,12 @@
-#include "tunnel/tls_verdict.h"
-
+// A server's certificate is judged by its names, dates, CA and CRL, wildcards match as in GnuTLS,
+// and all that is wrong is said at once.
 #include <algorithm>
 
 #include <unistd.h>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/tls_world.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/tls_world.h"
+#include "tunnel/tls/verdict.h"
 
 using base::Buffer;
 using test::Authority;
@@ -89,8 +90,7 @@ TEST_CASE("A certificate is good for the names and addresses that it lists", "[t
     world.peer.host = GENERATE(as<std::string>{}, "rain.example", "example", "hail", "hail.exampl",
                                "storm.example", "a.b.storm.example", "*.storm.example");
     if (world.peer.host == "*.storm.example") {
-      // The name itself, byte for byte: of no use to an attacker, who would need this name looked
-      // up.
+      // The star is one label: of no use to an attacker, who would need this name looked up.
       CHECK(opens(world));
     } else {
       refuses(world,
@@ -138,6 +138,41 @@ TEST_CASE("An address counts only as an iPAddress", "[tls]") {
     world.peer.host = "10.1.2.3";
     refuses(world, {"is not for the address"});
   }
+}
+
+TEST_CASE("Wildcards match as in GnuTLS", "[tls]") {
+  // Each is what certtool --verify-hostname of GnuTLS 3.7.9 says.
+  struct Case {
+    const char* pattern;
+    const char* name;
+    bool good;
+  };
+  const Case c = GENERATE(values<Case>({
+      {"hv.test", "hv.test", true},
+      {"HV.Test", "hv.test", true},
+      {"hv.test", "HV.TEST", true},
+      {"hv.test.", "hv.test", false},
+      {"a.hv.test", "hv.test", false},
+      {"*.test", "hv.test", false},
+      {"*.test.", "hv.test", false},
+      {"*", "hv", false},
+      {"*.b.test", "a.b.test", true},
+      {"*.b.test", "x.a.b.test", false},
+      {"*.b.test", "b.test", false},
+      {"*oo.b.test", "foo.b.test", true},
+      {"f*.b.test", "foo.b.test", false},
+      {"a.*.test", "a.b.test", false},
+      {"*.*.test", "a.b.test", false},
+  }));
+  INFO(c.pattern << " for " << c.name);
+  CHECK(tunnel::tls_name_matches(c.pattern, c.name) == c.good);
+}
+
+TEST_CASE("A DNS name with a NUL or without ASCII matches nothing", "[tls]") {
+  using namespace std::string_view_literals;
+  CHECK_FALSE(tunnel::tls_name_matches("hv.test\0"sv, "hv.test\0"sv));
+  CHECK_FALSE(tunnel::tls_name_matches("h\xc3\xb6.test"sv, "h\xc3\xb6.test"sv));
+  CHECK_FALSE(tunnel::tls_name_matches(""sv, ""sv));
 }
 
 TEST_CASE("The common name counts where there are no alternative names", "[tls]") {
@@ -213,7 +248,7 @@ TEST_CASE("What no certificate was judged by is held against the server's own", 
   auto credentials = tunnel::TlsCredentials::read(
       tunnel::tls_paths(world.folder.path(), {}, tunnel::tls_file_exists), ::geteuid());
   REQUIRE(credentials.ok());
-  tunnel::TlsVerdict verdict(tls_host("hail.example"), **credentials);
+  tunnel::TlsVerdict verdict(tls_host("gate"), **credentials);
   CHECK_FALSE(verdict.complete());
   std::uint32_t flags = 0;
   verdict.judge(*(*credentials)->ca(), 1, flags);
@@ -238,8 +273,9 @@ TEST_CASE("Each check has words", "[tls]") {
       tunnel::tls_paths(world.folder.path(), {}, tunnel::tls_file_exists), ::geteuid());
   REQUIRE(credentials.ok());
   for (std::uint32_t bit = 0; bit < 20; ++bit) {
-    tunnel::TlsVerdict verdict(tls_host("hail.example"), **credentials);
     std::uint32_t flags = std::uint32_t{1} << bit;
+    const bool about_name = flags == MBEDTLS_X509_BADCERT_CN_MISMATCH;
+    tunnel::TlsVerdict verdict(tls_host(about_name ? "hail.example" : "gate"), **credentials);
     verdict.judge(*(*credentials)->certificate(), 0, flags);
     REQUIRE(verdict.failures().size() == 1);
     REQUIRE(verdict.failures()[0].checks.size() == 1);
@@ -302,7 +338,7 @@ TEST_CASE("All that is wrong is said at once", "[tls]") {
   refuses(world, {"expired on", "is not for the name rain.example", "was not signed by a CA in"});
 }
 
-TEST_CASE("What certificates say is made printable", "[tls]") {
+TEST_CASE("What certificates say is quoted raw, and made printable by whoever shows it", "[tls]") {
   TlsWorld world;
   Wish wish;
   wish.subject = "CN=a\x1b[31mb";
@@ -310,9 +346,7 @@ TEST_CASE("What certificates say is made printable", "[tls]") {
   world.options.identity = world.authority.issue(wish);
   const Reason reason = outcome(world);
   REQUIRE_FALSE(reason.text.empty());
-  CHECK(std::none_of(reason.text.begin(), reason.text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }));
-  CHECK(has(reason.text, "DNS evil\\x1b[2J\\x0a.example"));
+  CHECK(has(reason.text, "DNS evil\x1b[2J\n.example"));
 }
 
 TEST_CASE("Without verification what is wrong is noted, once", "[tls]") {

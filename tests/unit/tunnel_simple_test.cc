@@ -1,3 +1,5 @@
+// A unix tunnel goes to the first socket that answers, plain tcp leaves the host only when that is
+// accepted, and an ext tunnel runs its command without a shell.
 #include <csignal>
 #include <fstream>
 
@@ -5,16 +7,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/catch.h"
-#include "tests/unit/io.h"
-#include "tests/unit/temporary_folder.h"
+#include "base/this_host.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/io.h"
+#include "tests/unit/support/temporary_folder.h"
 #include "tunnel/tunnel.h"
 
 namespace test {
 namespace {
 
+using base::is_loopback;
 using Catch::Matchers::Contains;
-using tunnel::is_loopback;
 using tunnel::make_tunnel;
 using tunnel::Target;
 using tunnel::Transport;
@@ -111,7 +114,7 @@ TEST_CASE("an ext tunnel is the command, run without a shell and without argumen
   recorder.open();
   recorder.write("hello");
   run_until(loop, [&] { return recorder.data == "0\nhello" && !notes.empty(); });
-  CHECK(notes == std::vector<std::string>{"hail: what\\x09is this"});
+  CHECK(notes == std::vector<std::string>{"hail: what\tis this"});
   recorder.stream->end();
   run_until(loop, [&] { return recorder.closed(); });
   CHECK(recorder.reason->kind == Reason::Kind::end);

@@ -6,23 +6,25 @@
 #include <uv.h>
 
 #include "base/check.h"
-#include "tunnel/io/loop.h"
+#include "tunnel/io/callback.h"
 
 namespace tunnel::io {
 namespace {
 
 constexpr Milliseconds kRest{100};
-// So that a flood of clients does not keep those that are here waiting.
-constexpr int kAtOnce = 32;
+// So that a flood of clients does not keep those that are here waiting; more than
+// Listener::kOfTurn, since whoever comes behind a crowd has to be seen before it can be preferred.
+constexpr int kAtOnce = 64;
 
 }  // namespace
 
-// libuv's own listening accepts and drops whoever waits when descriptors run out; see
+// libuv's own listening accepts and drops waiting clients when descriptors run out; see
 // uv__emfile_trick() in src/unix/stream.c. So it only watches the socket. It closes the watcher in
 // its own time, which is why that is not part of the acceptor.
 struct Acceptor::Poll {
   uv_poll_t handle{};
   Acceptor* acceptor = nullptr;
+  void ready(int, int) const { acceptor->accept_some(); }
 };
 
 Acceptor::Acceptor(Loop& loop, int fd, AcceptorOwner& owner)
@@ -31,7 +33,7 @@ Acceptor::Acceptor(Loop& loop, int fd, AcceptorOwner& owner)
       }) {
   poll_->acceptor = this;
   poll_->handle.data = poll_;
-  CHECK(uv_poll_init(loop_.raw(), &poll_->handle, fd_) == 0);
+  CHECK(uv_poll_init(loop_.inside().raw(), &poll_->handle, fd_) == 0);
   poll_or_not();
 }
 
@@ -56,12 +58,7 @@ void Acceptor::poll_or_not() {
     uv_poll_stop(&poll_->handle);
     return;
   }
-  const auto ready = [](uv_poll_t* handle, int, int) {
-    Acceptor* acceptor = static_cast<Poll*>(handle->data)->acceptor;
-    acceptor->loop_.touch();
-    acceptor->accept_some();
-  };
-  CHECK(uv_poll_start(&poll_->handle, UV_READABLE, ready) == 0);
+  CHECK(uv_poll_start(&poll_->handle, UV_READABLE, callback<&Poll::ready>) == 0);
 }
 
 void Acceptor::accept_some() {

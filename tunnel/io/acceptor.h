@@ -14,7 +14,8 @@ class Loop;
 class AcceptorOwner {
  public:
   virtual ~AcceptorOwner() = default;
-  // Non-blocking, and closed on exec. Whoever does not release it ends it.
+  // Non-blocking, and closed on exec. The connection is closed after the call unless the owner has
+  // released it.
   virtual void on_connection(base::Fd& fd) = 0;
   // A connection could not be taken. When that is for want of descriptors or memory, those that
   // wait are left waiting and the acceptor tries again a little later; this is said once until one

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/this_host.h"
 
 namespace tunnel::io {
 namespace {
@@ -21,11 +22,6 @@ constexpr std::size_t kLongestUnixName = sizeof(sockaddr_un::sun_path) - 1;
 bool is_v4(const std::string& host) {
   in_addr ignored{};
   return inet_pton(AF_INET, host.c_str(), &ignored) == 1;
-}
-
-bool is_local_v4(std::uint32_t address) {
-  constexpr std::uint32_t kLinkLocal = 0xa9fe;  // RFC 3927
-  return address >> 24 == IN_LOOPBACKNET || address >> 24 == 0 || address >> 16 == kLinkLocal;
 }
 
 }  // namespace
@@ -41,22 +37,7 @@ std::string Address::text() const {
   return (family() == AF_INET6 ? "[" + name + "]" : name) + ":" + port.data();
 }
 
-bool Address::is_local() const {
-  if (family() == AF_INET) {
-    sockaddr_in in{};
-    std::memcpy(&in, &storage, sizeof in);
-    return is_local_v4(ntohl(in.sin_addr.s_addr));
-  }
-  sockaddr_in6 in{};
-  std::memcpy(&in, &storage, sizeof in);
-  if (!IN6_IS_ADDR_V4MAPPED(&in.sin6_addr)) {
-    return IN6_IS_ADDR_LOOPBACK(&in.sin6_addr) || IN6_IS_ADDR_UNSPECIFIED(&in.sin6_addr) ||
-           IN6_IS_ADDR_LINKLOCAL(&in.sin6_addr);
-  }
-  std::uint32_t mapped = 0;
-  std::memcpy(&mapped, &in.sin6_addr.s6_addr[12], sizeof mapped);
-  return is_local_v4(ntohl(mapped));
-}
+bool Address::is_local() const { return base::is_local(raw()); }
 
 bool leads_to_this_host(const Address& address) {
   const base::Fd probe(::socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));

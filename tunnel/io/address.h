@@ -21,8 +21,7 @@ struct Address {
   [[nodiscard]] const sockaddr* raw() const { return reinterpret_cast<const sockaddr*>(&storage); }
   // "192.0.2.1:16509", "[2001:db8::1]:16509", "[fe80::1%eth0]:16509".
   [[nodiscard]] std::string text() const;
-  // Whether it means this host or its link: loopback, link-local and unspecified addresses, those
-  // of IPv4 also as IPv6 maps them.
+  // As base::is_local() means it.
   [[nodiscard]] bool is_local() const;
 };
 

@@ -9,9 +9,9 @@
 #include <uv.h>
 
 #include "base/fd.h"
+#include "tunnel/io/callback.h"
 #include "tunnel/io/dialer.h"
 #include "tunnel/io/look_up.h"
-#include "tunnel/io/loop.h"
 #include "tunnel/io/race.h"
 
 namespace tunnel::io {
@@ -35,6 +35,7 @@ struct Attempt {
   TcpDialer* dialer = nullptr;
   std::size_t index = 0;
 
+  void connected(int status);
   void close() {
     dialer = nullptr;
     uv_close(reinterpret_cast<uv_handle_t*>(&tcp),
@@ -53,6 +54,9 @@ class TcpDialer final : public Dialer, public RaceOwner {
   ~TcpDialer() override {
     for (Attempt* attempt : attempts_) attempt->close();
   }
+
+  // For an attempt.
+  void settle(Attempt* attempt, int status);
 
   void start(DialerOwner& owner) override {
     owner_ = &owner;
@@ -96,36 +100,15 @@ class TcpDialer final : public Dialer, public RaceOwner {
     attempt->dialer = this;
     attempt->index = index;
     const auto family = static_cast<unsigned>(address.family());
-    int status = uv_tcp_init_ex(loop_.raw(), &attempt->tcp, family);
+    int status = uv_tcp_init_ex(loop_.inside().raw(), &attempt->tcp, family);
     if (status != 0) {
       delete attempt;
       return race_->failed(index, base::system_words(-status));
     }
     attempts_.push_back(attempt);
-    status = uv_tcp_connect(&attempt->request, &attempt->tcp, address.raw(), connected);
+    status = uv_tcp_connect(&attempt->request, &attempt->tcp, address.raw(),
+                            callback<&Attempt::connected>);
     if (status != 0) fail(attempt, status);
-  }
-
-  static void connected(uv_connect_t* request, int status) {
-    auto* attempt = static_cast<Attempt*>(request->handle->data);
-    if (attempt->dialer == nullptr) return;
-    attempt->dialer->loop_.touch();
-    attempt->dialer->settle(attempt, status);
-  }
-
-  void settle(Attempt* attempt, int status) {
-    if (status != 0) return fail(attempt, status);
-    uv_os_fd_t own = -1;
-    uv_fileno(reinterpret_cast<uv_handle_t*>(&attempt->tcp), &own);
-    // The stream gets the socket and not the handle, which it would have to keep on the heap.
-    const int fd = fcntl(own, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0) return fail(attempt, -errno);
-    set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepIdle);
-    set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepInterval);
-    set(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepCount);
-    owner_->on_dialed(fd);
   }
 
   void fail(Attempt* attempt, int status) {
@@ -156,6 +139,25 @@ class TcpDialer final : public Dialer, public RaceOwner {
   std::vector<Attempt*> attempts_;
   Timer deadline_;
 };
+
+void TcpDialer::settle(Attempt* attempt, int status) {
+  if (status != 0) return fail(attempt, status);
+  uv_os_fd_t own = -1;
+  uv_fileno(reinterpret_cast<uv_handle_t*>(&attempt->tcp), &own);
+  // The stream gets the socket and not the handle, which it would have to keep on the heap.
+  const int fd = fcntl(own, F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return fail(attempt, -errno);
+  set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepIdle);
+  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepInterval);
+  set(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepCount);
+  owner_->on_dialed(fd);
+}
+
+void Attempt::connected(int status) {
+  if (dialer != nullptr) dialer->settle(this, status);
+}
 
 }  // namespace
 

@@ -1,20 +1,19 @@
 #include <utility>
 
-#include "base/check.h"
 #include "tunnel/io/connect.h"
+#include "tunnel/io/stream_state.h"
 
 namespace tunnel::io {
 namespace {
 
 class FailedStream final : public Stream {
  public:
-  FailedStream(Clock& clock, Reason reason)
-      : reason_(std::move(reason)), timer_(clock, [this] { finish(); }) {}
-  ~FailedStream() override { CHECK(owner_ == nullptr); }
+  FailedStream(Clock& clock, Reason reason) : timer_(clock, [this] { state_.finish(); }) {
+    state_.close(std::move(reason));
+  }
 
   void open(StreamOwner& owner) override {
-    CHECK(owner_ == nullptr);
-    owner_ = &owner;
+    state_.open(owner);
     timer_.start(Milliseconds(0));
   }
   void write(base::Bytes) override {}
@@ -25,14 +24,7 @@ class FailedStream final : public Stream {
   void close(Reason) override {}
 
  private:
-  void finish() {
-    StreamOwner* owner = std::exchange(owner_, nullptr);
-    const Reason reason = reason_;
-    owner->on_closed(reason);
-  }
-
-  Reason reason_;
-  StreamOwner* owner_ = nullptr;
+  StreamState state_;
   Timer timer_;
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/fd.h"
+#include "tunnel/io/callback.h"
 #include "tunnel/io/joined_stream.h"
 
 namespace tunnel::io {
@@ -29,7 +30,7 @@ class Handle {
   }
 
   int open() {
-    CHECK(uv_pipe_init(loop_.raw(), &pipe_, 0) == 0);
+    CHECK(uv_pipe_init(loop_.inside().raw(), &pipe_, 0) == 0);
     made_ = true;
     const int status = uv_pipe_open(&pipe_, fd_.get());
     taken_ = status == 0 ? fd_.release() : -1;
@@ -59,39 +60,26 @@ class Handle {
 
 class PipeInput final : public InputHalf {
  public:
-  PipeInput(Loop& loop, int fd, HalfOwner& owner)
-      : loop_(loop), owner_(owner), handle_(loop, fd, this) {}
+  PipeInput(Loop& loop, int fd, HalfOwner& owner) : owner_(owner), handle_(loop, fd, this) {}
 
   int start() override { return handle_.open(); }
   void read() override {
-    const auto allocate = [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
-      const auto space = static_cast<PipeInput*>(handle->data)->loop_.read_buffer();
-      buffer->base = space.data();
-      buffer->len = space.size();
-    };
-    const auto done = [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
-      static_cast<PipeInput*>(stream->data)->received(count, buffer->base);
-    };
-    const int status = uv_read_start(handle_.stream(), allocate, done);
+    const int status = uv_read_start(handle_.stream(), allocate, callback<&PipeInput::received>);
     if (status != 0) owner_.on_half_failed(status);
   }
   void stop() override { uv_read_stop(handle_.stream()); }
   void close() override {
-    const auto closed = [](uv_handle_t* handle) {
-      static_cast<PipeInput*>(handle->data)->owner_.on_half_closed();
-    };
-    if (!handle_.close(closed)) owner_.on_half_closed();
+    if (!handle_.close(callback<&PipeInput::closed>)) owner_.on_half_closed();
   }
 
  private:
-  void received(ssize_t count, const char* data) {
-    loop_.touch();
+  void closed() { owner_.on_half_closed(); }
+  void received(ssize_t count, const uv_buf_t* buffer) {
     if (count == UV_EOF) return owner_.on_input_end();
     if (count < 0) return owner_.on_half_failed(static_cast<int>(count));
-    if (count > 0) owner_.on_input(base::bytes_of({data, static_cast<std::size_t>(count)}));
+    if (count > 0) owner_.on_input(base::bytes_of({buffer->base, static_cast<std::size_t>(count)}));
   }
 
-  Loop& loop_;
   HalfOwner& owner_;
   Handle handle_;
 };
@@ -109,19 +97,15 @@ class PipeOutput final : public OutputHalf {
   void write(base::Buffer data) override {
     data_ = std::move(data);
     const uv_buf_t buffer{reinterpret_cast<char*>(data_.data()), data_.size()};
-    const auto done = [](uv_write_t* request, int status) {
-      static_cast<PipeOutput*>(request->handle->data)->written(status);
-    };
-    const int status = uv_write(&request_, handle_.stream(), &buffer, 1, done);
+    const int status =
+        uv_write(&request_, handle_.stream(), &buffer, 1, callback<&PipeOutput::written>);
     if (status != 0) owner_.on_half_failed(status);
   }
   [[nodiscard]] std::size_t queued() const override {
     return uv_stream_get_write_queue_size(handle_.stream());
   }
   void close() override {
-    const auto closed = [](uv_handle_t* handle) {
-      static_cast<PipeOutput*>(handle->data)->closed_one();
-    };
+    const auto closed = callback<&PipeOutput::closed_one, uv_handle_t>;
     if (watched_) {
       ++closing_;
       uv_close(reinterpret_cast<uv_handle_t*>(&reader_), closed);
@@ -138,19 +122,19 @@ class PipeOutput final : public OutputHalf {
   // cannot have one descriptor.
   void watch_reader() {
     watched_fd_.reset(fcntl(handle_.fd(), F_DUPFD_CLOEXEC, 0));
-    if (!watched_fd_.ok() || uv_poll_init(loop_.raw(), &reader_, watched_fd_.get()) != 0) return;
+    if (!watched_fd_.ok() || uv_poll_init(loop_.inside().raw(), &reader_, watched_fd_.get()) != 0)
+      return;
     watched_ = true;
     reader_.data = this;
-    const auto gone = [](uv_poll_t* handle, int, int) {
-      uv_poll_stop(handle);
-      static_cast<PipeOutput*>(handle->data)->owner_.on_half_failed(UV_EPIPE);
-    };
-    uv_poll_start(&reader_, UV_DISCONNECT, gone);
+    uv_poll_start(&reader_, UV_DISCONNECT, callback<&PipeOutput::reader_gone>);
+  }
+  void reader_gone(int, int) {
+    uv_poll_stop(&reader_);
+    owner_.on_half_failed(UV_EPIPE);
   }
   void written(int status) {
     data_ = base::Buffer();
     if (status == UV_ECANCELED) return;
-    loop_.touch();
     if (status != 0) return owner_.on_half_failed(status);
     owner_.on_output_done();
   }
@@ -178,7 +162,7 @@ class FileInput final : public InputHalf, private Task {
   int start() override { return 0; }
   void read() override {
     wanted_ = true;
-    loop_.soon(*this);
+    loop_.inside().soon(*this);
   }
   void stop() override { wanted_ = false; }
   void close() override {
@@ -202,16 +186,12 @@ class FileInput final : public InputHalf, private Task {
     }
     const uv_buf_t buffer{buffer_.data(), buffer_.size()};
     busy_ = true;
-    const auto done = [](uv_fs_t* request) {
-      auto* self = static_cast<FileInput*>(request->data);
-      self->result_ = request->result;
-      uv_fs_req_cleanup(request);
-      self->finished();
-    };
-    CHECK(uv_fs_read(loop_.raw(), &request_, fd_.get(), &buffer, 1, -1, done) == 0);
+    CHECK(uv_fs_read(loop_.inside().raw(), &request_, fd_.get(), &buffer, 1, -1,
+                     callback<&FileInput::finished>) == 0);
   }
   void finished() {
-    loop_.touch();
+    result_ = request_.result;
+    uv_fs_req_cleanup(&request_);
     busy_ = false;
     if (closing_) return owner_.on_half_closed();
     has_result_ = true;
@@ -254,16 +234,12 @@ class FileOutput final : public OutputHalf {
     const uv_buf_t buffer{reinterpret_cast<char*>(data_.data()) + written_,
                           data_.size() - written_};
     busy_ = true;
-    const auto done = [](uv_fs_t* request) {
-      auto* self = static_cast<FileOutput*>(request->data);
-      const ssize_t result = request->result;
-      uv_fs_req_cleanup(request);
-      self->finished(result);
-    };
-    CHECK(uv_fs_write(loop_.raw(), &request_, fd_.get(), &buffer, 1, -1, done) == 0);
+    CHECK(uv_fs_write(loop_.inside().raw(), &request_, fd_.get(), &buffer, 1, -1,
+                      callback<&FileOutput::finished>) == 0);
   }
-  void finished(ssize_t result) {
-    loop_.touch();
+  void finished() {
+    const ssize_t result = request_.result;
+    uv_fs_req_cleanup(&request_);
     busy_ = false;
     if (closing_) return owner_.on_half_closed();
     if (result <= 0) return owner_.on_half_failed(result < 0 ? static_cast<int>(result) : UV_EIO);

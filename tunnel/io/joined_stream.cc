@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "base/check.h"
 #include "base/fd.h"
 #include "tunnel/io/standard_streams.h"
 
@@ -11,51 +10,45 @@ namespace tunnel::io {
 JoinedStream::JoinedStream(Loop& loop, int in, int out)
     : loop_(loop), in_(input_half(loop, in, *this)), out_(output_half(loop, out, *this)) {}
 
-JoinedStream::~JoinedStream() { CHECK(owner_ == nullptr); }
-
 void JoinedStream::open(StreamOwner& owner) {
-  CHECK(!opened_);
-  opened_ = true;
-  owner_ = &owner;
-  loop_.soon(*this);
+  state_.open(owner);
+  loop_.inside().soon(*this);
 }
 
 void JoinedStream::write(base::Bytes data) {
-  if (closing_ || ending_ || data.empty()) return;
+  if (state_.closing() || ending_ || data.empty()) return;
   base::append(pending_, data);
-  if (queued() > kHighMark) was_high_ = true;
-  if (ready_ && !writing_) loop_.soon(*this);
+  state_.wrote(queued());
+  if (ready_ && !writing_) loop_.inside().soon(*this);
 }
 
 std::size_t JoinedStream::queued() const {
-  return pending_.size() + (ready_ && !closing_ ? out_->queued() : 0);
+  return pending_.size() + (ready_ && !state_.closing() ? out_->queued() : 0);
 }
 
 void JoinedStream::end() {
   ending_ = true;
-  if (ready_ && !closing_) loop_.soon(*this);
+  if (ready_ && !state_.closing()) loop_.inside().soon(*this);
 }
 
 void JoinedStream::pause(unsigned reasons) {
-  paused_ |= reasons;
+  state_.pause(reasons);
   read_or_not();
 }
 
 void JoinedStream::resume(unsigned reasons) {
-  paused_ &= ~reasons;
+  state_.resume(reasons);
   read_or_not();
 }
 
 void JoinedStream::close(Reason reason) {
-  if (closing_) return;
-  closing_ = true;
-  reason_ = std::move(reason);
-  if (opened_) loop_.soon(*this);
+  if (!state_.close(std::move(reason))) return;
+  if (state_.opened()) loop_.inside().soon(*this);
 }
 
 void JoinedStream::run_soon() {
-  if (closing_) {
-    if (halves_ == 0 && !ready_) return finish();
+  if (state_.closing()) {
+    if (halves_ == 0 && !ready_) return state_.finish();
     if (std::exchange(ready_, false)) {
       in_->close();
       out_->close();
@@ -75,15 +68,15 @@ void JoinedStream::start() {
   if (status != 0) {
     return close({Reason::Kind::system, Stage::connect, base::system_words(-status)});
   }
-  owner_->on_stage(Stage::established);
-  if (!closing_) owner_->on_open();
-  if (closing_) return;
+  state_.owner().on_stage(Stage::established);
+  if (!state_.closing()) state_.owner().on_open();
+  if (state_.closing()) return;
   read_or_not();
-  if (!pending_.empty() || ending_) loop_.soon(*this);
+  if (!pending_.empty() || ending_) loop_.inside().soon(*this);
 }
 
 void JoinedStream::read_or_not() {
-  const bool wanted = ready_ && !closing_ && !input_ended_ && paused_ == 0;
+  const bool wanted = ready_ && !state_.closing() && !input_ended_ && !state_.paused();
   if (wanted == reading_) return;
   reading_ = wanted;
   if (wanted) {
@@ -94,13 +87,13 @@ void JoinedStream::read_or_not() {
 }
 
 void JoinedStream::on_input(base::Bytes data) {
-  if (!closing_) owner_->on_data(data);
+  if (!state_.closing()) state_.owner().on_data(data);
 }
 
 void JoinedStream::on_input_end() {
   reading_ = false;
   input_ended_ = true;
-  if (!closing_) owner_->on_end();
+  if (!state_.closing()) state_.owner().on_end();
 }
 
 void JoinedStream::flush() {
@@ -114,11 +107,9 @@ void JoinedStream::flush() {
 
 void JoinedStream::on_output_done() {
   writing_ = false;
-  if (closing_) return;
-  if (!pending_.empty() || ending_) loop_.soon(*this);
-  if (!was_high_ || queued() > kLowMark) return;
-  was_high_ = false;
-  owner_->on_drain();
+  if (state_.closing()) return;
+  if (!pending_.empty() || ending_) loop_.inside().soon(*this);
+  state_.sent(queued());
 }
 
 void JoinedStream::on_half_failed(int status) {
@@ -126,13 +117,7 @@ void JoinedStream::on_half_failed(int status) {
 }
 
 void JoinedStream::on_half_closed() {
-  if (--halves_ == 0) loop_.soon(*this);
-}
-
-void JoinedStream::finish() {
-  StreamOwner* owner = std::exchange(owner_, nullptr);
-  const Reason reason = std::move(reason_);
-  owner->on_closed(reason);
+  if (--halves_ == 0) loop_.inside().soon(*this);
 }
 
 std::unique_ptr<Stream> join_fds(Loop& loop, int in, int out) {

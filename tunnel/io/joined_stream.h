@@ -5,8 +5,9 @@
 
 #include <memory>
 
-#include "tunnel/io/loop.h"
+#include "tunnel/io/loop_inside.h"
 #include "tunnel/io/stream.h"
+#include "tunnel/io/stream_state.h"
 
 namespace tunnel::io {
 
@@ -60,7 +61,6 @@ std::unique_ptr<OutputHalf> output_half(Loop& loop, int fd, HalfOwner& owner);
 class JoinedStream final : public Stream, private Task, private HalfOwner {
  public:
   JoinedStream(Loop& loop, int in, int out);
-  ~JoinedStream() override;
 
   void open(StreamOwner& owner) override;
   void write(base::Bytes data) override;
@@ -81,24 +81,18 @@ class JoinedStream final : public Stream, private Task, private HalfOwner {
   void start();
   void read_or_not();
   void flush();
-  void finish();
 
   Loop& loop_;
   std::unique_ptr<InputHalf> in_;
   std::unique_ptr<OutputHalf> out_;
-  StreamOwner* owner_ = nullptr;
-  Reason reason_;
+  StreamState state_;
   base::Buffer pending_;
-  unsigned paused_ = 0;
   int halves_ = 0;  // that have not closed
-  bool opened_ = false;
   bool ready_ = false;
   bool reading_ = false;
   bool writing_ = false;
   bool input_ended_ = false;
   bool ending_ = false;
-  bool was_high_ = false;
-  bool closing_ = false;
 };
 
 }  // namespace tunnel::io

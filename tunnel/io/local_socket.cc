@@ -80,6 +80,7 @@ Problem remove_if_stale(const std::string& path, const UnixAddress& address) {
   if (lstat(path.c_str(), &file) != 0) {
     return errno == ENOENT ? Problem() : words("cannot look at it");
   }
+  if (S_ISDIR(file.st_mode)) return "there is a directory";
   if (!S_ISSOCK(file.st_mode)) return "there is a file that is no socket";
   const base::Fd probe(local_socket());
   if (!probe.ok()) return words("cannot make a socket");
@@ -172,9 +173,17 @@ base::Result<std::unique_ptr<LocalSocket>, std::string> LocalSocket::adopt(int f
   return made;
 }
 
+bool LocalSocket::in_place() const {
+  if (name_.starts_with('@')) return true;
+  struct stat there {};
+  if (lstat(name_.c_str(), &there) != 0) return false;
+  return !file_ || same_file(*file_, there);
+}
+
 LocalSocket::~LocalSocket() {
   if (!file_) return;
-  // While it still listens: whoever wants the path now finds it taken and leaves it alone.
+  // While it still listens: another process that wants the path now finds it taken and leaves it
+  // alone.
   struct stat there {};
   if (lstat(name_.c_str(), &there) == 0 && same_file(*file_, there)) unlink(name_.c_str());
 }

@@ -1,10 +1,10 @@
 // A listening Unix socket, and the file it has in the file system.
 //
 // Two of us that start at the same time on the same path, and a path that is in use, are told apart
-// from a file that was left behind like this: whoever binds holds a lock on `<path>.lock` while it
-// looks, removes, binds and listens, and removes the lock file at the end. So the socket keeps the
-// name that it was bound to, as the tools of the system show it, which it would not if it had been
-// renamed into place.
+// from a file that was left behind like this: the process that binds holds a lock on `<path>.lock`
+// while it looks, removes, binds and listens, and removes the lock file at the end. So the socket
+// keeps the name that it was bound to, as the tools of the system show it, which it would not if it
+// had been renamed into place.
 #pragma once
 
 #include <memory>
@@ -48,6 +48,9 @@ class LocalSocket {
   [[nodiscard]] int fd() const { return fd_.get(); }
   // As it was given, or as the system has it.
   [[nodiscard]] const std::string& name() const { return name_; }
+  // Whether clients find it: its file has not been removed or replaced. Of one that somebody else
+  // made only that there is one is known.
+  [[nodiscard]] bool in_place() const;
 
  private:
   LocalSocket(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}

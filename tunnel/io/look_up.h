@@ -1,4 +1,5 @@
-// One look-up of a host's addresses by the system's resolver, with a deadline.
+// One look-up of a host's addresses by the system's resolver. Its deadline counts from when the
+// host is being asked for; it may wait for that as long again, twice.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,7 @@ class LookUp {
   void start();
 
  private:
+  void time_is_up();
   void answered(const Resolved& resolved);
   void finish(Answer answer);
   void fail(Reason::Kind kind, const std::string& text);
@@ -43,6 +45,7 @@ class LookUp {
   Milliseconds deadline_;
   std::function<void(Answer)> done_;
   Resolver::Question question_;
+  Milliseconds began_{0};
   // When it fires: what is known already, or that the resolver took too long.
   std::string refusal_;
   Timer timer_;

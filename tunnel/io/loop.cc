@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "base/check.h"
+#include "tunnel/io/loop_inside.h"
 
 namespace tunnel::io {
 namespace {
@@ -33,6 +34,7 @@ uv_handle_t* base_of(T& handle) {
 }  // namespace
 
 struct Loop::State {
+  Inside inside{*this};
   uv_loop_t uv{};
   uv_timer_t timer{};
   uv_prepare_t prepare{};
@@ -45,11 +47,13 @@ struct Loop::State {
   Tasks tasks;
   std::optional<Resolver> resolver;
 
-  [[nodiscard]] bool has_tasks() const { return tasks.next_ != &tasks; }
+  [[nodiscard]] bool has_tasks() const;
   [[nodiscard]] bool owns(const uv_handle_t* handle) const;
   void arm();
   void run_tasks();
 };
+
+bool Loop::State::has_tasks() const { return tasks.next_ != &tasks; }
 
 void Task::unlink() {
   next_->previous_ = previous_;
@@ -101,9 +105,10 @@ void Loop::State::run_tasks() {
   if (!has_tasks()) uv_idle_stop(&idle);
 }
 
-Loop::Loop(Resolve resolve) : state_(std::make_unique<State>()) {
+Loop::Loop(Resolve resolve, Resolve at_once) : state_(std::make_unique<State>()) {
   State& s = *state_;
   CHECK(uv_loop_init(&s.uv) == 0);
+  s.uv.data = this;
   CHECK(uv_timer_init(&s.uv, &s.timer) == 0);
   CHECK(uv_prepare_init(&s.uv, &s.prepare) == 0);
   CHECK(uv_idle_init(&s.uv, &s.idle) == 0);
@@ -112,14 +117,14 @@ Loop::Loop(Resolve resolve) : state_(std::make_unique<State>()) {
   s.read_buffer = std::make_unique<std::array<char, kReadBuffer>>();
   const auto prepare = [](uv_prepare_t* handle) {
     auto* loop = static_cast<Loop*>(handle->data);
-    loop->touch();
+    loop->inside().touch();
     loop->state_->run_tasks();
     loop->state_->arm();
   };
   CHECK(uv_prepare_start(&s.prepare, prepare) == 0);
   uv_unref(base_of(s.prepare));
-  touch();
-  s.resolver.emplace(*this, std::move(resolve));
+  inside().touch();
+  s.resolver.emplace(*this, std::move(resolve), std::move(at_once));
 }
 
 Loop::~Loop() {
@@ -139,9 +144,11 @@ Loop::~Loop() {
 
 Clock& Loop::clock() { return state_->clock; }
 
-uv_loop_s* Loop::raw() { return &state_->uv; }
+Loop::Inside& Loop::inside() { return state_->inside; }
 
-Resolver& Loop::resolver() { return *state_->resolver; }
+uv_loop_s* Loop::Inside::raw() { return &state_.uv; }
+
+Resolver& Loop::Inside::resolver() { return *state_.resolver; }
 
 void Loop::run() {
   State& s = *state_;
@@ -165,7 +172,7 @@ void Loop::on_signal(int signal, std::function<void()> handler) {
   CHECK(uv_signal_init(&state_->uv, &entry->handle) == 0);
   const auto deliver = [](uv_signal_t* handle, int) {
     const auto* target = static_cast<Signal*>(handle->data);
-    target->loop->touch();
+    target->loop->inside().touch();
     target->handler();
   };
   CHECK(uv_signal_start(&entry->handle, deliver, signal) == 0);
@@ -173,20 +180,20 @@ void Loop::on_signal(int signal, std::function<void()> handler) {
   state_->signals.push_back(std::move(entry));
 }
 
-void Loop::soon(Task& task) {
+void Loop::Inside::soon(Task& task) {
   if (task.next_ != &task) return;
-  Task& end = state_->tasks;
+  Task& end = state_.tasks;
   task.next_ = &end;
   task.previous_ = end.previous_;
   end.previous_->next_ = &task;
   end.previous_ = &task;
-  uv_idle_start(&state_->idle, [](uv_idle_t*) {});
+  uv_idle_start(&state_.idle, [](uv_idle_t*) {});
 }
 
-void Loop::touch() {
-  state_->clock.set(Milliseconds(static_cast<std::int64_t>(uv_now(&state_->uv))));
+void Loop::Inside::touch() {
+  state_.clock.set(Milliseconds(static_cast<std::int64_t>(uv_now(&state_.uv))));
 }
 
-std::span<char> Loop::read_buffer() { return *state_->read_buffer; }
+std::span<char> Loop::Inside::read_buffer() { return *state_.read_buffer; }
 
 }  // namespace tunnel::io

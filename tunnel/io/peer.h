@@ -1,6 +1,7 @@
 // Who is at the other end of a local socket, in the kernel's words.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,8 @@ namespace tunnel::io {
 // can have been used again. See unix(7), SO_PEERCRED, and socket(7), SO_PEERGROUPS.
 struct Peer {
   uid_t uid = static_cast<uid_t>(-1);
+  // What the kernel says, where whoever took the peer in counts it as another user's: `uid`.
+  std::optional<uid_t> subordinate = {};
   gid_t gid = static_cast<gid_t>(-1);
   pid_t pid = 0;
   // Supplementary ones, without the primary one unless the kernel lists it.

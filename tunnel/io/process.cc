@@ -11,11 +11,12 @@
 #include <sys/socket.h>
 #include <uv.h>
 
-#include "base/check.h"
 #include "base/fd.h"
+#include "tunnel/io/callback.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/io/lines.h"
-#include "tunnel/io/loop.h"
+#include "tunnel/io/loop_inside.h"
+#include "tunnel/io/stream_state.h"
 
 namespace tunnel::io {
 namespace {
@@ -40,7 +41,6 @@ class ProcessStream final : public Stream, private StreamOwner {
         wait_(loop.clock(), [this] { conclude(); }),
         kill_(loop.clock(), [this] { kill_or_leave(); }),
         finish_(loop.clock(), [this] { finish_if_done(); }) {}
-  ~ProcessStream() override { CHECK(owner_ == nullptr); }
 
   void open(StreamOwner& owner) override;
   void write(base::Bytes data) override {
@@ -71,10 +71,10 @@ class ProcessStream final : public Stream, private StreamOwner {
   void on_open() override;
   void on_data(base::Bytes data) override {
     heard_ = true;
-    owner_->on_data(data);
+    state_.owner().on_data(data);
   }
   void on_end() override { output_over(); }
-  void on_drain() override { owner_->on_drain(); }
+  void on_drain() override { state_.owner().on_drain(); }
   void on_closed(const Reason& reason) override;
 
   int spawn();
@@ -86,6 +86,7 @@ class ProcessStream final : public Stream, private StreamOwner {
   void send(int signal);
   void kill_or_leave();
   void close_process();
+  void process_closed();
   void fail(Stage stage, std::string text) {
     close({Reason::Kind::system, stage, std::move(text)});
   }
@@ -94,7 +95,7 @@ class ProcessStream final : public Stream, private StreamOwner {
 
   Loop& loop_;
   Command command_;
-  StreamOwner* owner_ = nullptr;
+  StreamState state_;
   std::unique_ptr<Stream> stream_;
   std::unique_ptr<Stream> errors_;
   ErrorOwner error_owner_{*this};
@@ -104,9 +105,7 @@ class ProcessStream final : public Stream, private StreamOwner {
   Timer finish_;
   base::Fd child_end_{-1};
   uv_process_t process_{};
-  std::unique_ptr<Reason> reason_;
   std::unique_ptr<Reason> broken_;
-  unsigned paused_ = 0;
   std::int64_t status_ = 0;
   int signal_ = 0;
   bool handle_open_ = false;
@@ -116,26 +115,24 @@ class ProcessStream final : public Stream, private StreamOwner {
   bool over_ = false;
   bool end_told_ = false;
   bool killed_ = false;
-  bool closing_ = false;
 };
 
 void ProcessStream::open(StreamOwner& owner) {
-  CHECK(owner_ == nullptr);
-  owner_ = &owner;
-  if (closing_) return finish_.start(Milliseconds(0));
+  state_.open(owner);
+  if (state_.closing()) return finish_.start(Milliseconds(0));
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     return fail(Stage::connect, "cannot make a socket: " + base::system_words(errno));
   }
   child_end_.reset(ends[1]);
   stream_ = adopt_fd(loop_, ends[0]);
-  stream_->pause(paused_);
+  stream_->pause(state_.pauses());
   stream_->open(*this);
 }
 
 void ProcessStream::on_open() {
-  owner_->on_stage(Stage::connect);
-  if (closing_) return;
+  state_.owner().on_stage(Stage::connect);
+  if (state_.closing()) return;
   const int status = spawn();
   child_end_.reset();
   if (status != 0) {
@@ -143,8 +140,8 @@ void ProcessStream::on_open() {
     return fail(Stage::connect, "cannot run " + name + ": " + base::system_words(-status));
   }
   running_ = true;
-  owner_->on_stage(Stage::established);
-  if (!closing_) owner_->on_open();
+  state_.owner().on_stage(Stage::established);
+  if (!state_.closing()) state_.owner().on_open();
 }
 
 int ProcessStream::spawn() {
@@ -178,13 +175,9 @@ int ProcessStream::spawn_with(int errors) {
   options.stdio = stdio.data();
   options.stdio_count = static_cast<int>(stdio.size());
   options.flags = command_.new_session ? UV_PROCESS_DETACHED : 0;
-  options.exit_cb = [](uv_process_t* process, std::int64_t status, int signal) {
-    auto* self = static_cast<ProcessStream*>(process->data);
-    self->loop_.touch();
-    self->exited(status, signal);
-  };
+  options.exit_cb = callback<&ProcessStream::exited>;
   process_.data = this;
-  const int status = uv_spawn(loop_.raw(), &process_, &options);
+  const int status = uv_spawn(loop_.inside().raw(), &process_, &options);
   // It has to be closed even when nothing was started.
   handle_open_ = true;
   if (status != 0) close_process();
@@ -192,19 +185,17 @@ int ProcessStream::spawn_with(int errors) {
 }
 
 void ProcessStream::pause(unsigned reasons) {
-  paused_ |= reasons;
+  state_.pause(reasons);
   if (stream_ != nullptr) stream_->pause(reasons);
 }
 
 void ProcessStream::resume(unsigned reasons) {
-  paused_ &= ~reasons;
+  state_.resume(reasons);
   if (stream_ != nullptr) stream_->resume(reasons);
 }
 
 void ProcessStream::close(Reason reason) {
-  if (closing_) return;
-  closing_ = true;
-  reason_ = std::make_unique<Reason>(std::move(reason));
+  if (!state_.close(std::move(reason))) return;
   wait_.stop();
   if (stream_ != nullptr) stream_->close({});
   if (errors_ != nullptr) errors_->close({});
@@ -212,12 +203,12 @@ void ProcessStream::close(Reason reason) {
     send(SIGTERM);
     kill_.start(command_.patience);
   }
-  if (owner_ != nullptr) finish_.start(Milliseconds(0));
+  if (state_.has_owner()) finish_.start(Milliseconds(0));
 }
 
 void ProcessStream::on_closed(const Reason& reason) {
   stream_.reset();
-  if (closing_) return finish_if_done();
+  if (state_.closing()) return finish_if_done();
   broken_ = std::make_unique<Reason>(reason);
   output_over();
 }
@@ -229,13 +220,13 @@ void ProcessStream::exited(std::int64_t status, int signal) {
   signal_ = signal;
   kill_.stop();
   close_process();
-  if (!closing_ && over_) output_over();
+  if (!state_.closing() && over_) output_over();
 }
 
 void ProcessStream::errors_ended() {
   errors_.reset();
   lines_.finish();
-  if (closing_) return finish_if_done();
+  if (state_.closing()) return finish_if_done();
   if (over_) output_over();
 }
 
@@ -243,7 +234,7 @@ void ProcessStream::errors_ended() {
 // all.
 void ProcessStream::output_over() {
   over_ = true;
-  if (closing_) return;
+  if (state_.closing()) return;
   if (exited_ && errors_ == nullptr) return conclude();
   if (!wait_.running() && (exited_ || !end_told_)) wait_.start(kApart);
 }
@@ -254,7 +245,7 @@ void ProcessStream::conclude() {
   if (broken_ != nullptr) return close(*broken_);
   if (end_told_) return;
   end_told_ = true;
-  owner_->on_end();
+  state_.owner().on_end();
 }
 
 void ProcessStream::send(int signal) {
@@ -274,12 +265,12 @@ void ProcessStream::kill_or_leave() {
 
 void ProcessStream::close_process() {
   running_ = false;
-  uv_close(reinterpret_cast<uv_handle_t*>(&process_), [](uv_handle_t* handle) {
-    auto* self = static_cast<ProcessStream*>(handle->data);
-    self->loop_.touch();
-    self->handle_open_ = false;
-    if (self->closing_) self->finish_if_done();
-  });
+  uv_close(reinterpret_cast<uv_handle_t*>(&process_), callback<&ProcessStream::process_closed>);
+}
+
+void ProcessStream::process_closed() {
+  handle_open_ = false;
+  if (state_.closing()) finish_if_done();
 }
 
 Reason ProcessStream::exit_reason() const {
@@ -300,11 +291,8 @@ Reason ProcessStream::exit_reason() const {
 }
 
 void ProcessStream::finish_if_done() {
-  if (stream_ != nullptr || errors_ != nullptr || handle_open_) return;
-  StreamOwner* owner = std::exchange(owner_, nullptr);
-  if (owner == nullptr) return;
-  const std::unique_ptr<Reason> reason = std::move(reason_);
-  owner->on_closed(*reason);
+  if (stream_ != nullptr || errors_ != nullptr || handle_open_ || !state_.has_owner()) return;
+  state_.finish();
 }
 
 }  // namespace

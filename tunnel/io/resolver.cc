@@ -2,68 +2,22 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
-#include <mutex>
 #include <utility>
 
 #include <netdb.h>
-#include <pthread.h>
-#include <uv.h>
 
 #include "base/check.h"
 #include "base/fd.h"
+#include "base/file.h"
+#include "base/text.h"
 #include "tunnel/io/loop.h"
 
 namespace tunnel::io {
 
-// What threads share with the loop, which may be gone when they come to it.
-struct Resolver::Mailbox {
-  struct Letter {
-    std::string host;
-    Resolved resolved;
-  };
-
-  void put(Letter letter) {
-    const std::lock_guard lock(mutex);
-    if (bell == nullptr) return;
-    letters.push_back(std::move(letter));
-    uv_async_send(bell);
-  }
-
-  const Resolve resolve;
-  std::mutex mutex;
-  uv_async_t* bell;  // null: nobody listens any more
-  std::vector<Letter> letters;
-};
-
-struct Resolver::Errand {
-  std::shared_ptr<Mailbox> mailbox;
-  std::string host;
-
-  static void* run(void* raw) {
-    const std::unique_ptr<Errand> self(static_cast<Errand*>(raw));
-    self->mailbox->put({self->host, self->mailbox->resolve(self->host)});
-    return nullptr;
-  }
-};
-
 namespace {
 
-// Signals are for the thread of the loop. Returns an errno.
-int start_detached(void* (*run)(void*), void* with) {
-  pthread_attr_t attributes;
-  CHECK(pthread_attr_init(&attributes) == 0);
-  CHECK(pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0);
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-  pthread_t thread{};
-  const int status = pthread_create(&thread, &attributes, run, with);
-  CHECK(pthread_sigmask(SIG_SETMASK, &before, nullptr) == 0);
-  pthread_attr_destroy(&attributes);
-  return status;
-}
+// Hosts that took long; more of them are taken for quick ones.
+constexpr std::size_t kMostRemembered = 4096;
 
 }  // namespace
 
@@ -83,38 +37,57 @@ Resolved resolve_by_system(const std::string& host) {
   return out;
 }
 
-Resolver::Resolver(Loop& loop, Resolve resolve)
-    : loop_(loop),
-      mailbox_(new Mailbox{std::move(resolve), {}, nullptr, {}}),
-      bell_(new uv_async_t) {
-  const auto rung = [](uv_async_t* bell) {
-    auto* self = static_cast<Resolver*>(bell->data);
-    self->loop_.touch();
-    self->empty_mailbox();
+std::vector<Address> addresses_in_hosts(std::string_view text, std::string_view host) {
+  constexpr std::string_view kBlanks = " \t\r";
+  const auto word = [&](std::string_view& line) {
+    line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
+    const std::string_view taken = line.substr(0, line.find_first_of(kBlanks));
+    line.remove_prefix(taken.size());
+    return taken;
   };
-  CHECK(uv_async_init(loop.raw(), bell_, rung) == 0);
-  bell_->data = this;
-  uv_unref(reinterpret_cast<uv_handle_t*>(bell_));
-  mailbox_->bell = bell_;
-}
-
-Resolver::~Resolver() {
-  {
-    const std::lock_guard lock(mailbox_->mutex);
-    mailbox_->bell = nullptr;
+  const std::string wanted = base::lower(host);
+  std::vector<Address> found;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    line = line.substr(0, line.find('#'));
+    const std::string_view literal = word(line);
+    for (std::string_view name = word(line); !name.empty(); name = word(line)) {
+      if (base::lower(name) != wanted) continue;
+      if (const auto one = address_literal(std::string(literal), 0)) found.push_back(*one);
+      break;
+    }
   }
-  uv_close(reinterpret_cast<uv_handle_t*>(bell_),
-           [](uv_handle_t* handle) { delete reinterpret_cast<uv_async_t*>(handle); });
+  return found;
 }
 
-Resolver::Question Resolver::ask(const std::string& host, Heard heard) {
-  auto question = std::make_shared<Heard>(std::move(heard));
-  auto entry = std::ranges::find(entries_, host, &Entry::host);
-  if (entry == entries_.end()) entry = entries_.insert(entry, Entry{host, {}});
+Resolved resolve_by_hosts_file(const std::string& host) {
+  constexpr std::size_t kLargest = std::size_t{256} * 1024;
+  auto text = base::read_file("/etc/hosts", kLargest);
+  if (!text) return {};
+  return {addresses_in_hosts(text->text.text(), host), {}};
+}
+
+Resolver::Resolver(Loop& loop, Resolve resolve, Resolve at_once)
+    : loop_(loop), aside_(loop), resolve_(std::move(resolve)), at_once_(std::move(at_once)) {}
+
+Resolver::Question Resolver::ask(const std::string& host,
+                                 std::function<void(const Resolved&)> heard) {
+  auto question = std::make_shared<Asker>(Asker{std::move(heard), std::nullopt});
+  auto entry = find(host);
+  if (entry == entries_.end()) {
+    entry = entries_.insert(entry, Entry{host, {}});
+    entry->slow = slow_.contains(host);
+  }
+  if (entry->running) question->since = loop_.clock().now();
   std::erase_if(entry->questions, [](const auto& one) { return one.expired(); });
   entry->questions.push_back(question);
   start_some();
   return question;
+}
+
+std::list<Resolver::Entry>::iterator Resolver::find(const std::string& host) {
+  return std::ranges::find(entries_, host, &Entry::host);
 }
 
 void Resolver::start_some() {
@@ -122,42 +95,71 @@ void Resolver::start_some() {
     return !entry.running &&
            std::ranges::all_of(entry.questions, [](const auto& one) { return one.expired(); });
   });
+  start_of(false);
+  start_of(true);
+  look_at_once();
+}
+
+void Resolver::start_of(bool slow) {
   for (Entry& entry : entries_) {
-    if (running_ >= kMostAtOnce) return;
-    if (entry.running) continue;
-    entry.running = true;
-    ++running_;
-    begin(entry);
+    if (running_ >= kMostAtOnce || (slow && slow_running_ >= kMostSlow)) return;
+    if (!entry.running && entry.slow == slow) begin(entry);
   }
 }
 
-void Resolver::begin(const Entry& entry) {
-  auto errand = std::make_unique<Errand>(Errand{mailbox_, entry.host});
-  const int status = start_detached(Errand::run, errand.get());
-  if (status == 0) {
-    static_cast<void>(errand.release());
-  } else {
-    mailbox_->put({entry.host, {{}, "no thread for it: " + base::system_words(status)}});
+void Resolver::look_at_once() {
+  for (Entry& entry : entries_) {
+    if (entry.running || std::exchange(entry.looked_at_once, true)) continue;
+    Resolved known = at_once_(entry.host);
+    if (known.addresses.empty()) continue;
+    aside_.defer([this, host = entry.host, known = std::move(known)] { answer(host, known); });
   }
 }
 
-void Resolver::empty_mailbox() {
-  std::vector<Mailbox::Letter> letters;
-  {
-    const std::lock_guard lock(mailbox_->mutex);
-    letters.swap(mailbox_->letters);
+void Resolver::begin(Entry& entry) {
+  entry.running = true;
+  entry.since = loop_.clock().now();
+  ++running_;
+  if (entry.slow) ++slow_running_;
+  for (const std::weak_ptr<Asker>& one : entry.questions) {
+    if (const Question question = one.lock()) question->since = entry.since;
   }
-  for (const Mailbox::Letter& letter : letters) {
-    const auto entry = std::ranges::find(entries_, letter.host, &Entry::host);
-    CHECK(entry != entries_.end() && entry->running);
-    const std::vector<std::weak_ptr<Heard>> questions = std::move(entry->questions);
-    entries_.erase(entry);
-    --running_;
-    for (const std::weak_ptr<Heard>& one : questions) {
-      if (const Question question = one.lock()) (*question)(letter.resolved);
-    }
+  const auto resolved = std::make_shared<Resolved>();
+  const int status =
+      aside_.run([resolve = resolve_, resolved, host = entry.host] { *resolved = resolve(host); },
+                 [this, resolved, host = entry.host] { ended(host, *resolved); });
+  if (status != 0) resolved->failure = "no thread for it: " + base::system_words(status);
+}
+
+void Resolver::ended(const std::string& host, const Resolved& resolved) {
+  const auto entry = find(host);
+  CHECK(entry != entries_.end() && entry->running);
+  const auto questions = std::exchange(entry->questions, {});
+  end(entry);
+  tell(questions, resolved);
+}
+
+void Resolver::answer(const std::string& host, const Resolved& resolved) {
+  const auto entry = find(host);
+  if (entry != entries_.end()) tell(std::exchange(entry->questions, {}), resolved);
+}
+
+void Resolver::tell(const Questions& questions, const Resolved& resolved) {
+  for (const std::weak_ptr<Asker>& one : questions) {
+    if (const Question question = one.lock()) question->heard(resolved);
   }
   start_some();
+}
+
+void Resolver::end(std::list<Entry>::iterator entry) {
+  --running_;
+  if (entry->slow) --slow_running_;
+  if (loop_.clock().now() - entry->since < kLong) {
+    slow_.erase(entry->host);
+  } else if (slow_.size() < kMostRemembered) {
+    slow_.insert(entry->host);
+  }
+  entries_.erase(entry);
 }
 
 }  // namespace tunnel::io

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/fd.h"
+#include "tunnel/io/callback.h"
 
 namespace tunnel::io {
 
@@ -21,22 +22,19 @@ SocketStream::SocketStream(Loop& loop, std::unique_ptr<Dialer> dialer)
     : loop_(loop), dialer_(std::move(dialer)) {}
 
 SocketStream::~SocketStream() {
-  CHECK(owner_ == nullptr);
   if (fd_ >= 0) ::close(fd_);
 }
 
 void SocketStream::open(StreamOwner& owner) {
-  CHECK(!opened_);
-  opened_ = true;
-  owner_ = &owner;
-  loop_.soon(*this);
+  state_.open(owner);
+  loop_.inside().soon(*this);
 }
 
 void SocketStream::write(base::Bytes data) {
-  if (closing_ || ending_ || broken_ != 0 || data.empty()) return;
+  if (state_.closing() || ending_ || broken_ != 0 || data.empty()) return;
   base::append(pending_, data);
-  if (queued() > kHighMark) was_high_ = true;
-  if (ready_ && sending_ == nullptr) loop_.soon(*this);
+  state_.wrote(queued());
+  if (ready_ && sending_ == nullptr) loop_.inside().soon(*this);
 }
 
 std::size_t SocketStream::queued() const {
@@ -45,48 +43,51 @@ std::size_t SocketStream::queued() const {
 }
 
 void SocketStream::end() {
-  if (closing_ || ending_) return;
+  if (state_.closing() || ending_) return;
   ending_ = true;
-  if (ready_) loop_.soon(*this);
+  if (ready_) loop_.inside().soon(*this);
 }
 
 void SocketStream::pause(unsigned reasons) {
-  paused_ |= reasons;
+  state_.pause(reasons);
   read_or_not();
 }
 
 void SocketStream::resume(unsigned reasons) {
-  paused_ &= ~reasons;
+  state_.resume(reasons);
   read_or_not();
 }
 
 void SocketStream::close(Reason reason) {
-  if (closing_) return;
-  closing_ = true;
-  reason_ = std::make_unique<Reason>(std::move(reason));
+  if (!state_.close(std::move(reason))) return;
   if (!ready_) {
     // A dialer may be on the stack here: it goes in finish().
-    if (opened_) loop_.soon(*this);
+    if (state_.opened()) loop_.inside().soon(*this);
     return;
   }
-  if (reason_->kind == Reason::Kind::requested && sending_ == nullptr) send_now();
-  uv_close(&handle_.base, [](uv_handle_t* handle) {
-    auto* self = static_cast<SocketStream*>(handle->data);
-    self->loop_.touch();
-    self->finish();
-  });
+  if (state_.reason().kind == Reason::Kind::requested && sending_ == nullptr) send_now();
+  uv_close(&handle_.base, callback<&SocketStream::finish>);
 }
 
 void SocketStream::run_soon() {
-  if (closing_) {
+  if (state_.closing()) {
     if (!ready_) finish();
-  } else if (!started_) {
+    return;
+  }
+  if (!started_) {
     started_ = true;
     if (dialer_ != nullptr) return dialer_->start(*this);
     start();
-  } else if (last_reads_) {
+    return;
+  }
+  if (has_read_) {
+    has_read_ = false;
+    read_or_not();
+    if (state_.closing()) return;
+  }
+  if (last_reads_) {
     last_reads_ = false;
-    loop_.soon(*this);
+    loop_.inside().soon(*this);
   } else if (broken_ != 0) {
     fail(Stage::established, broken_);
   } else {
@@ -95,12 +96,12 @@ void SocketStream::run_soon() {
 }
 
 void SocketStream::on_dial_stage(Stage stage) {
-  if (!closing_) owner_->on_stage(stage);
+  if (!state_.closing()) state_.owner().on_stage(stage);
 }
 
 void SocketStream::on_dialed(int fd) {
   fd_ = fd;
-  if (closing_) return;
+  if (state_.closing()) return;
   dialer_.reset();
   start();
 }
@@ -111,11 +112,11 @@ void SocketStream::start() {
   const int status = take_fd();
   if (status != 0) return fail(Stage::connect, status);
   ready_ = true;
-  owner_->on_stage(Stage::established);
-  if (!closing_) owner_->on_open();
-  if (closing_) return;
+  state_.owner().on_stage(Stage::established);
+  if (!state_.closing()) state_.owner().on_open();
+  if (state_.closing()) return;
   read_or_not();
-  if (!pending_.empty() || ending_) loop_.soon(*this);
+  if (!pending_.empty() || ending_) loop_.inside().soon(*this);
 }
 
 int SocketStream::take_fd() {
@@ -123,8 +124,8 @@ int SocketStream::take_fd() {
   socklen_t length = sizeof domain;
   getsockopt(fd_, SOL_SOCKET, SO_DOMAIN, &domain, &length);
   const bool local = domain == AF_UNIX;
-  int status =
-      local ? uv_pipe_init(loop_.raw(), &handle_.pipe, 0) : uv_tcp_init(loop_.raw(), &handle_.tcp);
+  int status = local ? uv_pipe_init(loop_.inside().raw(), &handle_.pipe, 0)
+                     : uv_tcp_init(loop_.inside().raw(), &handle_.tcp);
   CHECK(status == 0);
   handle_.base.data = this;
   status = local ? uv_pipe_open(&handle_.pipe, fd_) : uv_tcp_open(&handle_.tcp, fd_);
@@ -135,35 +136,33 @@ int SocketStream::take_fd() {
 }
 
 void SocketStream::read_or_not() {
-  const bool wanted = ready_ && !closing_ && !input_ended_ && paused_ == 0;
+  const bool wanted =
+      ready_ && !state_.closing() && !input_ended_ && !has_read_ && !state_.paused();
   if (wanted == reading_) return;
   reading_ = wanted;
   if (!wanted) {
     uv_read_stop(&handle_.stream);
     return;
   }
-  const auto allocate = [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
-    const auto space = static_cast<SocketStream*>(handle->data)->loop_.read_buffer();
-    buffer->base = space.data();
-    buffer->len = space.size();
-  };
-  const auto read = [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
-    static_cast<SocketStream*>(stream->data)->received(count, buffer->base);
-  };
-  const int status = uv_read_start(&handle_.stream, allocate, read);
+  const int status = uv_read_start(&handle_.stream, allocate, callback<&SocketStream::received>);
   if (status != 0) fail(Stage::established, status);
 }
 
-void SocketStream::received(ssize_t count, const char* data) {
-  loop_.touch();
+void SocketStream::received(ssize_t count, const uv_buf_t* buffer) {
   if (count == 0) return;
   if (count > 0) {
-    return owner_->on_data(base::bytes_of({data, static_cast<std::size_t>(count)}));
+    // There may be more, and libuv would go on reading; others are heard first.
+    if (static_cast<std::size_t>(count) == buffer->len) {
+      has_read_ = true;
+      read_or_not();
+      loop_.inside().soon(*this);
+    }
+    return state_.owner().on_data(base::bytes_of({buffer->base, static_cast<std::size_t>(count)}));
   }
   reading_ = false;
   input_ended_ = true;
   if (count != UV_EOF) return fail(Stage::established, static_cast<int>(count));
-  owner_->on_end();
+  state_.owner().on_end();
 }
 
 void SocketStream::flush() {
@@ -178,7 +177,7 @@ void SocketStream::flush() {
   }
   if (broken_ != 0) return;
   if (ending_ && pending_.empty() && sending_ == nullptr) shut_down();
-  tell_drained();
+  state_.sent(queued());
 }
 
 int SocketStream::send_now() {
@@ -193,10 +192,8 @@ void SocketStream::send_later(std::size_t from) {
   sending_->data.swap(pending_);
   base::Buffer& data = sending_->data;
   const uv_buf_t buffer{reinterpret_cast<char*>(data.data()) + from, data.size() - from};
-  const auto done = [](uv_write_t* request, int status) {
-    static_cast<SocketStream*>(request->handle->data)->sent(status);
-  };
-  const int status = uv_write(&sending_->request, &handle_.stream, &buffer, 1, done);
+  const int status =
+      uv_write(&sending_->request, &handle_.stream, &buffer, 1, callback<&SocketStream::sent>);
   if (status == 0) return;
   sending_.reset();
   send_failed(status);
@@ -204,8 +201,7 @@ void SocketStream::send_later(std::size_t from) {
 
 void SocketStream::sent(int status) {
   sending_.reset();
-  if (closing_) return;
-  loop_.touch();
+  if (state_.closing()) return;
   if (status != 0) return send_failed(status);
   flush();
 }
@@ -215,8 +211,8 @@ void SocketStream::send_failed(int status) {
   // turn.
   broken_ = status;
   pending_ = base::Buffer();
-  last_reads_ = reading_;
-  loop_.soon(*this);
+  last_reads_ = reading_ || has_read_;
+  loop_.inside().soon(*this);
 }
 
 void SocketStream::shut_down() {
@@ -228,21 +224,13 @@ void SocketStream::shut_down() {
   if (uv_shutdown(request, &handle_.stream, done) != 0) delete request;
 }
 
-void SocketStream::tell_drained() {
-  if (!was_high_ || queued() > kLowMark) return;
-  was_high_ = false;
-  owner_->on_drain();
-}
-
 void SocketStream::fail(Stage stage, int status) {
   close({Reason::Kind::system, stage, base::system_words(-status)});
 }
 
 void SocketStream::finish() {
   dialer_.reset();
-  StreamOwner* owner = std::exchange(owner_, nullptr);
-  const std::unique_ptr<Reason> reason = std::move(reason_);
-  owner->on_closed(*reason);
+  state_.finish();
 }
 
 std::unique_ptr<Stream> adopt_fd(Loop& loop, int fd) {

@@ -8,8 +8,9 @@
 #include <uv.h>
 
 #include "tunnel/io/dialer.h"
-#include "tunnel/io/loop.h"
+#include "tunnel/io/loop_inside.h"
 #include "tunnel/io/stream.h"
+#include "tunnel/io/stream_state.h"
 
 namespace tunnel::io {
 
@@ -41,14 +42,13 @@ class SocketStream final : public Stream, private Task, private DialerOwner {
   void start();
   int take_fd();
   void read_or_not();
-  void received(ssize_t count, const char* data);
+  void received(ssize_t count, const uv_buf_t* buffer);
   void flush();
   int send_now();
   void send_later(std::size_t from);
   void sent(int status);
   void send_failed(int status);
   void shut_down();
-  void tell_drained();
   void fail(Stage stage, int status);
   void finish();
 
@@ -60,25 +60,21 @@ class SocketStream final : public Stream, private Task, private DialerOwner {
   };
 
   Loop& loop_;
-  StreamOwner* owner_ = nullptr;
+  StreamState state_;
   std::unique_ptr<Dialer> dialer_;
-  std::unique_ptr<Reason> reason_;
   // What was written and has not been offered to the system, and what the system did not take.
   base::Buffer pending_;
   std::unique_ptr<Sending> sending_;
   int fd_ = -1;  // before the handle has it
   int broken_ = 0;
-  unsigned paused_ = 0;
-  bool opened_ : 1 = false;
   bool started_ : 1 = false;
   bool ready_ : 1 = false;
   bool reading_ : 1 = false;
   bool ending_ : 1 = false;
   bool shut_ : 1 = false;
   bool input_ended_ : 1 = false;
-  bool was_high_ : 1 = false;
   bool last_reads_ : 1 = false;
-  bool closing_ : 1 = false;
+  bool has_read_ : 1 = false;  // all that it may in this turn
   Handle handle_{};
 };
 

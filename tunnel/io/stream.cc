@@ -10,10 +10,12 @@ std::string_view stage_name(Stage stage) {
       return "connect";
     case Stage::handshake:
       return "handshake";
-    case Stage::authentication:
-      return "authentication";
+    case Stage::login:
+      return "login";
     case Stage::channel:
       return "channel";
+    case Stage::authentication:
+      return "authentication";
     case Stage::open:
       return "open";
     case Stage::established:

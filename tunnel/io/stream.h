@@ -27,8 +27,9 @@ enum class Stage : std::uint8_t {
   look_up,         // of the host's name
   connect,         // of the socket, or the start of a child
   handshake,       // of TLS or ssh, the check of the other side's key or certificate included
-  authentication,  // of us by the other side
+  login,           // of us by the ssh server
   channel,         // of an ssh channel to the daemon's socket or helper
+  authentication,  // of us by the daemon, in TLS too
   open,            // of the libvirt connection
   established,     // the stream is open
 };
@@ -37,7 +38,7 @@ enum class Stage : std::uint8_t {
 std::string_view stage_name(Stage stage);
 
 // Why a stream ended. `text` says it to a person, without the stage; it may quote foreign text,
-// which whoever prints it escapes.
+// which is to be escaped where it is shown.
 struct Reason {
   enum class Kind : std::uint8_t {
     requested,  // the owner closed it

@@ -15,19 +15,20 @@ namespace {
 constexpr io::Milliseconds kAgentTimeout{8000};
 
 std::string name_of(const AgentKey& key) {
-  std::string name = base::printable(key_type(key.blob), 60) + " " + fingerprint(key.blob);
-  if (!key.comment.empty()) name += " (" + base::printable(key.comment, 60) + ")";
+  std::string name = base::shortened(key_type(key.blob), 60) + " " + fingerprint(key.blob);
+  if (!key.comment.empty()) name += " " + base::shortened(key.comment, 60);
   return name;
 }
 
-int rank(const AgentKey& key) {
+int rank(const AgentKey& key, const base::Buffer& named) {
+  if (!named.empty() && key.blob == named) return -1;
   const std::string_view type = key_type(key.blob);
   return type == "ssh-ed25519" ? 0 : type.starts_with("ecdsa-") ? 1 : 2;
 }
 
 std::string joined(const std::vector<std::string>& parts) {
   std::string out;
-  for (const std::string& part : parts) out += (out.empty() ? "" : "; ") + part;
+  for (const std::string& part : parts) out += (out.empty() ? "" : ", ") + part;
   return out;
 }
 
@@ -47,7 +48,7 @@ std::uint32_t agent_flags(base::Bytes data) {
 }
 
 Authenticator::Authenticator(Engine& engine, io::Clock& clock, const Target& target,
-                             const Environment& environment, std::string user,
+                             const SshEnvironment& environment, std::string user,
                              std::function<std::unique_ptr<io::Stream>()> connect_agent,
                              std::function<void()> wake)
     : engine_(engine),
@@ -58,7 +59,9 @@ Authenticator::Authenticator(Engine& engine, io::Clock& clock, const Target& tar
       connect_agent_(std::move(connect_agent)),
       wake_(std::move(wake)),
       ways_(target.sshauth) {
-  if (ways_.empty()) ways_ = {"agent", "privkey"};
+  // Servers end the connection after a few keys, so that the one that is named comes first.
+  if (ways_.empty() && target.keyfile.empty()) ways_ = {"agent", "privkey"};
+  if (ways_.empty()) ways_ = {"privkey", "agent"};
 }
 
 Engine::Step Authenticator::step() {
@@ -101,9 +104,7 @@ void Authenticator::list() {
 }
 
 void Authenticator::choose() {
-  const bool public_key = ("," + methods_ + ",").find(",publickey,") != std::string::npos;
-  if (!public_key || next_way_ == ways_.size()) {
-    if (!public_key) tried_.emplace_back("the server wants no keys");
+  if (!takes_keys() || next_way_ == ways_.size()) {
     state_ = State::failed;
     return;
   }
@@ -114,15 +115,17 @@ void Authenticator::choose() {
     return next_file_key();
   }
   if (way == "password" || way == "keyboard-interactive") {
-    return refused(way + " is not possible: a service cannot ask for it");
+    return refused(way, "ignored: a service cannot ask for it");
   }
-  refused("sshauth=" + base::printable(way, 60) + " is not known");
+  refused("sshauth=" + base::shortened(way, 60), "not known");
 }
 
-void Authenticator::refused(const std::string& what) { tried_.push_back(what); }
+void Authenticator::refused(const std::string& what, const std::string& why) {
+  tried_.push_back(what + " (" + why + ")");
+}
 
 void Authenticator::begin_agent() {
-  if (environment_.agent_socket.empty()) return refused("agent: SSH_AUTH_SOCK is not set");
+  if (environment_.agent_socket.empty()) return refused("agent", "none: SSH_AUTH_SOCK is not set");
   agent_ = std::make_unique<Agent>(clock_, connect_agent_(), kAgentTimeout);
   state_ = State::agent_list;
   agent_->list([this](auto keys) { take_agent_keys(std::move(keys)); });
@@ -131,13 +134,16 @@ void Authenticator::begin_agent() {
 void Authenticator::take_agent_keys(base::Result<std::vector<AgentKey>, std::string> keys) {
   state_ = State::choose;
   if (!keys) {
-    refused("agent " + base::printable(environment_.agent_socket) + ": " +
-            base::printable(keys.error()));
+    refused("agent at " + environment_.agent_socket, base::shortened(keys.error()));
     return wake_();
   }
   agent_keys_ = std::move(*keys);
-  if (agent_keys_.empty()) refused("agent: it has no keys");
-  std::ranges::stable_sort(agent_keys_, {}, rank);
+  if (agent_keys_.empty()) refused("agent", "it has no keys");
+  base::Buffer named;
+  if (!target_.keyfile.empty()) named = public_half(target_.keyfile);
+  std::erase_if(agent_keys_, [this](const AgentKey& key) { return key.blob == seen_; });
+  std::ranges::stable_sort(agent_keys_, {},
+                           [&named](const AgentKey& key) { return rank(key, named); });
   next_agent_key();
   wake_();
 }
@@ -147,15 +153,16 @@ void Authenticator::next_agent_key() {
   while (next_agent_key_ < agent_keys_.size()) {
     const AgentKey& key = agent_keys_[next_agent_key_];
     if (next_agent_key_ == kMostAgentKeys) {
-      return refused("agent: " + std::to_string(agent_keys_.size() - kMostAgentKeys) +
-                     " more keys not tried, since servers end the connection after a few");
+      return refused("agent", std::to_string(agent_keys_.size() - kMostAgentKeys) +
+                                  " more keys not tried, since servers end the connection after "
+                                  "a few");
     }
     const std::string unusable = unusable_key_type(key_type(key.blob));
     if (unusable.empty()) {
       state_ = State::agent_key;
       return;
     }
-    refused("agent: " + name_of(key) + ": " + unusable);
+    refused("agent key " + name_of(key), "ignored: " + unusable);
     ++next_agent_key_;
   }
 }
@@ -170,8 +177,8 @@ void Authenticator::try_agent_key() {
     return;
   }
   const bool agent_refused = signature_ && !signature_->ok();
-  refused("agent: " + name_of(key) + ": " +
-          (agent_refused ? base::printable(signature_->error()) : "refused by the server"));
+  refused("agent key " + name_of(key),
+          agent_refused ? base::shortened(signature_->error()) : refusal());
   signing_ = false;
   signature_.reset();
   ++next_agent_key_;
@@ -198,15 +205,16 @@ void Authenticator::next_file_key() {
   state_ = State::choose;
   key_.reset();
   while (next_file_ < files_.size()) {
-    auto key = load_private_key(files_[next_file_++], target_.passphrase_file, environment_);
+    const std::string& file = files_[next_file_++];
+    auto key = load_private_key(file, target_.passphrase_file, environment_);
     if (key) {
       key_ = std::move(*key);
       state_ = State::file_key;
       return;
     }
-    refused(key.error().text);
+    refused("key " + file, key.error().text);
   }
-  if (files_.empty()) refused("privkey: no key file is named, and there is no home to look in");
+  if (files_.empty()) refused("key", "none: keyfile= names none, and there is no home to look in");
 }
 
 void Authenticator::try_file_key() {
@@ -218,24 +226,31 @@ void Authenticator::try_file_key() {
     state_ = State::done;
     return;
   }
-  const std::string name = base::printable(key_->file, 4096);
-  const bool unreadable = !engine_.key_was_read();
-  if (unreadable) {
-    refused(name + (key_->info.encrypted ? ": the passphrase does not open it, or it is damaged"
-                                         : ": libssh2 cannot read it: " + engine_.error()));
+  std::string name = "key " + key_->file;
+  if (!engine_.key_was_read()) {
+    refused(name, unreadable_key(*key_, engine_.error()));
   } else {
-    refused(name + " (" + (key_->info.type.empty() ? "key" : key_->info.type) +
-            "): refused by the server");
+    if (!key_->info.type.empty()) name += ", " + key_->info.type;
+    seen_ = key_->info.public_key;
+    refused(name, engine_.cut_off() ? refusal() : refusal() + refused_key(*key_, environment_));
   }
   next_file_key();
   if (engine_.failed()) state_ = State::failed;
 }
 
+bool Authenticator::takes_keys() const {
+  return ("," + methods_ + ",").find(",publickey,") != std::string::npos;
+}
+
+std::string Authenticator::refusal() const {
+  return engine_.cut_off() ? "not answered" : "refused by the server";
+}
+
 std::string Authenticator::report() const {
-  std::string out = "user " + base::printable(user_, 80) + ": ";
-  out += tried_.empty() ? "nothing could be tried" : joined(tried_);
-  if (!methods_.empty()) out += "; the server accepts " + methods_;
-  return out;
+  std::string out = "tried: ";
+  out += tried_.empty() ? "nothing" : joined(tried_);
+  if (methods_.empty()) return out;
+  return out + "; the server accepts " + methods_ + (takes_keys() ? "" : ", and no keys");
 }
 
 }  // namespace tunnel::ssh

@@ -1,5 +1,6 @@
 // Lets the server know who we are: with the keys of the agent and of files, in the order of
-// sshauth=. Nothing here asks anybody.
+// sshauth=, or else the file that keyfile= names before those of the agent. Nothing here asks
+// anybody.
 #pragma once
 
 #include <functional>
@@ -25,13 +26,13 @@ class Authenticator : private Engine::Signer {
   // All outlive the authenticator. `connect_agent` makes a stream to the agent; `wake` is called
   // when step() is worth calling although no input came.
   Authenticator(Engine& engine, io::Clock& clock, const Target& target,
-                const Environment& environment, std::string user,
+                const SshEnvironment& environment, std::string user,
                 std::function<std::unique_ptr<io::Stream>()> connect_agent,
                 std::function<void()> wake);
 
   Engine::Step step();
 
-  // What was tried and how it went, and what the server would accept.
+  // "tried: key K (refused by the server), agent (none)", and what the server would accept. Raw.
   [[nodiscard]] std::string report() const;
 
  private:
@@ -45,13 +46,16 @@ class Authenticator : private Engine::Signer {
   void list();
   void try_agent_key();
   void try_file_key();
-  void refused(const std::string& what);
+  void refused(const std::string& what, const std::string& why);
+  // How the server took the key that was tried last.
+  [[nodiscard]] std::string refusal() const;
+  [[nodiscard]] bool takes_keys() const;
   Engine::Step sign(base::Bytes data, base::Buffer& signature) override;
 
   Engine& engine_;
   io::Clock& clock_;
   const Target& target_;
-  const Environment& environment_;
+  const SshEnvironment& environment_;
   std::string user_;
   std::function<std::unique_ptr<io::Stream>()> connect_agent_;
   std::function<void()> wake_;
@@ -72,6 +76,7 @@ class Authenticator : private Engine::Signer {
   std::vector<std::string> files_;
   std::size_t next_file_ = 0;
   std::optional<PrivateKey> key_;
+  base::Buffer seen_;  // the public half of the key in a file that the server refused
 };
 
 // The flags of a request to sign for the algorithm that `data` names, which is what is signed for

@@ -15,7 +15,7 @@ std::string one_line(std::string_view text) {
   std::string out;
   while (!text.empty()) {
     const std::size_t length = std::min(text.find_first_of("\r\n"), text.size());
-    if (length != 0) out += (out.empty() ? "" : "; ") + base::printable(text.substr(0, length));
+    if (length != 0) out += (out.empty() ? "" : "; ") + base::shortened(text.substr(0, length));
     text.remove_prefix(std::min(length + 1, text.size()));
   }
   return out;
@@ -23,8 +23,13 @@ std::string one_line(std::string_view text) {
 
 }  // namespace
 
-Channel::Channel(io::Clock& clock, Way way, ChannelOwner* owner, std::function<void()> wake)
-    : way_(std::move(way)), owner_(owner), wake_(std::move(wake)), deadline_(clock, [this] {
+Channel::Channel(io::Clock& clock, Way way, ChannelOwner* owner, io::Milliseconds patience,
+                 std::function<void()> wake)
+    : way_(std::move(way)),
+      owner_(owner),
+      patience_(patience),
+      wake_(std::move(wake)),
+      deadline_(clock, [this] {
         timed_out_ = true;
         wake_();
       }) {}
@@ -52,6 +57,17 @@ void Channel::release() {
   wake_();
 }
 
+void Channel::tell_stage(io::Stage stage) {
+  if (owner_ != nullptr) owner_->on_channel_stage(stage);
+}
+
+bool Channel::drop_unwanted() {
+  if (state_ != State::queued || (!released_ && !timed_out_)) return false;
+  state_ = State::gone;
+  finish({io::Reason::Kind::timeout, io::Stage::channel, "other channels took too long to open"});
+  return true;
+}
+
 Engine::Step Channel::open(Engine& engine) {
   if (executes()) return engine.open_session(channel_);
   if (way_.kind == Way::Kind::address) {
@@ -74,6 +90,49 @@ Engine::Step Channel::step_opening(Engine& engine) {
   state_ = State::open;
   deadline_.stop();
   return Engine::Step::done;
+}
+
+void Channel::tell_opened() {
+  if (owner_ == nullptr) {
+    released_ = true;
+  } else {
+    owner_->on_channel_open();
+  }
+}
+
+void Channel::tell_refused(const std::string& why, bool sessions_full) {
+  deadline_.stop();
+  ChannelOwner* owner = std::exchange(owner_, nullptr);
+  released_ = true;
+  state_ = channel_ == nullptr ? State::gone : State::open;
+  if (owner != nullptr) owner->on_channel_refused(why, sessions_full);
+}
+
+Channel::Late Channel::late() const {
+  if (!timed_out_) return Late::nothing;
+  switch (state_) {
+    case State::opening:
+      return Late::opening;
+    case State::starting:
+      return Late::start;
+    case State::closing:
+      return Late::closing;
+    default:
+      return Late::nothing;
+  }
+}
+
+void Channel::give_up_start(const io::Reason& reason) {
+  timed_out_ = false;
+  state_ = State::open;
+  finish(reason);
+}
+
+void Channel::abandon(io::Reason reason) {
+  if (state_ >= State::open) reason.stage = io::Stage::established;
+  deadline_.stop();
+  channel_ = nullptr;
+  finish(reason);
 }
 
 void Channel::service(Engine& engine, const std::function<bool()>& below_is_busy) {
@@ -155,6 +214,8 @@ void Channel::finish(const io::Reason& reason) {
 void Channel::begin_close(Engine& engine) {
   engine.close(channel_);
   state_ = State::closing;
+  timed_out_ = false;
+  start_patience();
 }
 
 }  // namespace tunnel::ssh

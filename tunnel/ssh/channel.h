@@ -13,8 +13,6 @@
 
 namespace tunnel::ssh {
 
-class Connection;
-
 // Gets a channel's calls, from the loop. It may call any function of any channel from them.
 class ChannelOwner {
  public:
@@ -38,11 +36,13 @@ class Channel {
   // What is kept of a command's standard error.
   static constexpr std::size_t kMostErrors = 2048;
 
-  // For Connection. Without an owner it closes once it is open.
-  Channel(io::Clock& clock, Way way, ChannelOwner* owner, std::function<void()> wake);
+  // Without an owner it closes once it is open. The server may take `patience` for each answer.
+  Channel(io::Clock& clock, Way way, ChannelOwner* owner, io::Milliseconds patience,
+          std::function<void()> wake);
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
+  // For the owner.
   void write(base::Bytes data);
   [[nodiscard]] std::size_t queued() const { return out_.size() - out_sent_; }
   void end();
@@ -50,15 +50,41 @@ class Channel {
   // The owner hears nothing any more and forgets the channel.
   void release();
 
+  // The rest is for the connection, from the loop. Each may call the owner, who may open channels.
+
+  [[nodiscard]] bool has_owner() const { return owner_ != nullptr; }
+  [[nodiscard]] bool gone() const { return state_ == State::gone; }
+  // A command that runs, which is what servers count.
+  [[nodiscard]] bool is_session() const { return executes() && channel_ != nullptr; }
+  // A socket or an address, which needs no session.
+  [[nodiscard]] bool forwards() const { return !executes(); }
+
+  void tell_stage(io::Stage stage);
+  // The server's time begins.
+  void start_patience() { deadline_.start(patience_); }
+  // When its turn to open comes: whether nobody waits for that any more, so that it has gone.
+  bool drop_unwanted();
+  // Says pending as long as the opening is not over.
+  Engine::Step step_opening(Engine& engine);
+  void tell_opened();
+  // The opening failed. Whether it was a session that the server refused.
+  [[nodiscard]] bool is_refused_session() const { return executes() && channel_ == nullptr; }
+  void tell_refused(const std::string& why, bool sessions_full);
+
+  // Does what can be done with an open or closing channel.
+  void service(Engine& engine, const std::function<bool()>& below_is_busy);
+  // What the server has not done in its time.
+  enum class Late : std::uint8_t { nothing, opening, start, closing };
+  [[nodiscard]] Late late() const;
+  // The command never started: its opening is over, and the channel closes.
+  void give_up_start(const io::Reason& reason);
+  // The connection is over, and the engine with it.
+  void abandon(io::Reason reason);
+
  private:
-  friend class Connection;
   enum class State : std::uint8_t { queued, opening, starting, open, closing, gone };
 
   Engine::Step open(Engine& engine);
-  // Says pending as long as the opening is not over.
-  Engine::Step step_opening(Engine& engine);
-  // Does what can be done with an open or closing channel.
-  void service(Engine& engine, const std::function<bool()>& below_is_busy);
   void send(Engine& engine, const std::function<bool()>& below_is_busy);
   void receive(Engine& engine);
   void receive_errors(Engine& engine);
@@ -66,11 +92,10 @@ class Channel {
   void begin_close(Engine& engine);
   void finish(const io::Reason& reason);
   [[nodiscard]] bool executes() const { return is_command(way_.kind); }
-  // Of the two, a session is what the server counts.
-  [[nodiscard]] bool is_session() const { return executes() && channel_ != nullptr; }
 
   Way way_;
   ChannelOwner* owner_;
+  io::Milliseconds patience_;
   std::function<void()> wake_;
   State state_ = State::queued;
   Engine::Channel channel_ = nullptr;

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/text.h"
 #include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/failure_text.h"
 
@@ -16,6 +15,17 @@ namespace {
 
 // The only reason for which the stream below is paused.
 constexpr unsigned kUnread = 1;
+
+// That the stream below has beyond its own deadline.
+constexpr io::Milliseconds kGrace{1000};
+
+// An alias of ssh_config(5) is no name to a resolver.
+io::Reason of_lower(io::Reason reason) {
+  if (reason.stage == io::Stage::look_up) {
+    reason.text += " (ssh_config is not read; with command=ssh in the URI it is)";
+  }
+  return reason;
+}
 
 std::string within(io::Milliseconds limit) {
   return " within " + std::to_string(limit.count()) + " ms";
@@ -55,15 +65,16 @@ void Connection::start() {
   };
   if (!known) return give_up("known_hosts: " + known.error());
   if (target_.known_hosts_verify == KnownHostsVerify::ignore && !target_.insecure) {
-    return give_up("known_hosts_verify=ignore is refused unless the target is marked insecure");
+    return give_up(refused_unless_insecure("known_hosts_verify=ignore"));
   }
   if (user_.empty()) return give_up("no user is named, and this process runs as one without name");
   known_hosts_ = std::move(*known);
   for (const std::string& text : known_hosts_->notes()) note(text);
   engine_ = std::make_unique<Engine>(known_hosts_->types());
+  // The stream below has deadlines of its own, and this one is for when they fail. A look-up may
+  // wait for others for two of its deadlines, and then has its own.
+  deadline_.start(3 * target_.timeouts.look_up + kGrace);
   lower_.open(parts_.connect(), *this);
-  // The stream below has deadlines of its own; this one is for when they fail.
-  deadline_.start(target_.timeouts.look_up + target_.timeouts.connect + io::Milliseconds(1000));
 }
 
 bool Connection::accepts(Way::Kind kind) const {
@@ -72,11 +83,12 @@ bool Connection::accepts(Way::Kind kind) const {
 }
 
 Channel* Connection::open(const Way& way, ChannelOwner& owner) {
-  channels_.push_back(std::make_unique<Channel>(clock_, way, &owner, [this] { wake(); }));
+  channels_.push_back(
+      std::make_unique<Channel>(clock_, way, &owner, target_.timeouts.channel, [this] { wake(); }));
   Channel* channel = channels_.back().get();
   openings_.push_back(channel);
   idle_.stop();
-  if (ready()) channel->deadline_.start(target_.timeouts.channel);
+  if (ready()) channel->start_patience();
   wake();
   return channel;
 }
@@ -92,17 +104,19 @@ void Connection::wake() {
 void Connection::begin(io::Stage stage, io::Milliseconds limit) {
   stage_ = stage;
   deadline_.start(limit);
-  for (std::size_t i = 0; i < channels_.size(); ++i) {
-    if (channels_[i]->owner_ != nullptr) channels_[i]->owner_->on_channel_stage(stage);
-  }
+  tell_stage();
+}
+
+// By index here and below: owners may open channels from their calls.
+void Connection::tell_stage() {
+  for (std::size_t i = 0; i < channels_.size(); ++i) channels_[i]->tell_stage(stage_);
 }
 
 void Connection::on_stage(io::Stage stage) {
   if (stage > io::Stage::connect) return;
   stage_ = stage;
-  for (std::size_t i = 0; i < channels_.size(); ++i) {
-    if (channels_[i]->owner_ != nullptr) channels_[i]->owner_->on_channel_stage(stage);
-  }
+  if (stage == io::Stage::connect) deadline_.start(target_.timeouts.connect + kGrace);
+  tell_stage();
 }
 
 void Connection::on_open() {
@@ -113,6 +127,13 @@ void Connection::on_open() {
 }
 
 void Connection::on_data(base::Bytes data) {
+  if (phase_ != Phase::ready) {
+    before_login_ += data.size();
+    if (before_login_ > kMostBeforeLogin) {
+      return fail(Kind::protocol, "the server sent more than " + std::to_string(kMostBeforeLogin) +
+                                      " bytes before the login");
+    }
+  }
   engine_->receive(data);
   service();
 }
@@ -125,7 +146,7 @@ void Connection::on_end() {
 
 void Connection::on_closed(const io::Reason& reason) {
   lower_open_ = false;
-  if (phase_ == Phase::lower) return fail(reason);
+  if (phase_ == Phase::lower) return fail(of_lower(reason));
   if (reason.kind == Kind::end) return on_end();
   engine_->receive_end();
   std::string text = reason.text;
@@ -188,7 +209,7 @@ void Connection::handshake() {
   authenticator_ = std::make_unique<Authenticator>(
       *engine_, clock_, target_, parts_.environment, user_,
       [this] { return parts_.connect_agent(parts_.environment.agent_socket); }, [this] { wake(); });
-  begin(io::Stage::authentication, target_.timeouts.authentication);
+  begin(io::Stage::login, target_.timeouts.authentication);
 }
 
 std::optional<std::string> Connection::check_host_key() {
@@ -202,15 +223,14 @@ std::optional<std::string> Connection::check_host_key() {
     note("accepted all the same: " + failure);
     return std::nullopt;
   }
-  if (answer.kind == HostKeyAnswer::Kind::changed ||
+  if (answer.kind != HostKeyAnswer::Kind::unknown ||
       target_.known_hosts_verify != KnownHostsVerify::automatic) {
     return failure;
   }
   if (auto problem = record_host_key(host_key_files_.record, target_.host, target_.port, key)) {
     return "the new host key " + fingerprint(key) + " cannot be recorded: " + *problem;
   }
-  note("recorded the new host key " + fingerprint(key) + " in " +
-       base::printable(host_key_files_.record, 4096));
+  note("recorded the new host key " + fingerprint(key) + " in " + host_key_files_.record);
   return std::nullopt;
 }
 
@@ -218,15 +238,17 @@ void Connection::authenticate() {
   const Engine::Step step = authenticator_->step();
   if (step == Engine::Step::pending) return;
   if (step == Engine::Step::failed) {
-    std::string text = "the server did not let us in: " + authenticator_->report();
-    if (engine_->failed()) text += "; " + engine_->error();
-    const Kind kind = engine_->cut_off() ? Kind::end : Kind::refused;
-    if (!failure_) failure_ = io::Reason{kind, stage_, text};
+    const bool cut = engine_->cut_off();
+    std::string text = cut ? engine_->error() + " during the ssh login as " + user_
+                           : "ssh login as " + user_ + " failed";
+    text += "; " + authenticator_->report();
+    if (engine_->failed() && !cut) text += "; " + engine_->error();
+    if (!failure_) failure_ = io::Reason{cut ? Kind::end : Kind::refused, stage_, text};
     return;
   }
   authenticator_.reset();
   phase_ = Phase::ready;
-  for (const auto& channel : channels_) channel->deadline_.start(target_.timeouts.channel);
+  for (const auto& channel : channels_) channel->start_patience();
   begin(io::Stage::channel, target_.timeouts.channel);
   deadline_.stop();
   keepalive_timer_.start(kKeepalive);
@@ -235,18 +257,16 @@ void Connection::authenticate() {
 void Connection::open_next() {
   while (!openings_.empty() && !engine_->failed()) {
     Channel& channel = *openings_.front();
-    const bool begun = channel.state_ != Channel::State::queued;
-    if (!begun && (channel.released_ || channel.timed_out_)) {
+    if (channel.drop_unwanted()) {
       openings_.pop_front();
-      channel.state_ = Channel::State::gone;
-      channel.finish({Kind::timeout, io::Stage::channel, "other channels took too long to open"});
       continue;
     }
     const Engine::Step step = channel.step_opening(*engine_);
     if (step == Engine::Step::pending || engine_->failed()) return;
     openings_.pop_front();
     if (step == Engine::Step::done) {
-      opened(channel);
+      if (channel.forwards()) forwards_ = true;
+      channel.tell_opened();
     } else {
       refused(channel);
     }
@@ -254,31 +274,13 @@ void Connection::open_next() {
   }
 }
 
-void Connection::opened(Channel& channel) {
-  if (!is_command(channel.way_.kind)) forwards_ = true;
-  if (channel.owner_ == nullptr) {
-    channel.released_ = true;
-  } else {
-    channel.owner_->on_channel_open();
-  }
-}
-
 void Connection::refused(Channel& channel) {
-  channel.deadline_.stop();
-  ChannelOwner* owner = std::exchange(channel.owner_, nullptr);
-  channel.released_ = true;
-  const bool session_refused = channel.executes() && channel.channel_ == nullptr;
+  const bool session_refused = channel.is_refused_session();
   const bool full = session_refused && sessions() > 0;
-  if (full && owner != nullptr) sessions_full_ = true;
-  if (channel.channel_ == nullptr) {
-    channel.state_ = Channel::State::gone;
-  } else {
-    channel.state_ = Channel::State::open;
-  }
-  if (owner == nullptr) return;
+  if (full && channel.has_owner()) sessions_full_ = true;
   std::string why = engine_->error();
   if (session_refused) why = "the server refuses sessions (" + why + ")";
-  owner->on_channel_refused(why, full);
+  channel.tell_refused(why, full);
 }
 
 // sshd sets TCP_NODELAY when the first command of a connection starts, and never for forwarded
@@ -287,9 +289,10 @@ void Connection::run_nothing() {
   if (!forwards_ || ran_nothing_ || sessions() > 0) return;
   ran_nothing_ = true;
   channels_.push_back(std::make_unique<Channel>(clock_, Way{Way::Kind::helper, {}, "true", 0},
-                                                nullptr, [this] { wake(); }));
+                                                nullptr, target_.timeouts.channel,
+                                                [this] { wake(); }));
   openings_.push_back(channels_.back().get());
-  channels_.back()->deadline_.start(target_.timeouts.channel);
+  channels_.back()->start_patience();
 }
 
 std::size_t Connection::sessions() const {
@@ -303,39 +306,30 @@ void Connection::service_channels() {
   if (count == 0) return;
   ++first_;
   for (std::size_t i = 0; i < count && !engine_->failed(); ++i) {
-    Channel& channel = *channels_[(first_ + i) % count];
-    const Channel::State before = channel.state_;
-    channel.service(*engine_, busy);
-    if (channel.state_ == Channel::State::closing && before != Channel::State::closing) {
-      channel.timed_out_ = false;
-      channel.deadline_.start(target_.timeouts.channel);
-    }
+    channels_[(first_ + i) % count]->service(*engine_, busy);
   }
 }
 
 void Connection::handle_timeouts() {
+  const io::Reason late{Kind::timeout, io::Stage::channel,
+                        "the server did not answer" + within(target_.timeouts.channel)};
   for (std::size_t i = 0; i < channels_.size(); ++i) {
-    Channel& channel = *channels_[i];
-    if (!channel.timed_out_) continue;
-    const std::string late = "the server did not answer" + within(target_.timeouts.channel);
-    switch (channel.state_) {
-      case Channel::State::starting:
+    switch (channels_[i]->late()) {
+      case Channel::Late::nothing:
+        break;
+      case Channel::Late::start:
         // Begun openings are at the front.
-        CHECK(openings_.front() == &channel);
+        CHECK(openings_.front() == channels_[i].get());
         openings_.pop_front();
-        channel.timed_out_ = false;
-        channel.state_ = Channel::State::open;
-        channel.finish({Kind::timeout, io::Stage::channel, late});
+        channels_[i]->give_up_start(late);
         wake();
         break;
-      case Channel::State::opening:
-        failure_ = io::Reason{Kind::timeout, io::Stage::channel, late};
+      case Channel::Late::opening:
+        failure_ = late;
         return;
-      case Channel::State::closing:
+      case Channel::Late::closing:
         if (!stale_) note("the server left the close of a channel unanswered");
         stale_ = true;
-        break;
-      default:
         break;
     }
   }
@@ -343,11 +337,10 @@ void Connection::handle_timeouts() {
 
 void Connection::sweep_channels() {
   const std::size_t before = sessions();
-  std::erase_if(channels_,
-                [](const auto& channel) { return channel->state_ == Channel::State::gone; });
+  std::erase_if(channels_, [](const auto& channel) { return channel->gone(); });
   if (sessions() < before) sessions_full_ = false;
-  const bool used = std::ranges::any_of(
-      channels_, [](const auto& channel) { return channel->owner_ != nullptr; });
+  const bool used =
+      std::ranges::any_of(channels_, [](const auto& channel) { return channel->has_owner(); });
   if (used) {
     idle_.stop();
   } else if (stale_) {
@@ -379,8 +372,8 @@ void Connection::deadline_passed() {
   } else if (phase_ == Phase::handshake) {
     text = "the server did not finish the key exchange" + within(target_.timeouts.handshake);
   } else if (phase_ == Phase::authentication) {
-    text = "the server did not answer" + within(target_.timeouts.authentication) + ": " +
-           authenticator_->report();
+    text = "the server did not answer the ssh login as " + user_ +
+           within(target_.timeouts.authentication) + "; " + authenticator_->report();
   }
   fail(Kind::timeout, text);
 }
@@ -394,14 +387,7 @@ void Connection::fail(const io::Reason& reason) {
   authenticator_.reset();
   engine_.reset();
   openings_.clear();
-  for (std::size_t i = 0; i < channels_.size(); ++i) {
-    Channel& channel = *channels_[i];
-    io::Reason told = reason;
-    if (channel.state_ >= Channel::State::open) told.stage = io::Stage::established;
-    channel.deadline_.stop();
-    channel.channel_ = nullptr;
-    channel.finish(told);
-  }
+  for (std::size_t i = 0; i < channels_.size(); ++i) channels_[i]->abandon(reason);
   died_();
 }
 

@@ -33,6 +33,8 @@ class Connection : private io::StreamOwner {
  public:
   static constexpr io::Milliseconds kIdle{60000};
   static constexpr io::Milliseconds kKeepalive{30000};
+  // Bytes that a server may send before we are logged in: banners, keys and answers are short.
+  static constexpr std::size_t kMostBeforeLogin = std::size_t{256} * 1024;
 
   // All outlive the connection. `died` is called once, from the loop, after the owners of all
   // channels have heard of it; it must not destroy the connection.
@@ -74,7 +76,6 @@ class Connection : private io::StreamOwner {
   std::optional<std::string> check_host_key();
 
   void open_next();
-  void opened(Channel& channel);
   void refused(Channel& channel);
   void run_nothing();
   void service_channels();
@@ -82,6 +83,7 @@ class Connection : private io::StreamOwner {
   void sweep_channels();
   void flush();
   [[nodiscard]] bool below_is_busy() const;
+  void tell_stage();
   void begin(io::Stage stage, io::Milliseconds limit);
   void fail(io::Reason::Kind kind, const std::string& text) { fail({kind, stage_, text}); }
   void fail(const io::Reason& reason);
@@ -97,6 +99,7 @@ class Connection : private io::StreamOwner {
   std::string user_;
   Phase phase_ = Phase::lower;
   io::Stage stage_ = io::Stage::look_up;
+  std::size_t before_login_ = 0;  // bytes that have come
   bool servicing_ = false;
   bool again_ = false;
   bool lower_open_ = false;

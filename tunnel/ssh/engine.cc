@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/known_hosts.h"
+#include "tunnel/ssh/library_words.h"
 #include "tunnel/ssh/wire.h"
 
 namespace tunnel::ssh {
@@ -238,13 +239,14 @@ Engine::Step Engine::outcome(int code) {
   libssh2_session_last_error(session_, &text, &size, 0);
   error_ = text == nullptr ? "" : std::string(text, static_cast<std::size_t>(std::max(size, 0)));
   // The library gives this code too when the session broke while it waited for the answer.
-  const bool broken = code == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED && error_.starts_with("Waiting");
+  const bool broken =
+      code == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED && meaning_of(error_) == Words::session_broke;
   if (!leaves_session_intact(code) || broken || (ended_ && unread() == 0)) failed_ = true;
   if (error_.empty()) error_ = "libssh2 error " + std::to_string(code);
   if (ended_ && unread() == 0) error_ = "the server closed the connection";
   if (!goodbye_.empty()) {
     failed_ = true;
-    error_ = "the server disconnected: " + base::printable(goodbye_, 200);
+    error_ = "the server disconnected: " + base::shortened(goodbye_, 200);
   }
   return Step::failed;
 }
@@ -274,7 +276,7 @@ Engine::Step Engine::list_methods(const std::string& user, std::string& methods)
   user_ = user;
   const char* names =
       libssh2_userauth_list(session_, user_.c_str(), static_cast<unsigned>(user_.size()));
-  methods = names == nullptr ? "" : base::printable(names, 200);
+  methods = names == nullptr ? "" : base::shortened(names, 200);
   const bool done = names != nullptr || libssh2_userauth_authenticated(session_) != 0;
   const int code = libssh2_session_last_errno(session_);
   return outcome(done ? 0 : code == 0 ? LIBSSH2_ERROR_PROTO : code, Pending::list);
@@ -292,7 +294,7 @@ Engine::Step Engine::try_key(const std::string& user, const PrivateKey& key) {
       session_, user_.c_str(), user_.size(), public_key.empty() ? nullptr : public_key.c_str(),
       public_key.size(), key.text.c_str(), key.text.size(), key.passphrase.c_str());
   const Step step = outcome(code, Pending::key);
-  key_was_read_ = !is_about_key_file(code) && !error_.starts_with("Callback returned error");
+  key_was_read_ = !is_about_key_file(code) && meaning_of(error_) != Words::not_signed;
   return step;
 }
 
@@ -376,7 +378,7 @@ std::string Engine::exit_text(Channel channel) {
   std::size_t size = 0;
   libssh2_channel_get_exit_signal(channel, &signal, &size, nullptr, nullptr, nullptr, nullptr);
   if (signal != nullptr) {
-    const std::string name = base::printable({signal, size}, 40);
+    const std::string name = base::shortened({signal, size}, 40);
     libssh2_free(session_, signal);
     return "signal " + name;
   }

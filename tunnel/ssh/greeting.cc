@@ -51,19 +51,22 @@ void Greeting::feed(base::Bytes data) {
 }
 
 void Greeting::take_lines() {
+  const std::string_view seen = base::text_of(seen_);
+  std::size_t begin = 0;
   while (version_.empty()) {
-    const auto end = std::ranges::find(seen_, std::uint8_t{'\n'});
-    const auto length = static_cast<std::size_t>(end - seen_.begin());
-    std::string_view line = base::text_of(seen_).substr(0, std::min(length, kLongestLine));
+    const std::size_t end = seen.find('\n', begin);
+    if (end == std::string_view::npos) break;
+    std::string_view line = seen.substr(begin, std::min(end - begin, kLongestLine));
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (end == seen_.end()) return;
     if (line.starts_with("SSH-")) {
       version_ = line;
+      version_size_ = end + 1 - begin;
     } else if (notice_.empty() && !line.empty()) {
       notice_ = line;
     }
-    seen_.erase(seen_.begin(), end + 1);
+    begin = end + 1;
   }
+  seen_.erase(seen_.begin(), seen_.begin() + static_cast<std::ptrdiff_t>(begin));
 }
 
 void Greeting::take_packet() {
@@ -86,22 +89,19 @@ void Greeting::take_packet() {
   stop();
 }
 
-std::string nothing_in_common(const Algorithms& server, const Algorithms& ours) {
-  std::string out;
-  const auto compare = [&](std::string_view what, const std::string& theirs,
+std::vector<Mismatch> nothing_in_common(const Algorithms& server, const Algorithms& ours) {
+  std::vector<Mismatch> out;
+  const auto compare = [&](std::string_view kind, std::string_view key, const std::string& theirs,
                            const std::string& here) {
-    if (!common(theirs, here).empty()) return;
-    if (!out.empty()) out += "; ";
-    out += std::string(what) + ": the server has " + (theirs.empty() ? "none" : theirs) +
-           ", libssh2 here " + (here.empty() ? "none" : here);
+    if (common(theirs, here).empty()) out.push_back({kind, key, theirs, here});
   };
-  compare("key exchange", server.key_exchange, ours.key_exchange);
-  compare("host key", server.host_key, ours.host_key);
-  compare("cipher", server.cipher, ours.cipher);
+  compare("key exchange", "KexAlgorithms", server.key_exchange, ours.key_exchange);
+  compare("host key", "HostKeyAlgorithms", server.host_key, ours.host_key);
+  compare("cipher", "Ciphers", server.cipher, ours.cipher);
   const std::string_view cipher = common(server.cipher, ours.cipher);
   const bool authenticates = cipher.find("gcm") != std::string_view::npos ||
                              cipher.find("poly1305") != std::string_view::npos;
-  if (!authenticates) compare("MAC", server.mac, ours.mac);
+  if (!authenticates) compare("MAC", "MACs", server.mac, ours.mac);
   return out;
 }
 

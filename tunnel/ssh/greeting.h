@@ -30,6 +30,8 @@ class Greeting {
   [[nodiscard]] const std::string& notice() const { return notice_; }
   // "SSH-2.0-..." Empty until it was there.
   [[nodiscard]] const std::string& version() const { return version_; }
+  // Of the version's line, with its end; the version itself is cut.
+  [[nodiscard]] std::size_t version_size() const { return version_size_; }
   [[nodiscard]] const std::optional<Algorithms>& algorithms() const { return algorithms_; }
 
  private:
@@ -41,11 +43,19 @@ class Greeting {
   bool done_ = false;
   std::string notice_;
   std::string version_;
+  std::size_t version_size_ = 0;
   std::optional<Algorithms> algorithms_;
 };
 
-// Which kinds of algorithm have nothing in common: "host key: the server has A,B; here C,D".
-// Empty when all have something.
-std::string nothing_in_common(const Algorithms& server, const Algorithms& ours);
+// Of one kind of algorithm, what the server has and what is here.
+struct Mismatch {
+  std::string_view kind;  // "cipher", ...
+  std::string_view key;   // of sshd_config: "Ciphers", ...
+  std::string server;
+  std::string ours;
+};
+
+// The kinds of algorithm that have nothing in common.
+std::vector<Mismatch> nothing_in_common(const Algorithms& server, const Algorithms& ours);
 
 }  // namespace tunnel::ssh

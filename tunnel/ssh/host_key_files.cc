@@ -9,14 +9,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/text.h"
-#include "tunnel/ssh/files.h"
+#include "base/fd.h"
+#include "base/file.h"
 
 namespace tunnel::ssh {
 namespace {
 
 // A name with one of these would be a pattern, several names, a mark or a comment in the file.
 constexpr std::string_view kNotInNames = " \t\r\n,*?!|@#[]";
+
+std::string missing_folder_of(const std::string& file) {
+  const std::string folder = file.substr(0, file.rfind('/') + 1);
+  struct stat there {};
+  return folder.empty() || stat(folder.c_str(), &there) == 0 ? std::string() : folder;
+}
 
 void make_folder_of(const std::string& file) {
   const std::size_t slash = file.rfind('/');
@@ -34,20 +40,10 @@ bool ends_within_a_line(int file) {
   return size > 0 && pread(file, &last, 1, size - 1) == 1 && last != '\n';
 }
 
-bool write_all(int file, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = write(file, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return true;
-}
-
 std::optional<std::string> append_locked(int file, const std::string& path, const std::string& host,
                                          std::uint16_t port, base::Bytes key) {
-  if (flock(file, LOCK_EX | LOCK_NB) != 0) return system_error(path, errno).text;
-  auto text = read_file(path, kLargestKnownHosts);
+  if (flock(file, LOCK_EX | LOCK_NB) != 0) return base::file_error(path, errno).text;
+  auto text = base::read_file(path, kLargestKnownHosts);
   if (!text) return text.error().text;
   KnownHosts known(host, port);
   known.read(path, base::text_of(text->text.bytes()));
@@ -57,20 +53,25 @@ std::optional<std::string> append_locked(int file, const std::string& path, cons
     return answer.place + " has another key for the host, or revokes this one";
   }
   const std::string line = (ends_within_a_line(file) ? "\n" : "") + known.line_for(key);
-  if (!write_all(file, line) || fsync(file) != 0) return system_error(path, errno).text;
+  if (!base::write_all(file, line) || fsync(file) != 0) return base::file_error(path, errno).text;
   return std::nullopt;
 }
 
 }  // namespace
 
-HostKeyFiles host_key_files(const Target& target, const Environment& environment) {
-  if (!target.known_hosts.empty()) return {{target.known_hosts}, target.known_hosts, true};
+HostKeyFiles host_key_files(const Target& target, const SshEnvironment& environment) {
   HostKeyFiles out;
+  if (!target.known_hosts.empty()) {
+    out = {{target.known_hosts}, target.known_hosts, true};
+    out.to_make = missing_folder_of(out.record);
+    return out;
+  }
   if (!environment.home.empty()) out.files.push_back(environment.home + "/.ssh/known_hosts");
   if (!environment.config_home.empty()) {
     out.record = environment.config_home + "/libvirt/known_hosts";
     out.files.push_back(out.record);
   }
+  out.to_make = missing_folder_of(out.record);
   out.files.emplace_back("/etc/ssh/ssh_known_hosts");
   return out;
 }
@@ -80,12 +81,12 @@ base::Result<KnownHosts, std::string> load_known_hosts(const HostKeyFiles& files
                                                        std::uint16_t port) {
   KnownHosts known(host, port);
   for (const std::string& file : files.files) {
-    auto text = read_file(file, kLargestKnownHosts);
+    auto text = base::read_file(file, kLargestKnownHosts);
     if (text) {
       known.read(file, base::text_of(text->text.bytes()));
-    } else if (text.error().denied && !files.named) {
+    } else if (text.error().denied() && !files.named) {
       known.add_note(text.error().text);
-    } else if (!text.error().missing) {
+    } else if (!text.error().missing()) {
       return base::Failure{text.error().text};
     }
   }
@@ -101,7 +102,7 @@ std::optional<std::string> record_host_key(const std::string& file, const std::s
   make_folder_of(file);
   const int descriptor =
       open(file.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
-  if (descriptor < 0) return system_error(file, errno).text;
+  if (descriptor < 0) return base::file_error(file, errno).text;
   auto problem = append_locked(descriptor, file, host, port, key);
   close(descriptor);
   return problem;

@@ -18,9 +18,10 @@ struct HostKeyFiles {
   std::vector<std::string> files;  // in the order in which they are read
   std::string record;              // gets new keys; empty: there is no place for one
   bool named = false;              // known_hosts= names the only file
+  std::string to_make = {};        // the folder of `record` where it is not there
 };
 
-HostKeyFiles host_key_files(const Target& target, const Environment& environment);
+HostKeyFiles host_key_files(const Target& target, const SshEnvironment& environment);
 
 // Reads all files anew. A file that does not exist says nothing. One that is too large or cannot be
 // read is an error, since a revoked key may stand in it; only a usual file that this user may not

@@ -8,12 +8,11 @@
 #include <vector>
 
 #include <libssh2.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "tunnel/ssh/digest.h"
-#include "tunnel/ssh/files.h"
 #include "tunnel/ssh/wire.h"
 
 namespace tunnel::ssh {
@@ -27,20 +26,31 @@ constexpr std::string_view kOpenSshMagic("openssh-key-v1\0", 15);
 struct Armour {
   std::string_view label;
   std::string_view body;
+  std::size_t begins = 0;  // in the whole text
 };
 
-std::optional<Armour> find_armour(std::string_view text) {
+std::optional<Armour> find_armour(std::string_view text, std::size_t from) {
   constexpr std::string_view kBegin = "-----BEGIN ";
-  const std::size_t start = text.find(kBegin);
-  if (start == std::string_view::npos) return std::nullopt;
-  text.remove_prefix(start + kBegin.size());
+  const std::size_t begins = text.find(kBegin, from);
+  if (begins == std::string_view::npos) return std::nullopt;
+  text.remove_prefix(begins + kBegin.size());
   const std::size_t dashes = text.find("-----");
   if (dashes == std::string_view::npos) return std::nullopt;
   const std::string_view label = text.substr(0, dashes);
   text.remove_prefix(dashes + 5);
   const std::size_t end = text.find("-----END ");
   if (end == std::string_view::npos) return std::nullopt;
-  return Armour{label, text.substr(0, end)};
+  return Armour{label, text.substr(0, end), begins};
+}
+
+// The first block that is a private key, else the first one.
+std::optional<Armour> find_key(std::string_view text) {
+  const auto first = find_armour(text, 0);
+  auto block = first;
+  while (block && !block->label.ends_with("PRIVATE KEY")) {
+    block = find_armour(text, block->begins + 1);
+  }
+  return block ? block : first;
 }
 
 // The base64 of `body`, decoded. Keys are secrets even while one only looks at their type.
@@ -76,7 +86,7 @@ base::Result<KeyInfo, std::string> inspect_openssh(base::Bytes data) {
     return base::Failure{std::string("is damaged, or holds more than one key")};
   }
   return KeyInfo{std::string(type), cipher != "none",
-                 base::Buffer(public_key.begin(), public_key.end())};
+                 base::Buffer(public_key.begin(), public_key.end()), std::string(cipher)};
 }
 
 // The algorithm of a PKCS #8 key, by its object identifier.
@@ -100,40 +110,32 @@ std::string pkcs8_type(base::Bytes data) {
   return {};
 }
 
-std::string mode_text(mode_t mode) {
-  std::string out = "0";
-  for (int shift = 6; shift >= 0; shift -= 3) out += static_cast<char>('0' + (mode >> shift & 7));
-  return out;
-}
-
-// systemd hands credentials out as root's and its group's with mode 0440, whose group bits are the
-// mask of an access list that names the service's user only.
-bool fit_for_secrets(const FileText& file) {
-  const bool trusted = file.owner == geteuid() || file.owner == 0;
-  const bool credential = file.owner == 0 && file.group == 0 && (file.mode & 07777) == 0440;
-  return trusted && ((file.mode & 077) == 0 || credential);
-}
-
-std::string unfit_text(const std::string& file, const FileText& text) {
-  const std::string name = base::printable(file, 4096);
-  if (text.owner != geteuid() && text.owner != 0) {
-    return name + " belongs to user id " + std::to_string(text.owner) + ", not to " +
-           std::to_string(geteuid()) + " or root";
+base::Result<KeyInfo, std::string> inspect_block(const Armour& armour) {
+  const bool marked_encrypted = armour.body.find("ENCRYPTED") != std::string_view::npos;
+  if (armour.label == "RSA PRIVATE KEY") return KeyInfo{"ssh-rsa", marked_encrypted};
+  if (armour.label == "DSA PRIVATE KEY") return KeyInfo{"ssh-dss", marked_encrypted};
+  if (armour.label == "EC PRIVATE KEY") return KeyInfo{"ecdsa", marked_encrypted};
+  if (armour.label == "ENCRYPTED PRIVATE KEY") return KeyInfo{"", true};
+  const bool openssh = armour.label == "OPENSSH PRIVATE KEY";
+  if (!openssh && armour.label != "PRIVATE KEY") {
+    return base::Failure{"is no private key but a " + base::shortened(armour.label, 60)};
   }
-  return name + " has mode " + mode_text(text.mode) +
-         ", so that others can read or change it; it should have 0600";
+  const auto data = decode_body(armour.body);
+  if (!data) return base::Failure{std::string("is damaged: it is no base64")};
+  if (openssh) return inspect_openssh(data->bytes());
+  return KeyInfo{pkcs8_type(data->bytes()), false};
 }
 
 base::Result<base::Secret, std::string> load_passphrase(const std::string& name,
-                                                        const Environment& environment) {
+                                                        const SshEnvironment& environment) {
   if (!name.starts_with('/') && environment.credentials.empty()) {
-    return base::Failure{"the passphrase file " + base::printable(name) +
+    return base::Failure{"the passphrase file " + base::shortened(name) +
                          " is relative, and there is no $CREDENTIALS_DIRECTORY"};
   }
   const std::string file = name.starts_with('/') ? name : environment.credentials + "/" + name;
-  auto text = read_file(file, kLongestPassphrase);
+  auto text = base::read_file(file, kLongestPassphrase);
   if (!text) return base::Failure{text.error().text};
-  if (!fit_for_secrets(*text)) return base::Failure{unfit_text(file, *text)};
+  if (auto why = base::exposed(*text, geteuid())) return base::Failure{file + ": " + *why};
   const std::string_view all = base::text_of(text->text.bytes());
   text->text.shrink(std::min(all.find_first_of(std::string_view("\r\n\0", 3)), all.size()));
   return std::move(text->text);
@@ -142,21 +144,11 @@ base::Result<base::Secret, std::string> load_passphrase(const std::string& name,
 }  // namespace
 
 base::Result<KeyInfo, std::string> inspect_private_key(base::Bytes text) {
-  const auto armour = find_armour(base::text_of(text));
+  const auto armour = find_key(base::text_of(text));
   if (!armour) return base::Failure{std::string("is no private key in OpenSSH's format or PEM")};
-  const bool marked_encrypted = armour->body.find("ENCRYPTED") != std::string_view::npos;
-  if (armour->label == "RSA PRIVATE KEY") return KeyInfo{"ssh-rsa", marked_encrypted, {}};
-  if (armour->label == "DSA PRIVATE KEY") return KeyInfo{"ssh-dss", marked_encrypted, {}};
-  if (armour->label == "EC PRIVATE KEY") return KeyInfo{"", marked_encrypted, {}};
-  if (armour->label == "ENCRYPTED PRIVATE KEY") return KeyInfo{"", true, {}};
-  const bool openssh = armour->label == "OPENSSH PRIVATE KEY";
-  if (!openssh && armour->label != "PRIVATE KEY") {
-    return base::Failure{"is no private key but a " + base::printable(armour->label, 60)};
-  }
-  const auto data = decode_body(armour->body);
-  if (!data) return base::Failure{std::string("is damaged: it is no base64")};
-  if (openssh) return inspect_openssh(data->bytes());
-  return KeyInfo{pkcs8_type(data->bytes()), false, {}};
+  auto info = inspect_block(*armour);
+  if (info) info->begins = armour->begins;
+  return info;
 }
 
 std::string unusable_key_type(std::string_view type) {
@@ -176,34 +168,70 @@ std::string unusable_key_type(std::string_view type) {
 
 base::Result<PrivateKey, KeyProblem> load_private_key(const std::string& file,
                                                       const std::string& passphrase_file,
-                                                      const Environment& environment) {
-  const std::string name = base::printable(file, 4096);
+                                                      const SshEnvironment& environment) {
   const auto refuse = [](std::string why) {
     return base::Failure{KeyProblem{false, std::move(why)}};
   };
-  auto text = read_file(file, kLargestKeyFile);
-  if (!text) return base::Failure{KeyProblem{text.error().missing, text.error().text}};
-  if (!fit_for_secrets(*text)) return refuse(unfit_text(file, *text));
+  auto text = base::read_file(file, kLargestKeyFile);
+  if (!text) return base::Failure{KeyProblem{text.error().missing(), text.error().why}};
+  if (auto why = base::exposed(*text, geteuid())) return refuse("ignored: " + *why);
   auto info = inspect_private_key(text->text.bytes());
-  if (!info) return refuse(name + " " + info.error());
+  if (!info) return refuse(info.error());
   const std::string unusable = unusable_key_type(info->type);
   if (!unusable.empty()) {
-    return refuse(name + " is a key of type " + base::printable(info->type, 80) + ": " + unusable);
+    return refuse("ignored: it is of type " + base::shortened(info->type, 80) + "; " + unusable);
   }
   base::Secret passphrase;
   if (info->encrypted) {
     if (passphrase_file.empty()) {
-      return refuse(name + " is encrypted, and a service cannot ask for its passphrase; name a " +
-                    "file that holds it, or use a key without one");
+      return refuse("ignored: it is encrypted; passphrase_file names a file with its passphrase");
     }
     auto loaded = load_passphrase(passphrase_file, environment);
-    if (!loaded) return refuse(name + " is encrypted: " + loaded.error());
+    if (!loaded) return refuse("ignored: it is encrypted; " + loaded.error());
     passphrase = std::move(*loaded);
   }
+  base::Secret& whole = text->text;
+  std::memmove(whole.data(), whole.data() + info->begins, whole.size() - info->begins);
+  whole.shrink(whole.size() - info->begins);
   return PrivateKey{file, *info, std::move(text->text), std::move(passphrase)};
 }
 
-std::vector<std::string> key_files(const Target& target, const Environment& environment) {
+std::string unreadable_key(const PrivateKey& key, const std::string& error) {
+  const std::string& cipher = key.info.cipher;
+  if (cipher.find("gcm") != std::string::npos || cipher.find("poly1305") != std::string::npos) {
+    return "it is encrypted with " + cipher + ", which libssh2 " + libssh2_version(0) +
+           " cannot read; encrypt it anew: ssh-keygen -p -Z aes256-ctr -f " + key.file;
+  }
+  if (key.info.encrypted) return "the passphrase does not open it, or it is damaged";
+  return "libssh2 cannot read it: " + error;
+}
+
+std::string refused_key(const PrivateKey& key, const SshEnvironment& environment) {
+  std::string out;
+  if (key.info.type.empty() && libssh2_version(0x010b00) == nullptr) {
+    out += "; if it is an RSA key, " + unusable_key_type("ssh-rsa");
+  }
+  const std::string& folder = environment.credentials;
+  if (!folder.empty() && key.file.starts_with(folder + "/")) {
+    out += "; the service got this credential when it started: a new one needs a restart";
+  }
+  return out;
+}
+
+base::Buffer public_half(const std::string& file) {
+  if (auto text = base::read_file(file, kLargestKeyFile)) {
+    auto info = inspect_private_key(text->text.bytes());
+    if (info && !info->public_key.empty()) return info->public_key;
+  }
+  auto text = base::read_file(file + ".pub", kLargestKeyFile);
+  if (!text) return {};
+  std::string_view line = base::text_of(text->text.bytes());
+  line = line.substr(0, line.find_first_of("\r\n"));
+  line.remove_prefix(std::min(line.find(' ') + 1, line.size()));
+  return decode_base64(line.substr(0, line.find(' '))).value_or(base::Buffer());
+}
+
+std::vector<std::string> key_files(const Target& target, const SshEnvironment& environment) {
   if (!target.keyfile.empty()) return {target.keyfile};
   if (environment.home.empty()) return {};
   std::vector<std::string> files;

@@ -7,20 +7,12 @@
 #include "base/text.h"
 #include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/wire.h"
+#include "tunnel/target.h"
 
 namespace tunnel::ssh {
 namespace {
 
 constexpr std::size_t kMostNotes = 16;
-constexpr std::uint16_t kSshPort = 22;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
 
 // The next word, which blanks end; `text` loses it and the blanks around it.
 std::string_view word(std::string_view& text) {
@@ -49,6 +41,24 @@ bool matches_hash(std::string_view hashed, std::string_view host) {
   return hmac_sha1(*salt, base::bytes_of(host)) == *hash;
 }
 
+struct Algorithm {
+  std::string_view name;
+  std::string_view type;
+};
+constexpr std::array<Algorithm, 7> kBestFirst{{
+    {"ssh-ed25519", "ssh-ed25519"},
+    {"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"},
+    {"ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384"},
+    {"ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521"},
+    {"rsa-sha2-512", "ssh-rsa"},
+    {"rsa-sha2-256", "ssh-rsa"},
+    {"ssh-rsa", "ssh-rsa"},
+}};
+
+bool can_be_shown(std::string_view type) {
+  return std::ranges::find(kBestFirst, type, &Algorithm::type) != kBestFirst.end();
+}
+
 }  // namespace
 
 std::string_view key_type(base::Bytes key) {
@@ -57,8 +67,8 @@ std::string_view key_type(base::Bytes key) {
 }
 
 KnownHosts::KnownHosts(std::string_view host, std::uint16_t port)
-    : bare_(port == kSshPort ? lower(host) : std::string()),
-      with_port_("[" + lower(host) + "]:" + std::to_string(port)) {}
+    : bare_(port == kSshPort ? base::lower(host) : std::string()),
+      with_port_("[" + base::lower(host) + "]:" + std::to_string(port)) {}
 
 void KnownHosts::add_note(std::string text) {
   if (notes_.size() > kMostNotes) return;
@@ -78,7 +88,7 @@ bool KnownHosts::names_host(std::string_view patterns) const {
   bool found = false;
   while (!patterns.empty()) {
     const std::size_t length = std::min(patterns.find(','), patterns.size());
-    std::string pattern = lower(patterns.substr(0, length));
+    std::string pattern = base::lower(patterns.substr(0, length));
     patterns.remove_prefix(std::min(length + 1, patterns.size()));
     const bool negated = pattern.starts_with('!');
     if (negated) pattern.erase(0, 1);
@@ -100,7 +110,7 @@ void KnownHosts::read(std::string_view file, std::string_view text) {
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t')) {
       line.remove_suffix(1);
     }
-    const std::string place = base::printable(file, 4096) + ":" + std::to_string(number);
+    const std::string place = std::string(file) + ":" + std::to_string(number);
     if (line.size() > kLongestKnownHostsLine) {
       skip(place, "the line is too long");
     } else {
@@ -118,7 +128,7 @@ void KnownHosts::read_line(const std::string& place, std::string_view line) {
   const std::string_view encoded = word(line);
   if (encoded.empty()) return skip(place, "a host name, a key type and a key are expected");
   if (!mark.empty() && mark != "@revoked" && mark != "@cert-authority") {
-    return skip(place, "the mark " + base::printable(mark, 40) + " is not known");
+    return skip(place, "the mark " + base::shortened(mark, 40) + " is not known");
   }
   if (hosts.starts_with('|') && !hosts.starts_with("|1|")) {
     return skip(place, "the name is hashed in an unknown way");
@@ -136,20 +146,24 @@ void KnownHosts::read_line(const std::string& place, std::string_view line) {
 }
 
 HostKeyAnswer KnownHosts::check(base::Bytes key) const {
+  using Kind = HostKeyAnswer::Kind;
   const auto same = [&](const Entry& entry) { return std::ranges::equal(entry.key, key); };
+  // How well an entry explains why the key is not accepted.
+  const auto rank = [&](const Entry& entry) {
+    return entry.type == key_type(key) ? 2 : can_be_shown(entry.type) ? 1 : 0;
+  };
   for (const Entry& entry : entries_) {
-    if (entry.revoked && same(entry)) return {HostKeyAnswer::Kind::revoked, entry.place, {}, {}};
+    if (entry.revoked && same(entry)) return {Kind::revoked, entry.place, {}, {}};
   }
   const Entry* other = nullptr;
   for (const Entry& entry : entries_) {
     if (entry.revoked) continue;
-    if (same(entry)) return {HostKeyAnswer::Kind::known, entry.place, {}, {}};
-    const bool better =
-        entry.type == key_type(key) && other != nullptr && other->type != entry.type;
-    if (other == nullptr || better) other = &entry;
+    if (same(entry)) return {Kind::known, entry.place, {}, {}};
+    if (other == nullptr || rank(entry) > rank(*other)) other = &entry;
   }
   if (other == nullptr) return {};
-  return {HostKeyAnswer::Kind::changed, other->place, other->type, fingerprint(other->key)};
+  return {rank(*other) == 0 ? Kind::incomparable : Kind::changed, other->place, other->type,
+          fingerprint(other->key)};
 }
 
 std::vector<std::string> KnownHosts::types() const {
@@ -168,19 +182,6 @@ std::string KnownHosts::line_for(base::Bytes key) const {
 
 std::vector<std::string> host_key_algorithms(const std::vector<std::string>& supported,
                                              const std::vector<std::string>& known_types) {
-  struct Algorithm {
-    std::string_view name;
-    std::string_view type;
-  };
-  static constexpr std::array<Algorithm, 7> kBestFirst{{
-      {"ssh-ed25519", "ssh-ed25519"},
-      {"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"},
-      {"ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384"},
-      {"ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521"},
-      {"rsa-sha2-512", "ssh-rsa"},
-      {"rsa-sha2-256", "ssh-rsa"},
-      {"ssh-rsa", "ssh-rsa"},
-  }};
   std::vector<std::string> chosen;
   for (const bool known : {true, false}) {
     for (const Algorithm& algorithm : kBestFirst) {

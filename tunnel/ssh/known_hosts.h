@@ -2,10 +2,13 @@
 // FORMAT: comma-separated patterns with * and ?, !negation, [host]:port, names hashed as
 // |1|salt|hash, and the marks @revoked and @cert-authority. Pure: the caller reads the files.
 //
-// Three decisions of ours. A name without a port means port 22 and nothing else, so that the key of
+// Four decisions of ours. A name without a port means port 22 and nothing else, so that the key of
 // one server on a host says nothing about another one there; [host]:22 means the same. A key of a
 // type that is not among the known ones of a known host is a changed key, since whoever sits in
-// between may choose the type. Certificates are not checked, because libssh2 knows none: a line
+// between may choose the type. Keys of types that libssh2 knows no algorithm for, such as those of
+// hardware tokens, cannot be compared with anything: alone they say that the host is known, and
+// nothing of the key that it shows, which is refused all the same. Certificates are not checked,
+// because libssh2 knows none: a line
 // @cert-authority is only reported.
 #pragma once
 
@@ -22,12 +25,18 @@ namespace tunnel::ssh {
 inline constexpr std::size_t kLongestKnownHostsLine = std::size_t{64} * 1024;
 
 struct HostKeyAnswer {
-  enum class Kind : std::uint8_t { known, unknown, changed, revoked };
+  enum class Kind : std::uint8_t {
+    known,
+    unknown,
+    changed,
+    incomparable,  // only keys of types are recorded that the server cannot show us
+    revoked,
+  };
   Kind kind = Kind::unknown;
   // "file:line" of what decided; empty for unknown.
   std::string place;
-  // changed: type and fingerprint of the key at `place`; of the same type as the offered one if
-  // there is one.
+  // changed, incomparable: type and fingerprint of the key at `place`; of the same type as the
+  // offered one if there is one.
   std::string stored_type;
   std::string stored_fingerprint;
 };

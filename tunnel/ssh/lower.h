@@ -1,6 +1,6 @@
-// Holds a stream that somebody stands on who may be destroyed at any time, which a stream that was
-// opened may not: when the user goes, the stream is closed, hears the end alone and is destroyed
-// then. The loop, or the clock, must turn until that has happened.
+// Lets the user of a stream be destroyed at any time. A stream that has been opened may not be
+// destroyed before it has ended, so when the user goes, the stream is closed here and freed after
+// its end. The loop, or the clock, must turn until that has happened.
 #pragma once
 
 #include <memory>

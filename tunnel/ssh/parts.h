@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "tunnel/io/clock.h"
 #include "tunnel/io/stream.h"
 #include "tunnel/notes.h"
 #include "tunnel/ssh/environment.h"
@@ -25,7 +24,7 @@ struct Parts {
   std::function<std::unique_ptr<io::Stream>(const std::vector<std::string>& arguments,
                                             std::function<void(const std::string& text)> line)>
       run;
-  Environment environment;
+  SshEnvironment environment;
   Notes notes;
 };
 

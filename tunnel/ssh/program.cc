@@ -19,12 +19,12 @@ class ProgramTunnel : public Tunnel {
     auto arguments = ssh_program_arguments(target_);
     if (!arguments) return refusal(arguments.error());
     if (target_.no_verify && !target_.insecure) {
-      return refusal("no_verify=1 is refused unless the target is marked insecure");
+      return refusal(refused_unless_insecure("no_verify=1"));
     }
     return parts_.run(*arguments, [this](const std::string& line) {
       if (parts_.notes) {
-        parts_.notes(base::printable(target_.name) + ": " + base::printable(target_.command) +
-                     ": " + base::printable(line));
+        parts_.notes(base::shortened(target_.name) + ": " + base::shortened(target_.command) +
+                     ": " + base::shortened(line));
       }
     });
   }

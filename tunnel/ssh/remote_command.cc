@@ -11,19 +11,10 @@ namespace {
 
 using Refusal = base::Failure<std::string>;
 
-constexpr std::uint16_t kSshPort = 22;
-
-bool has_control_characters(std::string_view text) {
-  return std::ranges::any_of(text, [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte < 0x20 || byte == 0x7f;
-  });
-}
-
 std::string check_path(const std::string& path) {
-  const std::string name = "the socket path " + base::printable(path);
+  const std::string name = "the socket path " + base::shortened(path);
   if (!path.starts_with('/')) return name + " is not absolute";
-  if (has_control_characters(path)) return name + " has control characters";
+  if (base::has_controls(path)) return name + " has control characters";
   if (path.size() >= sizeof(sockaddr_un::sun_path)) return name + " is too long for a socket";
   return {};
 }
@@ -32,43 +23,41 @@ std::string check(const Target& target) {
   for (const std::string& path : target.sockets) {
     if (std::string problem = check_path(path); !problem.empty()) return problem;
   }
-  if (has_control_characters(target.netcat)) return "netcat= has control characters";
-  if (has_control_characters(target.helper_uri)) return "the URI has control characters";
-  if (has_control_characters(target.forward_host)) return "the host has control characters";
-  if (!target.netcat.empty() && target.proxy == RemoteProxy::native) {
-    return "netcat= and proxy=native exclude each other";
-  }
+  if (base::has_controls(target.netcat)) return "netcat= has control characters";
+  if (base::has_controls(target.helper_uri)) return "the URI has control characters";
+  if (base::has_controls(target.forward_host)) return "the host has control characters";
   return {};
 }
 
-bool helper_allowed(const Target& target) {
-  return target.proxy == RemoteProxy::native ||
-         (target.proxy == RemoteProxy::automatic && target.netcat.empty());
-}
+bool helper_allowed(const Target& target) { return target.proxy != RemoteProxy::netcat; }
 
 bool sockets_allowed(const Target& target) { return target.proxy != RemoteProxy::native; }
 
 std::string netcat_of(const Target& target) { return target.netcat.empty() ? "nc" : target.netcat; }
 
-std::string shell_command(std::string_view script) { return "sh -c " + quote_word(script); }
+std::string shell_command(std::string_view script) {
+  return "sh -c " + base::quoted_for_shell(script);
+}
 
 std::string helper_words(const Target& target) {
   return std::string("virt-ssh-helper ") + (target.read_write ? "" : "-r ") +
-         quote_word(target.helper_uri);
+         base::quoted_for_shell(target.helper_uri);
 }
 
-// Netcats that know -q wait for ever after the end of their input unless it says how long.
+// Netcats that know -q wait for ever after the end of their input unless it says how long. What
+// comes on the input is the daemon's, whatever a program in netcat's place does with the question.
 std::string netcat_option(const std::string& netcat) {
-  return "q=; if " + quote_word(netcat) +
-         " -q 2>&1 | grep 'requires an argument' >/dev/null 2>&1; then q=-q0; fi; ";
+  return "q=; if " + base::quoted_for_shell(netcat) +
+         " -q 2>&1 </dev/null | grep 'requires an argument' >/dev/null 2>&1; then q=-q0; fi; ";
 }
 
 std::string netcat_words(const std::string& netcat, std::string_view quoted_path) {
-  return quote_word(netcat) + " $q -U " + std::string(quoted_path);
+  return base::quoted_for_shell(netcat) + " $q -U " + std::string(quoted_path);
 }
 
 std::string netcat_command(const std::string& netcat, const std::string& path) {
-  return shell_command(netcat_option(netcat) + "exec " + netcat_words(netcat, quote_word(path)));
+  return shell_command(netcat_option(netcat) + "exec " +
+                       netcat_words(netcat, base::quoted_for_shell(path)));
 }
 
 // As ssh -W wants it.
@@ -90,18 +79,6 @@ std::string to_string(const Way& way) {
       return "connection to " + way.path + " port " + std::to_string(way.port);
   }
   return {};
-}
-
-std::string quote_word(std::string_view word) {
-  std::string out = "'";
-  for (const char c : word) {
-    if (c == '\'') {
-      out += "'\\''";
-    } else {
-      out += c;
-    }
-  }
-  return out + "'";
 }
 
 base::Result<std::vector<Way>, std::string> ways_to_daemon(const Target& target) {
@@ -140,7 +117,7 @@ base::Result<std::string, std::string> command_to_daemon(const Target& target) {
   if (netcat) {
     const std::string program = netcat_of(target);
     script += netcat_option(program) + "for s in";
-    for (const std::string& path : target.sockets) script += " " + quote_word(path);
+    for (const std::string& path : target.sockets) script += " " + base::quoted_for_shell(path);
     script += "; do if test -S \"$s\"; then exec " + netcat_words(program, "\"$s\"") +
               "; fi; done; echo \"no socket of a daemon is there\" >&2; exit 1";
   }
@@ -153,7 +130,7 @@ base::Result<std::vector<std::string>, std::string> ssh_program_arguments(const 
   auto command =
       forwards ? base::Result<std::string, std::string>(std::string()) : command_to_daemon(target);
   if (!command) return Refusal{command.error()};
-  if (target.host.empty() || has_control_characters(target.host)) {
+  if (target.host.empty() || base::has_controls(target.host)) {
     return Refusal{"the host's name is empty or has control characters"};
   }
   std::vector<std::string> arguments{target.command};

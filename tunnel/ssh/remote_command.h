@@ -34,12 +34,9 @@ constexpr bool is_command(Way::Kind kind) {
 // "socket /run/...", "virt-ssh-helper", "netcat to /run/...": the words for messages.
 std::string to_string(const Way& way);
 
-// `word` as one word of a POSIX shell, whatever is in it.
-std::string quote_word(std::string_view word);
-
-// The ways that proxy= and netcat= allow, in the order to try: the sockets, which cost least, then
-// the helper, then netcat. proxy=native means the helper alone. As in libvirt, netcat= without
-// proxy= leaves the helper out. Refused are socket paths that are not absolute or too long for a
+// The ways that Target::proxy allows, in the order to try: the sockets, which cost least, then the
+// helper, then netcat. native means the helper alone, netcat all but the helper; what netcat= does
+// to proxy= is conf's to say. Refused are socket paths that are not absolute or too long for a
 // socket's address, and control characters anywhere. With forward_host there is one way, to that.
 base::Result<std::vector<Way>, std::string> ways_to_daemon(const Target& target);
 

@@ -1,8 +1,9 @@
 #include "tunnel/ssh/stream.h"
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
-#include "base/check.h"
 #include "tunnel/ssh/connection.h"
 #include "tunnel/ssh/tunnel.h"
 
@@ -10,17 +11,34 @@ namespace tunnel::ssh {
 
 using Kind = io::Reason::Kind;
 
+namespace {
+
+// Of what comes first: the length of a message, of which no daemon's begins with a letter.
+constexpr std::size_t kTextSample = 4;
+
+bool begins_text(std::uint8_t c) {
+  return (c >= 0x20 && c < 0x7f) || c == '\t' || c == '\r' || c == '\n' || c == 0x1b;
+}
+
+// Of any alphabet in UTF-8.
+bool is_text(std::string_view sample) {
+  return std::ranges::all_of(sample, [](char c) {
+    const auto byte = static_cast<std::uint8_t>(c);
+    return byte >= 0x80 || begins_text(byte);
+  });
+}
+
+}  // namespace
+
 SshStream::SshStream(io::Clock& clock, SshTunnel& tunnel)
-    : tunnel_(tunnel), close_timer_(clock, [this] { closed(); }), exit_timer_(clock, [this] {
+    : tunnel_(tunnel), close_timer_(clock, [this] { state_.finish(); }), exit_timer_(clock, [this] {
         if (channel_ != nullptr) std::exchange(channel_, nullptr)->release();
-        next_way(to_string(way()) + ": it ended its output and did not exit");
+        next_way(to_string(way()) + ": " +
+                 (shell_text_.empty() ? "it ended its output and did not exit" : shell_says()));
       }) {}
 
-SshStream::~SshStream() { CHECK(owner_ == nullptr); }
-
 void SshStream::open(io::StreamOwner& owner) {
-  CHECK(owner_ == nullptr);
-  owner_ = &owner;
+  state_.open(owner);
   auto ways = tunnel_.ways();
   if (!ways) return close({Kind::refused, io::Stage::channel, ways.error()});
   ways_ = std::move(*ways);
@@ -29,6 +47,7 @@ void SshStream::open(io::StreamOwner& owner) {
 
 void SshStream::try_way() {
   channel_open_ = false;
+  shell_text_.clear();
   connection_ = tunnel_.connection_for(way().kind);
   if (connection_ == nullptr) {
     return close({Kind::refused, io::Stage::channel,
@@ -53,7 +72,7 @@ void SshStream::next_way(const std::string& why) {
 bool SshStream::on_trial() const { return is_command(way().kind) && !heard_ && keeping_; }
 
 void SshStream::write(base::Bytes data) {
-  if (closing_ || ending_) return;
+  if (state_.closing() || ending_) return;
   if (!heard_ && keeping_) {
     base::append(kept_, data);
     if (announced_ && kept_.size() > kMostKept) {
@@ -71,47 +90,39 @@ std::size_t SshStream::queued() const {
 }
 
 void SshStream::end() {
-  if (closing_ || ending_) return;
+  if (state_.closing() || ending_) return;
   ending_ = true;
   if (channel_open_) channel_->end();
 }
 
 void SshStream::pause(unsigned reasons) {
-  paused_ |= reasons;
-  if (channel_ != nullptr) channel_->pause(paused_ != 0);
+  state_.pause(reasons);
+  if (channel_ != nullptr) channel_->pause(state_.paused());
 }
 
 void SshStream::resume(unsigned reasons) {
-  paused_ &= ~reasons;
-  if (channel_ != nullptr) channel_->pause(paused_ != 0);
+  state_.resume(reasons);
+  if (channel_ != nullptr) channel_->pause(state_.paused());
 }
 
 void SshStream::close(io::Reason reason) {
-  if (closing_) return;
-  closing_ = true;
-  reason_ = std::move(reason);
+  if (!state_.close(std::move(reason))) return;
   exit_timer_.stop();
   kept_ = {};
   channel_open_ = false;
   if (channel_ != nullptr) std::exchange(channel_, nullptr)->release();
-  if (owner_ != nullptr) close_timer_.start(io::Milliseconds(0));
-}
-
-void SshStream::closed() {
-  io::StreamOwner* owner = std::exchange(owner_, nullptr);
-  const io::Reason reason = reason_;
-  owner->on_closed(reason);
+  if (state_.has_owner()) close_timer_.start(io::Milliseconds(0));
 }
 
 void SshStream::on_channel_stage(io::Stage stage) {
   if (announced_) return;
   stage_ = stage;
-  owner_->on_stage(stage);
+  state_.owner().on_stage(stage);
 }
 
 void SshStream::on_channel_open() {
   channel_open_ = true;
-  channel_->pause(paused_ != 0);
+  channel_->pause(state_.paused());
   if (!kept_.empty()) channel_->write(kept_);
   if (ending_) channel_->end();
   if (!is_command(way().kind)) {
@@ -121,29 +132,62 @@ void SshStream::on_channel_open() {
   if (!keeping_) kept_ = {};
   if (announced_) return;
   announced_ = true;
-  if (stage_ < io::Stage::channel) owner_->on_stage(io::Stage::channel);
-  if (!closing_) owner_->on_stage(io::Stage::established);
-  if (!closing_) owner_->on_open();
+  if (stage_ < io::Stage::channel) state_.owner().on_stage(io::Stage::channel);
+  if (!state_.closing()) state_.owner().on_stage(io::Stage::established);
+  if (!state_.closing()) state_.owner().on_open();
+}
+
+std::string SshStream::shell_says() const {
+  std::string_view line = shell_text_;
+  line.remove_prefix(std::min(line.find_first_not_of("\r\n"), line.size()));
+  return "the far shell says \"" + std::string(line.substr(0, line.find_first_of("\r\n"))) + '"';
+}
+
+bool SshStream::take_shell_text(base::Bytes data) {
+  if (shell_text_.empty() && (!on_trial() || !begins_text(data.front()))) return false;
+  const std::size_t room = kMostShellText - shell_text_.size();
+  shell_text_ += base::text_of(data.first(std::min(room, data.size())));
+  if (!is_text(std::string_view(shell_text_).substr(0, kTextSample))) {
+    exit_timer_.stop();
+    const std::string first = std::exchange(shell_text_, {});
+    hear(base::bytes_of(first));
+    if (data.size() > room && !state_.closing()) hear(data.subspan(room));
+    return true;
+  }
+  const std::size_t start = shell_text_.find_first_not_of("\r\n");
+  const bool whole =
+      start != std::string::npos && shell_text_.find_first_of("\r\n", start) != std::string::npos;
+  if (whole || shell_text_.size() == kMostShellText) {
+    std::exchange(channel_, nullptr)->release();
+    next_way(to_string(way()) + ": " + shell_says());
+  } else if (!exit_timer_.running()) {
+    exit_timer_.start(tunnel_.target().timeouts.channel);
+  }
+  return true;
 }
 
 void SshStream::on_channel_data(base::Bytes data) {
+  if (!take_shell_text(data)) hear(data);
+}
+
+void SshStream::hear(base::Bytes data) {
   if (!heard_) {
     heard_ = true;
     kept_ = {};
     tunnel_.remember(way());
   }
-  owner_->on_data(data);
+  state_.owner().on_data(data);
 }
 
 void SshStream::on_channel_end() {
   if (on_trial()) {
-    exit_timer_.start(tunnel_.target().timeouts.channel);
+    if (!exit_timer_.running()) exit_timer_.start(tunnel_.target().timeouts.channel);
   } else {
-    owner_->on_end();
+    state_.owner().on_end();
   }
 }
 
-void SshStream::on_channel_drain() { owner_->on_drain(); }
+void SshStream::on_channel_drain() { state_.owner().on_drain(); }
 
 void SshStream::on_channel_refused(const std::string& why, bool sessions_full) {
   channel_ = nullptr;
@@ -159,6 +203,9 @@ void SshStream::on_channel_closed(const io::Reason& reason) {
     return try_way();
   }
   const bool command_ended = was_open && on_trial() && !connection_->dead();
+  if (command_ended && !shell_text_.empty()) {
+    return next_way(to_string(way()) + ": " + shell_says());
+  }
   if (command_ended) return next_way(reason.text);
   close(reason);
 }

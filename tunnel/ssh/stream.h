@@ -4,13 +4,16 @@
 // is there shows only when it ends, after the stream has opened, since libvirt's client speaks
 // first. So until the first byte comes back, what was written is kept, and a command that ends
 // without a word is taken for a way that failed: the next one gets what was written. The owner
-// notices a delay, or at the end that all ways failed.
+// notices a delay, or at the end that all ways failed. A command whose first byte is a character of
+// text has failed too: a daemon begins with the length of a message, whose first byte is close to
+// zero, and what speaks is the login shell, or a file that it reads when it starts.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "tunnel/io/stream.h"
+#include "tunnel/io/stream_state.h"
 #include "tunnel/ssh/channel.h"
 #include "tunnel/ssh/remote_command.h"
 
@@ -23,10 +26,11 @@ class SshStream : public io::Stream, private ChannelOwner {
  public:
   // What is kept until the first answer. Whoever writes more than that before gets no other way.
   static constexpr std::size_t kMostKept = std::size_t{64} * 1024;
+  // What is quoted of a shell.
+  static constexpr std::size_t kMostShellText = 200;
 
   // The tunnel outlives the stream.
   SshStream(io::Clock& clock, SshTunnel& tunnel);
-  ~SshStream() override;
 
   void open(io::StreamOwner& owner) override;
   void write(base::Bytes data) override;
@@ -45,15 +49,19 @@ class SshStream : public io::Stream, private ChannelOwner {
   void on_channel_refused(const std::string& why, bool sessions_full) override;
   void on_channel_closed(const io::Reason& reason) override;
 
+  // Whether the data is not the daemon's, so that it was taken here.
+  bool take_shell_text(base::Bytes data);
+  // Hands on what is the daemon's.
+  void hear(base::Bytes data);
+  [[nodiscard]] std::string shell_says() const;
   void try_way();
   void next_way(const std::string& why);
-  void closed();
   [[nodiscard]] const Way& way() const { return ways_[way_]; }
   // The command may still turn out not to be there.
   [[nodiscard]] bool on_trial() const;
 
   SshTunnel& tunnel_;
-  io::StreamOwner* owner_ = nullptr;
+  io::StreamState state_;
   Connection* connection_ = nullptr;
   Channel* channel_ = nullptr;
   bool channel_open_ = false;
@@ -66,11 +74,9 @@ class SshStream : public io::Stream, private ChannelOwner {
   bool heard_ = false;
   bool keeping_ = true;
   bool ending_ = false;
-  bool closing_ = false;
-  unsigned paused_ = 0;
+  std::string shell_text_;
   base::Buffer kept_;  // all that was written, until heard_; for the channel once it opens
   io::Stage stage_ = io::Stage::look_up;
-  io::Reason reason_;
   io::Timer close_timer_;
   io::Timer exit_timer_;
 };

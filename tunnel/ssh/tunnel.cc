@@ -65,7 +65,7 @@ void SshTunnel::note(const std::string& text) {
   if (!notes_ || std::ranges::find(recent_notes_, text) != recent_notes_.end()) return;
   if (recent_notes_.size() == kRecentNotes) recent_notes_.erase(recent_notes_.begin());
   recent_notes_.push_back(text);
-  notes_(base::printable(target_.name) + ": " + text);
+  notes_(base::shortened(target_.name) + ": " + text);
 }
 
 }  // namespace tunnel::ssh

@@ -1,0 +1,91 @@
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <sys/stat.h>
+#include <sysexits.h>
+
+#include "proxy/command/check.h"
+#include "proxy/command/command_text.h"
+#include "proxy/command/commands.h"
+#include "proxy/record/audit.h"
+#include "proxy/service/confine.h"
+#include "proxy/service/service.h"
+#include "proxy/service/settings.h"
+#include "proxy/service/system_calls.h"
+#include "tunnel/io/local_socket.h"
+
+namespace proxy {
+namespace {
+
+// Below TimeoutStartSec= of the unit.
+constexpr std::chrono::seconds kStartPatience{15};
+
+int start_failed(Log& log, const std::vector<std::string>& reasons) {
+  for (const std::string& reason : reasons) {
+    log.line(Level::error, "start-failed").with("reason", reason);
+  }
+  return 1;
+}
+
+void make_default_folder(const conf::Config& config, const conf::Environment& environment,
+                         Log& log) {
+  const std::string folder = default_socket_folder(environment);
+  bool used = false;
+  for (const conf::Listen& listen : config.listen)
+    used = used || listen.path == folder + "/" + kDefaultSocket;
+  if (!used || ::mkdir(folder.c_str(), environment.uid == 0 ? 0755 : 0700) == 0 || errno == EEXIST)
+    return;
+  log.line(Level::error, "listen-failed")
+      .with("reason", "cannot make the folder " + folder + ": " + std::strerror(errno));
+}
+
+}  // namespace
+
+// Clients of sockets that were passed to us are answered, also where nothing can be served.
+int serve(const ServeOptions& options, Log& log) {
+  if (options.check) return check(options.sources, {options.strict, options.json});
+  const bool passed = std::getenv("LISTEN_FDS") != nullptr;
+  auto reading = read_all_within(options.sources, kStartPatience);
+  std::vector<std::string> mistakes;
+  if (!reading) mistakes = reading.error();
+  for (const std::string& mistake : mistakes) complain(mistake);
+  if (!reading && !passed) return 1;
+  if constexpr (!kBuiltWithSanitizers) refuse_rings();
+  std::signal(SIGPIPE, SIG_IGN);
+  tunnel::io::raise_file_limit();
+  AuditSink sink;
+  if (reading) {
+    make_default_folder(reading->config, conf::process_environment(), log);
+    auto opened = audit_sink(reading->config.audit);
+    // No client is served before the audit file is open.
+    if (!opened) mistakes = {opened.error()};
+    if (opened) sink = std::move(*opened);
+  }
+  if (!mistakes.empty() && !passed) return start_failed(log, mistakes);
+  const Reading told = mistakes.empty() ? std::move(*reading) : nothing_read(options.sources);
+  const Confinement& needs = told.needs;
+  const Sources sources = options.sources;
+  Service service(log, std::move(sink), told,
+                  {[sources] { return read_all(sources); }, [sources] { return stamps(sources); }},
+                  std::move(mistakes));
+  if (!service.open_doors()) return 1;
+  Confined confined = confine(needs);
+  log_confined(confined, log);
+  const Service::End end = service.run(std::move(confined.held));
+  // From here on the loop hears no signal, and one more must not make a failure of a good end.
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  sigprocmask(SIG_BLOCK, &ends, nullptr);
+  log.line(Level::info, "stopped");
+  return end == Service::End::configured ? EX_TEMPFAIL : 0;
+}
+
+}  // namespace proxy

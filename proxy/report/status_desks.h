@@ -1,0 +1,84 @@
+// Where a gate says what it does: the control socket, which answers insiders alone and takes orders
+// of its own user and root, and metrics on a socket, on a port of this host, and in a file.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "conf/values.h"
+#include "proxy/gate/gate.h"
+#include "proxy/record/log.h"
+#include "proxy/report/http_desk.h"
+#include "tunnel/io/loop.h"
+
+namespace proxy {
+
+// The service, as its desks see it.
+class StatusService {
+ public:
+  virtual ~StatusService() = default;
+  // Fills in what the gate itself does not know.
+  virtual void describe(Snapshot& to) const = 0;
+  // Reads the configuration again, and calls `done` when that is over; it outlives the desks' life
+  // up to close().
+  virtual void reload(std::function<void(const Reloaded&)> done) = 0;
+};
+
+class StatusDesks {
+ public:
+  // All of it outlives this. `control` is the path of the control socket; empty: none.
+  StatusDesks(tunnel::io::Loop& loop, const Gate& gate, StatusService& service, Log& log,
+              std::string control);
+  StatusDesks(const StatusDesks&) = delete;
+  StatusDesks& operator=(const StatusDesks&) = delete;
+  // close() is through, or nobody ever came.
+  ~StatusDesks();
+
+  // Opens what the configuration names. What of it could not be opened is logged, and is among the
+  // problems from then on.
+  void open();
+  [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
+  // Answers nobody any more; `closed` is called when nobody is there, from the loop or at once.
+  void close(std::function<void()> closed);
+
+ private:
+  class LocalDoor;
+  class Port;
+
+  void open_control();
+  void open_metrics();
+  void answer_order(std::string_view path, const tunnel::io::Peer& peer,
+                    const HttpDesk::Respond& respond);
+  [[nodiscard]] policy::HttpAnswer answer_control(std::string_view path,
+                                                  std::string_view accept) const;
+  [[nodiscard]] policy::HttpAnswer answer_metrics(std::string_view path,
+                                                  std::string_view accept) const;
+  [[nodiscard]] Snapshot snapshot() const;
+  void fail(const std::string& reason);
+  void write_textfile();
+
+  tunnel::io::Loop& loop_;
+  const Gate& gate_;
+  StatusService& service_;
+  Log& log_;
+  const std::string control_path_;
+  const std::uint64_t started_;
+  HttpDesk control_;
+  HttpDesk metrics_;       // of the socket
+  HttpDesk port_metrics_;  // that anybody of this host reaches
+  std::vector<std::unique_ptr<LocalDoor>> doors_;
+  std::unique_ptr<Port> port_;
+  tunnel::io::Timer textfile_;
+  bool textfile_failed_ = false;
+  std::vector<std::string> problems_;
+};
+
+// Where the control socket is: what the configuration says; else, in the folder in which gates of
+// this user have their sockets, "control" if one of this gate's is there; else the name of its
+// first socket with ".control" behind it. Empty: its sockets have no files.
+std::string control_path(const conf::Config& config, const std::string& default_folder);
+
+}  // namespace proxy

@@ -1,0 +1,22 @@
+// What a configuration allows that is perhaps not what it was meant to.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "conf/config.h"
+
+namespace proxy {
+
+// Rules that can never match, and that there are none where nobody may do anything without.
+std::vector<conf::Mistake> doubts_about(const conf::Loaded& loaded);
+
+// The mode that a socket has, whoever makes it.
+using ModeOf = std::function<mode_t(const conf::Listen& listen)>;
+
+// Sockets that everybody may use where no rule restricts anything.
+std::vector<conf::Mistake> open_to_everybody(const conf::Config& config, const ModeOf& mode_of);
+
+}  // namespace proxy

@@ -1,0 +1,161 @@
+// A call on its way from a client to a daemon, and what carries it there.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include <sys/types.h>
+
+#include "base/bytes.h"
+#include "policy/error.h"
+#include "policy/events.h"
+#include "policy/message.h"
+#include "policy/subject.h"
+#include "tunnel/io/clock.h"
+
+namespace proxy {
+
+using tunnel::io::Milliseconds;
+
+struct Call;
+struct Lane;
+struct Strand;
+struct Party;
+struct Question;
+struct Topic;
+
+// What is registered for at a daemon: an event, of all objects or of the one that the daemon finds
+// by these bytes.
+using EventKey = std::tuple<policy::EventFamily, std::int32_t, std::string>;
+
+struct Subscription {
+  EventKey event;
+  std::uint64_t order;  // among all of the target
+};
+
+// Lists of one element move calls between owners without copying them.
+using Calls = std::list<Call>;
+
+// A user of a pool, most often a client. The pool calls it from the loop; it may call the pool
+// back, and must not go away in the call.
+class PoolUser {
+ public:
+  virtual ~PoolUser() = default;
+
+  // The answer to Pool::attach() when that had to wait.
+  virtual void on_target_ready() = 0;
+  virtual void on_target_failed(const policy::Fault& fault) = 0;
+
+  // The end of a call, exactly one of the two; it may come while the call is handed over. `status`
+  // is ok or error; `body` lives as long as the call.
+  virtual void on_reply(const Call& call, policy::Status status, base::Bytes body) = 0;
+  virtual void on_call_failed(const Call& call, const policy::Fault& fault) = 0;
+
+  // An event that the user subscribed to, as the message to send: its procedure, and its body in
+  // two parts.
+  virtual void on_event(std::int32_t procedure, base::Bytes first, base::Bytes rest) = 0;
+  // The target stayed away so long that events must be taken as lost.
+  virtual void on_events_lost(const policy::Fault& fault) = 0;
+
+  // Whether a reply could be handed over now. When it says no, it calls Pool::wake() as soon as it
+  // would say yes.
+  virtual bool can_take_reply() = 0;
+};
+
+struct Call {
+  std::uint32_t program = policy::kRemoteProgram;
+  std::int32_t procedure = 0;
+  std::uint32_t serial = 0;           // the client's
+  std::uint32_t upstream_serial = 0;  // of the latest attempt
+  std::uint8_t losses = 0;  // upstreams that ended with it and began after the loss before
+  bool nowait = false;      // NoWait has added to what it asks
+  bool probe = false;       // asks whether a silent subject answers again
+  bool suspect = false;     // at the daemon, and may be what ends upstreams
+  bool overdue = false;     // at the daemon for much longer than its kind takes
+  Milliseconds began{0};    // when it came
+  Milliseconds sent{0};     // the latest attempt
+  Milliseconds lost{0};     // the latest of the losses
+  Milliseconds deadline{0};
+  policy::Subject subject;
+  Lane* lane = nullptr;  // null: nobody waits for it any more
+  base::Buffer body;     // as the filter encoded it
+  Calls joined;          // the same call of others, which its answer is for too
+
+  // Of the queue: where it waits, and what it counts for at the daemon.
+  Strand* line = nullptr;
+  Question* question = nullptr;
+  std::list<Call*>::iterator asking;
+  Topic* topic = nullptr;
+  Party* payer = nullptr;
+
+  // Somebody waits for its answer.
+  [[nodiscard]] bool wanted() const;
+};
+
+// One user's part in a pool: its calls that wait for an upstream, by subject. The user owns it and
+// ends it with Pool::leave().
+struct Lane {
+  enum class State : std::uint8_t {
+    detached,  // of no pool
+    opening,   // waits for the target
+    open,      // its calls are sent when their turn comes
+    parked,    // until the user can take replies again
+    full,      // until one of its calls in flight is answered
+  };
+
+  Lane(PoolUser& u, uid_t who) : user(u), uid(who) {}
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+
+  PoolUser& user;
+  const uid_t uid;  // of the person for whom it is
+  State state = State::detached;
+  std::uint32_t in_flight = 0;  // calls at the daemon that are not overdue
+  // Calls of the user, with those of its other lanes, at the daemon at once; 0: as the pool lets
+  // it.
+  std::uint32_t most_in_flight = 0;
+  std::uint32_t subscriptions = 0;  // to events
+  // Of the events: those subscriptions, by whether they are older ones and their ids.
+  std::map<std::pair<bool, std::int32_t>, Subscription> events;
+  std::set<std::pair<bool, EventKey>> event_keys;  // of the same
+
+  // Of the queue.
+  std::uint64_t number = 0;  // in the order in which they came
+  Party* party = nullptr;
+  std::list<Lane*>::iterator node;    // among those of its party
+  std::list<Lane*>::iterator opener;  // among those that wait for the target
+  std::list<Lane*>::iterator turn;    // among those with something to send
+  std::list<Strand> lines;            // none is empty
+  std::list<Strand*> ready;
+};
+
+// The calls of one lane about one subject, in the order in which they came.
+struct Strand {
+  enum class At : std::uint8_t {
+    held,      // its lane has to wait
+    ready,     // among those of its lane with something to send
+    topic,     // until there is room for another call about the subject
+    question,  // until the same call, which is at the daemon, has been answered
+  };
+  Lane* lane;
+  Topic* topic;
+  At at = At::held;
+  Question* question = nullptr;  // while at one
+  std::list<Strand*>::iterator node;
+  Calls calls;
+};
+
+inline bool Call::wanted() const {
+  if (lane != nullptr) return true;
+  for (const Call& one : joined) {
+    if (one.lane != nullptr) return true;
+  }
+  return false;
+}
+
+}  // namespace proxy

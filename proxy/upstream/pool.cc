@@ -1,0 +1,745 @@
+#include "proxy/upstream/pool.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "base/check.h"
+#include "policy/procedures.h"
+#include "proxy/visitor/told.h"
+
+namespace proxy {
+
+using policy::ErrorCode;
+using policy::ErrorDomain;
+using policy::Fault;
+using policy::Frame;
+using tunnel::io::Reason;
+
+namespace {
+
+constexpr std::uint8_t kMostLosses = 2;
+constexpr Milliseconds kFirstRetry{50};
+constexpr Milliseconds kLongestRetry{2000};
+constexpr Milliseconds kLongestRetryWhenRefused{30000};
+constexpr Milliseconds kNoGrowth{5000};
+constexpr Milliseconds kShortLife{5000};
+constexpr Milliseconds kRelapseForgotten{10000};
+constexpr Milliseconds kSweep{250};
+constexpr Milliseconds kIdleSweep{5000};
+constexpr Milliseconds kSpareIdle{30000};
+// What is not overdue before that may well be what its kind takes now and then.
+constexpr Milliseconds kSoonestOverdue{500};
+constexpr int kMuchLonger = 4;  // than its kind takes
+constexpr Milliseconds kWatch{100};
+constexpr Milliseconds kOld{250};  // calls of that age are kept away from quick ones
+// An upstream that was replaced waits so long for answers that nobody else waits for. Ending it
+// frees no worker of the daemon, so only so many such calls are left to it in so long a time.
+constexpr Milliseconds kReplacedEnds{60000};
+constexpr std::size_t kMostGivenUp = 4;
+constexpr Milliseconds kGivenUpForgotten{300000};
+constexpr Milliseconds kSilenceForgotten{600000};
+
+Calls one_asker(const Call& call) {
+  Calls out;
+  Call& one = out.emplace_back();
+  one.program = call.program;
+  one.procedure = call.procedure;
+  one.serial = call.serial;
+  one.losses = call.losses;
+  one.nowait = call.nowait;
+  one.lost = call.lost;
+  one.probe = call.probe;
+  one.began = call.began;
+  one.sent = call.sent;
+  one.deadline = call.deadline;
+  one.subject = call.subject;
+  one.lane = call.lane;
+  one.body = call.body;
+  return out;
+}
+
+}  // namespace
+
+Pool::Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::TargetConfig target,
+           const conf::Limits& limits, std::unique_ptr<tunnel::Tunnel> tunnel,
+           TargetCounters& counters)
+    : clock_(clock),
+      log_(log),
+      sasl_(sasl),
+      target_(std::move(target)),
+      limits_(limits),
+      tunnel_(std::move(tunnel)),
+      counters_(counters),
+      events_(*this),
+      retry_(clock, [this] { reach(); }),
+      refuse_(clock, [this] { give_up(last_fault_); }),
+      sweep_(clock, [this] { sweep(); }),
+      watch_(clock, [this] { watch(); }),
+      idle_(clock, [this] { let_idle_go(); }),
+      old_(clock, [this] { old_tunnels_.clear(); }) {}
+
+Pool::~Pool() { CHECK(upstreams_.empty()); }
+
+bool Pool::attach(Lane& lane) {
+  CHECK(lane.state == Lane::State::detached);
+  if (ready_upstreams() > 0) {
+    queue_.attach(lane, Lane::State::open);
+    return true;
+  }
+  queue_.attach(lane, Lane::State::opening);
+  lane.opener = openers_.insert(openers_.end(), &lane);
+  reach();
+  return false;
+}
+
+void Pool::submit(Lane& lane, Call call) {
+  CHECK(lane.state != Lane::State::detached && lane.state != Lane::State::opening);
+  call.lane = &lane;
+  call.deadline = deadline();
+  if (target_.stats_nowait) nowait_.add(call);
+  if (const Topic* topic = queue_.find(call.subject); topic != nullptr && topic->silent_since) {
+    call.probe = queue_.may_probe(*topic, clock_.now());
+    if (!call.probe) return lane.user.on_call_failed(call, silence_fault(*topic));
+    call.deadline = std::min(call.deadline, clock_.now() + patience(call));
+  }
+  if (answer_at_once(lane, call)) return;
+  queue_.push(std::move(call));
+  if (!sweep_.running()) sweep_.start(kSweep);
+  dispatch();
+}
+
+// From what somebody else was told a moment ago. Whoever has calls under way gets their answers in
+// their order.
+bool Pool::answer_at_once(Lane& lane, const Call& call) {
+  if (target_.max_age.count() == 0 || call.probe) return false;
+  if (lane.state != Lane::State::open || lane.in_flight > 0 || !lane.lines.empty()) return false;
+  if (!lane.user.can_take_reply()) return false;
+  const Recent::Answer* answer = recent_.take(call, lane, clock_.now() - target_.max_age);
+  if (answer == nullptr) return false;
+  ++counters_.joined;
+  lane.user.on_reply(call, policy::Status::ok, answer->body);
+  return true;
+}
+
+void Pool::wake(Lane& lane) {
+  if (lane.state != Lane::State::parked) return;
+  queue_.wake(lane);
+  dispatch();
+}
+
+void Pool::leave(Lane& lane) {
+  if (lane.state == Lane::State::detached) return;
+  events_.leave(lane);
+  if (lane.state == Lane::State::opening) openers_.erase(lane.opener);
+  for (const auto& upstream : upstreams_) {
+    for (Call& call : upstream->calls()) {
+      if (call.lane == &lane) call.lane = nullptr;
+      std::erase_if(call.joined, [&](const Call& one) { return one.lane == &lane; });
+    }
+  }
+  queue_.detach(lane);
+  unused_since_ = clock_.now();
+}
+
+std::size_t Pool::ready_upstreams() const {
+  return static_cast<std::size_t>(std::count_if(upstreams_.begin(), upstreams_.end(),
+                                                [](const auto& u) { return u->ready(); }));
+}
+
+bool Pool::wanted() const { return queue_.waiting() > 0 || !events_.empty() || !openers_.empty(); }
+
+bool Pool::has_room() const {
+  return std::ranges::any_of(upstreams_, [](const auto& one) { return one->has_room(); });
+}
+
+// Quick calls go where nothing old is, and the others leave such an upstream to them.
+Upstream* Pool::choose(const Call& call) {
+  const auto estimate = estimates_.find({call.program, call.procedure});
+  const bool quick =
+      (estimate == estimates_.end() || estimate->second.usual() < kOld) && call.topic->overdue == 0;
+  Upstream* best = nullptr;
+  std::pair<bool, std::size_t> best_rank;
+  for (const auto& upstream : upstreams_) {
+    if (!upstream->has_room()) continue;
+    const std::pair rank{upstream->has_older_than(kOld) == quick, upstream->in_flight()};
+    if (best != nullptr && rank >= best_rank) continue;
+    best = upstream.get();
+    best_rank = rank;
+  }
+  return best;
+}
+
+std::size_t Pool::overdue_at(bool replaced) const {
+  std::size_t sum = 0;
+  for (const auto& upstream : upstreams_) {
+    if (upstream->replaced_since().has_value() != replaced) continue;
+    sum += static_cast<std::size_t>(
+        std::ranges::count_if(upstream->calls(), [](const Call& call) { return call.overdue; }));
+  }
+  return sum;
+}
+
+// The places of what is overdue count no longer, up to a number.
+Queue::Places Pool::places() const {
+  const std::size_t most = target_.upstreams * Upstream::kSlots;
+  std::size_t taken = 0;
+  for (const auto& upstream : upstreams_) {
+    if (upstream->ready()) taken += upstream->in_flight();
+  }
+  taken -= std::min<std::size_t>({taken, overdue_at(false), target_.overdue_calls});
+  return {ready_upstreams() * Upstream::kSlots, most - std::min(most, taken)};
+}
+
+std::size_t Pool::allowed_upstreams() const {
+  const std::size_t held = std::min<std::size_t>(overdue_at(false), target_.overdue_calls);
+  const std::size_t more = (held + Upstream::kSlots - 1) / Upstream::kSlots;
+  return target_.upstreams + std::min<std::size_t>(target_.spare, more);
+}
+
+Upstream* Pool::event_upstream() {
+  if (event_upstream_ == nullptr) {
+    for (const auto& upstream : upstreams_) {
+      if (upstream->ready() && event_upstream_ == nullptr) event_upstream_ = upstream.get();
+    }
+  }
+  return event_upstream_;
+}
+
+void Pool::dispatch() {
+  while (!events_.empty() && event_upstream() != nullptr && event_upstream_->has_room()) {
+    Calls call = events_.next();
+    if (call.empty()) break;
+    call.front().deadline = deadline();
+    event_upstream_->send(call);
+  }
+  queue_.set_limits({.of_subject = target_.calls_per_subject,
+                     .of_lane = std::max(1U, target_.upstreams),
+                     .most_overdue = target_.overdue_calls});
+  while (has_room()) {
+    Calls call = queue_.next(places());
+    if (call.empty()) break;
+    counters_.joined += call.front().joined.size();
+    Upstream* upstream = choose(call.front());
+    CHECK(upstream != nullptr);
+    upstream->send(call);
+    if (!watch_.running()) watch_.start(kWatch);
+  }
+  if (wanted() && (ready_upstreams() == 0 || (queue_.hungry() && !has_room()))) reach();
+}
+
+// Brings about one more upstream if there may be one; at most one at a time.
+void Pool::reach(bool ahead) {
+  if (closed_ || (!ahead && !wanted())) return;
+  std::size_t living = 0;
+  std::size_t replaced = 0;
+  for (const auto& upstream : upstreams_) {
+    if (upstream->connecting()) return;
+    if (upstream->ready()) ++living;
+    if (upstream->replaced_since()) ++replaced;
+  }
+  if (living > 0) {
+    const bool may = living < allowed_upstreams() &&
+                     living + replaced < std::size_t{target_.upstreams} + target_.spare;
+    if (may && clock_.now() >= no_growth_until_) dial();
+  } else if (!retry_.running()) {
+    dial();
+  } else if (refused_ && !refuse_.running()) {
+    refuse_.start(Milliseconds(0));
+  }
+}
+
+void Pool::dial() {
+  UpstreamSettings settings = upstream_settings(target_);
+  settings.keepalive_interval = limits_.keepalive_interval;
+  settings.keepalive_count = limits_.keepalive_count;
+  settings.max_message = limits_.max_message;
+  settings.traffic = &counters_.traffic;
+  ++counters_.dials;
+  UpstreamOwner& owner = *this;
+  upstreams_.push_back(
+      std::make_unique<Upstream>(clock_, sasl_, owner, tunnel_->stream(), std::move(settings)));
+  upstreams_.back()->start();
+}
+
+void Pool::on_upstream_ready(Upstream&) {
+  log_.line(Level::info, "upstream-open")
+      .with("target", target_.name)
+      .with("upstreams", static_cast<std::int64_t>(ready_upstreams()));
+  ++counters_.opened;
+  failures_ = 0;
+  refused_ = false;
+  retry_.stop();
+  refuse_.stop();
+  if (!idle_.running()) idle_.start(kIdleSweep);
+  // What was stuck was stuck at the daemon of before.
+  if (upstreams_.size() == 1) {
+    queue_.forget_silence();
+    nowait_.forget();
+  }
+  while (!openers_.empty()) {
+    Lane& lane = *openers_.front();
+    openers_.pop_front();
+    queue_.ready(lane);
+    lane.user.on_target_ready();
+  }
+  dispatch();
+}
+
+void Pool::answer(const Call& call) {
+  if (call.topic == nullptr) return;
+  estimates_[{call.program, call.procedure}].add(clock_.now() - call.sent);
+  Topic& topic = *call.topic;
+  queue_.acquit(topic);
+  if (!topic.silent_since) return;
+  log_.line(Level::info, "subject-answers")
+      .with("target", target_.name)
+      .with("subject", policy::describe(topic.subject))
+      .with("ms", (clock_.now() - *topic.silent_since).count());
+  queue_.answered(topic);
+}
+
+void Pool::hand_out(const Call& call, const Frame& reply) {
+  const auto status = static_cast<policy::Status>(reply.header.status);
+  if (target_.max_age.count() > 0 && status == policy::Status::ok) recent_.add(call, reply.body);
+  if (call.lane != nullptr) call.lane->user.on_reply(call, status, reply.body);
+  for (const Call& one : call.joined) {
+    if (one.lane != nullptr) one.lane->user.on_reply(one, status, reply.body);
+  }
+}
+
+// Whoever asked for it is told so; the others ask again.
+void Pool::ask_without_nowait(Call& call, const Frame& reply) {
+  Calls askers = one_asker(call);
+  askers.splice(askers.end(), call.joined);
+  Calls told;
+  Calls again;
+  while (!askers.empty()) {
+    Call& one = askers.front();
+    Calls& to = one.nowait ? again : told;
+    if (one.nowait) NoWait::take_back(one);
+    one.probe = false;
+    if (one.lane != nullptr)
+      to.splice(to.end(), askers, askers.begin());
+    else
+      askers.pop_front();
+  }
+  while (!again.empty()) queue_.put_back(again, std::prev(again.end()));
+  for (const Call& one : told) one.lane->user.on_reply(one, policy::Status::error, reply.body);
+}
+
+void Pool::on_upstream_reply(Upstream& upstream, Calls answered, const Frame& reply) {
+  Call& call = answered.front();
+  if (call.topic != nullptr) {
+    answer(call);
+    queue_.finished(call);
+    if (nowait_.refused(call, reply)) {
+      ask_without_nowait(call, reply);
+    } else {
+      hand_out(call, reply);
+    }
+  } else if (!upstream.finishing() && !events_.on_reply(call, reply)) {
+    return upstream.close({Reason::Kind::protocol, tunnel::io::Stage::established,
+                           "the daemon answered a registration with no callback id, or with one "
+                           "that it has given already"});
+  }
+  upstream.retire_if_finished();
+  dispatch();
+}
+
+void Pool::on_upstream_event(Upstream& upstream, const Frame& event) {
+  if (upstream.finishing()) return;
+  if (&upstream == event_upstream_ && events_.on_event(event)) return;
+  upstream.close({Reason::Kind::protocol, tunnel::io::Stage::established,
+                  "the daemon sent an event that was not asked for, or is malformed"});
+}
+
+void Pool::on_events_pending() {
+  if (!sweep_.running()) sweep_.start(kSweep);
+  dispatch();
+}
+
+void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reason& reason) {
+  const bool was_open = upstream.was_ready();
+  const Milliseconds ready_since = upstream.ready_since();
+  Calls calls = upstream.take_in_flight();
+  if (event_upstream_ == &upstream) {
+    event_upstream_ = nullptr;
+    events_.upstream_lost();
+  }
+  std::erase_if(upstreams_, [&](const auto& u) { return u.get() == &upstream; });
+  counters_.ended(was_open, reason);
+  if (reason.kind != Reason::Kind::requested) {
+    log_.line(Level::warning, was_open ? "upstream-lost" : "upstream-failed")
+        .with("target", target_.name)
+        .with("reason", fault.text)
+        .with("in_flight", static_cast<std::int64_t>(calls.size()));
+    last_failure_ = UpstreamFailure{reason.stage, reason.text, clock_.now()};
+    last_fault_ = fault;
+    last_fault_.text = "target '" + target_.name + "': " + fault.text;
+    last_fault_.plain = plain_failure(target_.name, reason);
+    if (was_open) {
+      patience_end_ = clock_.now() + target_.retry_timeout;
+      if (reason.kind == Reason::Kind::protocol || clock_.now() - ready_since < kShortLife) {
+        slow_down(ready_since);
+      }
+    } else if (std::ranges::any_of(upstreams_, [](const auto& u) { return u->was_ready(); })) {
+      // One that is being lost at the same time counts: with its end patience begins.
+      no_growth_until_ = clock_.now() + kNoGrowth;
+    } else {
+      retry_later(reason);
+    }
+  }
+  retake(std::move(calls), ready_since, last_fault_);
+  let_old_tunnels_go();
+  if (closed_ && upstreams_.empty()) return std::exchange(closed_, nullptr)();
+  dispatch();
+}
+
+// A daemon that lets us in only to break the rules or to hang up would be dialled as fast as it
+// does so. The first time is free, for a daemon that was started again.
+void Pool::slow_down(Milliseconds ready_since) {
+  // Upstreams that a daemon takes along when it ends are one loss.
+  if (ready_since < relapses_until_ - kRelapseForgotten) return;
+  relapses_ = clock_.now() < relapses_until_ ? relapses_ + 1 : 0;
+  relapses_until_ = clock_.now() + kRelapseForgotten;
+  if (relapses_ == 0) return;
+  const Milliseconds wait = std::min(kLongestRetry, kFirstRetry * (1U << std::min(relapses_, 10U)));
+  no_growth_until_ = clock_.now() + wait;
+  retry_.start(wait);
+}
+
+void Pool::retry_later(const Reason& reason) {
+  refused_ = reason.kind == Reason::Kind::refused;
+  const Milliseconds longest = refused_ ? kLongestRetryWhenRefused : kLongestRetry;
+  const Milliseconds first = refused_ ? 20 * kFirstRetry : kFirstRetry;
+  retry_.start(std::min(longest, first * (1U << std::min(failures_, 10U))));
+  ++failures_;
+  if (refused_ || clock_.now() >= patience_end_) give_up(last_fault_);
+}
+
+// Calls of a lost upstream go to the head of their lanes, in the order in which they were sent.
+// Upstreams that were open together are often lost together, which is no call's fault.
+void Pool::retake(Calls calls, Milliseconds ready_since, const Fault& fault) {
+  Calls again;
+  Calls failed;
+  for (Call& call : calls) {
+    if (call.topic == nullptr) continue;
+    queue_.suspect(*call.topic, clock_.now());
+    queue_.finished(call);
+    Calls askers = one_asker(call);
+    askers.splice(askers.end(), call.joined);
+    for (auto it = askers.begin(); it != askers.end();) {
+      const auto one = it++;
+      if (one->lane == nullptr) continue;
+      if (one->losses == 0 || ready_since >= one->lost) {
+        ++one->losses;
+        one->lost = clock_.now();
+      }
+      Calls& to = one->losses < kMostLosses ? again : failed;
+      to.splice(to.end(), askers, one);
+    }
+  }
+  while (!again.empty()) queue_.put_back(again, std::prev(again.end()));
+  Fault told = fault;
+  told.text += "; the connection was lost " + std::to_string(kMostLosses) +
+               " times with this call on it, so it is not sent again";
+  fail_all(failed, told);
+}
+
+void Pool::fail_all(const Calls& calls, const Fault& fault) {
+  for (const Call& call : calls) call.lane->user.on_call_failed(call, fault);
+}
+
+void Pool::give_up(const Fault& fault) {
+  const std::list<Lane*> openers = std::exchange(openers_, {});
+  for (Lane* lane : openers) queue_.detach(*lane);
+  const Calls failed = queue_.all();
+  for (Lane* lane : openers) lane->user.on_target_failed(fault);
+  fail_all(failed, fault);
+  events_.give_up(fault);
+}
+
+// How long a call is at the daemon before it is overdue.
+Milliseconds Pool::patience(const Call& call) const {
+  const auto found = estimates_.find({call.program, call.procedure});
+  const Milliseconds usual =
+      found == estimates_.end() ? Milliseconds(0) : found->second.usual() * kMuchLonger;
+  return std::min(std::max(kSoonestOverdue, usual), target_.call_timeout / 2);
+}
+
+Fault Pool::silence_fault(const Topic& topic) const {
+  const auto seconds = (clock_.now() - *topic.silent_since).count() / 1000;
+  return {ErrorCode::operation_timeout, ErrorDomain::rpc,
+          "target '" + target_.name + "': " + policy::describe(topic.subject) +
+              " has not answered for " + std::to_string(seconds) +
+              " s; virtgate asks it again from time to time"};
+}
+
+Fault Pool::timeout_fault(const Call* call) const {
+  Fault fault = ready_upstreams() == 0 ? last_fault_ : Fault{};
+  fault.code = ErrorCode::operation_timeout;
+  fault.domain = ErrorDomain::rpc;
+  const std::string limit =
+      "no answer within " + std::to_string(target_.call_timeout.count()) + " ms";
+  const std::string about =
+      call == nullptr ? "" : " about " + policy::describe(call->subject) + ":";
+  fault.text = fault.text.empty() ? "target '" + target_.name + "': call" + about +
+                                        (about.empty() ? ": " : " ") + limit
+                                  : fault.text + " (" + limit + ")";
+  if (!fault.plain.empty()) fault.plain += " (" + limit + ")";
+  return fault;
+}
+
+void Pool::fall_silent(Topic& topic, const Call& call) {
+  queue_.fall_silent(topic, call);
+  const policy::Procedure* row = policy::find_procedure(call.program, call.procedure);
+  log_.line(Level::warning, "subject-silent")
+      .with("target", target_.name)
+      .with("subject", policy::describe(topic.subject))
+      .with("procedure", row == nullptr ? std::string_view("unknown") : row->name)
+      .with("uid", static_cast<std::int64_t>(call.payer->uid))
+      .with("ms", (clock_.now() - call.sent).count());
+}
+
+// The daemon still works on a call that nobody waits for any more, so its place stays taken.
+void Pool::expire_in_flight(Upstream& upstream) {
+  Calls late;
+  Calls held_up;
+  const Topic* silent = nullptr;
+  for (Call& call : upstream.calls()) {
+    for (auto it = call.joined.begin(); it != call.joined.end();) {
+      const auto one = it++;
+      if (one->deadline > clock_.now()) continue;
+      Lane* lane = one->lane;
+      queue_.let_go(*one);
+      one->lane = lane;
+      late.splice(late.end(), call.joined, one);
+    }
+    if (call.topic == nullptr || call.deadline > clock_.now()) continue;
+    if (call.lane != nullptr) {
+      late.splice(late.end(), one_asker(call));
+      queue_.let_go(call);
+    }
+    if (!call.overdue || call.topic->silent_since) continue;
+    silent = call.topic;
+    fall_silent(*call.topic, call);
+    held_up.splice(held_up.end(), queue_.about(*call.topic));
+  }
+  for (const Call& call : late) {
+    const Topic* topic = queue_.find(call.subject);
+    const bool probe = call.probe && topic != nullptr && topic->silent_since;
+    call.lane->user.on_call_failed(call, probe ? silence_fault(*topic) : timeout_fault(&call));
+  }
+  if (silent == nullptr) return;
+  for (const Call& call : held_up) {
+    const Topic* topic = queue_.find(call.subject);
+    const bool is_silent = topic != nullptr && topic->silent_since;
+    call.lane->user.on_call_failed(call, is_silent ? silence_fault(*topic) : timeout_fault(&call));
+  }
+}
+
+// What is overdue holds up nothing else: an upstream is there for others before they come.
+void Pool::watch() {
+  bool some = false;
+  bool free = false;
+  for (const auto& upstream : upstreams_) {
+    for (Call& call : upstream->calls()) {
+      some = true;
+      if (clock_.now() - call.sent >= patience(call)) queue_.mark_overdue(call);
+    }
+    free = free || upstream->connecting() ||
+           (upstream->ready() &&
+            (upstream->in_flight() <= Upstream::kSlots / 2 || !upstream->has_older_than(kOld)));
+  }
+  if (some && !free) reach(true);
+  dispatch();
+  if (some && !watch_.running()) watch_.start(kWatch);
+}
+
+void Pool::replace_stuck() {
+  std::size_t replaced = 0;
+  for (const auto& upstream : upstreams_) replaced += upstream->replaced_since() ? 1U : 0U;
+  for (const auto& upstream : upstreams_) {
+    const auto abandoned = std::ranges::count_if(
+        upstream->calls(), [](const Call& call) { return call.overdue && !call.wanted(); });
+    if (!upstream->ready() || abandoned < 2 || replaced >= std::max(1U, target_.spare)) continue;
+    ++replaced;
+    log_.line(Level::warning, "upstream-replaced")
+        .with("target", target_.name)
+        .with("abandoned", static_cast<std::int64_t>(abandoned));
+    if (event_upstream_ == upstream.get()) {
+      event_upstream_ = nullptr;
+      events_.upstream_lost();
+    }
+    upstream->replace();
+  }
+}
+
+void Pool::end_replaced() {
+  while (!given_up_.empty() && clock_.now() - given_up_.front() >= kGivenUpForgotten) {
+    given_up_.pop_front();
+  }
+  for (const auto& upstream : upstreams_) {
+    const auto& calls = upstream->calls();
+    if (!upstream->finishing() || calls.empty()) continue;
+    if (std::ranges::any_of(calls, [&](const Call& call) {
+          return call.wanted() || call.deadline > clock_.now();
+        })) {
+      continue;
+    }
+    // One that was not replaced goes because the target has another configuration.
+    if (upstream->replaced_since()) {
+      if (clock_.now() - *upstream->replaced_since() < kReplacedEnds) continue;
+      if (given_up_.size() + calls.size() > kMostGivenUp) continue;
+      given_up_.insert(given_up_.end(), calls.size(), clock_.now());
+    }
+    upstream->close({Reason::Kind::timeout, tunnel::io::Stage::established,
+                     "the daemon left " + std::to_string(calls.size()) + " calls unanswered"});
+  }
+}
+
+void Pool::sweep() {
+  for (const Call& call : queue_.expired(clock_.now())) {
+    const Topic* topic = queue_.find(call.subject);
+    const bool silent = topic != nullptr && topic->silent_since;
+    call.lane->user.on_call_failed(call, silent ? silence_fault(*topic) : timeout_fault(&call));
+  }
+  std::size_t in_flight = 0;
+  for (const auto& upstream : upstreams_) {
+    expire_in_flight(*upstream);
+    in_flight += upstream->in_flight();
+  }
+  replace_stuck();
+  end_replaced();
+  queue_.forget_silence(clock_.now() - kSilenceForgotten);
+  queue_.forget_suspicion(clock_.now() - kSilenceForgotten);
+  events_.expire(clock_.now(), timeout_fault(nullptr));
+  dispatch();
+  if (queue_.waiting() + in_flight > 0 || events_.waiting()) sweep_.start(kSweep);
+}
+
+bool Pool::used() const { return queue_.used(); }
+
+std::set<uid_t> Pool::uids() const { return queue_.uids(); }
+
+void Pool::let_idle_go() {
+  const bool used = this->used();
+  std::size_t ready = ready_upstreams();
+  for (const auto& upstream : upstreams_) {
+    const bool needed =
+        upstream->in_flight() > 0 || (upstream.get() == event_upstream_ && !events_.empty());
+    if (!upstream->ready() || needed || (ready == 1 && used)) continue;
+    const bool spare = ready > 1;
+    const Milliseconds since =
+        spare ? upstream->last_used() : std::max(upstream->last_used(), unused_since_);
+    if (clock_.now() - since < (spare ? kSpareIdle : target_.idle_timeout)) continue;
+    if (upstream.get() == event_upstream_) event_upstream_ = nullptr;
+    upstream->retire();
+    --ready;
+  }
+  if (!upstreams_.empty()) idle_.start(kIdleSweep);
+}
+
+void Pool::retarget(conf::TargetConfig target, std::unique_ptr<tunnel::Tunnel> tunnel) {
+  target_ = std::move(target);
+  nowait_.forget();
+  recent_.clear();
+  old_tunnels_.push_back(std::exchange(tunnel_, std::move(tunnel)));
+  if (std::exchange(event_upstream_, nullptr) != nullptr) events_.upstream_lost();
+  retry_.stop();
+  refuse_.stop();
+  failures_ = 0;
+  relapses_ = 0;
+  refused_ = false;
+  no_growth_until_ = Milliseconds(0);
+  patience_end_ = clock_.now() + target_.retry_timeout;
+  for (const auto& upstream : upstreams_) upstream->finish();
+  let_old_tunnels_go();
+  reach();
+  dispatch();
+}
+
+// Not at once: this may be in a call of a stream of theirs.
+void Pool::let_old_tunnels_go() {
+  if (old_tunnels_.empty()) return;
+  if (std::ranges::none_of(upstreams_, [](const auto& u) { return u->finishing(); })) {
+    old_.start(Milliseconds(0));
+  }
+}
+
+void Pool::close(std::function<void()> closed) {
+  retry_.stop();
+  refuse_.stop();
+  sweep_.stop();
+  watch_.stop();
+  idle_.stop();
+  closed_ = std::move(closed);
+  if (upstreams_.empty()) return std::exchange(closed_, nullptr)();
+  for (const auto& upstream : upstreams_) upstream->retire();
+}
+
+void Pool::describe_trouble(TargetSnapshot& to) const {
+  const auto name = [](std::int32_t procedure) {
+    const policy::Procedure* row = policy::find_procedure(policy::kRemoteProgram, procedure);
+    return row == nullptr ? std::string() : std::string(row->name);
+  };
+  for (const auto& upstream : upstreams_) {
+    for (const Call& call : upstream->calls()) {
+      if (call.topic == nullptr) continue;
+      if (!call.wanted()) ++to.abandoned;
+      if (call.overdue) ++to.overdue;
+    }
+  }
+  for (const auto& [key, topic] : queue_.topics()) {
+    if (topic.silent_since) ++to.silent;
+    if (!topic.silent_since && topic.overdue == 0) continue;
+    if (to.troubles.size() == TargetSnapshot::kMostTroubles) continue;
+    TroubleSnapshot trouble;
+    std::set<uid_t> uids;
+    trouble.subject = policy::describe(topic.subject);
+    trouble.silent = topic.silent_since.has_value();
+    trouble.procedure = name(topic.unanswered);
+    if (topic.silent_since) trouble.age_ms = milliseconds_since(*topic.silent_since, clock_.now());
+    for (const auto& upstream : upstreams_) {
+      for (const Call& call : upstream->calls()) {
+        if (call.topic != &topic || !call.overdue) continue;
+        const std::uint64_t age = milliseconds_since(call.sent, clock_.now());
+        if (age >= trouble.age_ms) trouble.procedure = name(call.procedure);
+        trouble.age_ms = std::max(trouble.age_ms, age);
+        uids.insert(call.payer->uid);
+      }
+    }
+    trouble.uids.assign(uids.begin(), uids.end());
+    to.troubles.push_back(std::move(trouble));
+  }
+}
+
+TargetSnapshot Pool::snapshot() const {
+  TargetSnapshot out;
+  describe_target(target_, counters_, out);
+  out.clients = queue_.lanes();
+  out.waiting = queue_.waiting();
+  describe_trouble(out);
+  out.registrations = events_.registrations();
+  bool opening = false;
+  for (const auto& upstream : upstreams_) {
+    const bool connecting = upstream->connecting();
+    opening = opening || connecting;
+    out.in_flight += upstream->in_flight();
+    out.upstreams.push_back({upstream->ready() ? "open" : (connecting ? "opening" : "closing"),
+                             std::string(tunnel::io::stage_name(upstream->stage())),
+                             upstream->in_flight()});
+  }
+  out.last_failure = describe(last_failure_, clock_.now());
+  if (ready_upstreams() > 0) {
+    out.state = "open";
+  } else if (failures_ > 0 || retry_.running()) {
+    out.state = "failing";
+  } else {
+    out.state = opening ? "opening" : "idle";
+  }
+  return out;
+}
+
+}  // namespace proxy

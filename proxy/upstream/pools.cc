@@ -1,0 +1,192 @@
+#include "proxy/upstream/pools.h"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <utility>
+
+#include "base/check.h"
+
+namespace proxy {
+namespace {
+
+constexpr Milliseconds kSweep{10000};
+
+}  // namespace
+
+Pools::Pools(tunnel::io::Clock& clock, Log& log, Sasl& sasl, Counters& counters,
+             const conf::Limits& limits, TunnelFactory tunnels)
+    : clock_(clock),
+      log_(log),
+      sasl_(sasl),
+      counters_(counters),
+      limits_(limits),
+      tunnels_(std::move(tunnels)),
+      retired_(clock),
+      forget_(clock, [this] { forget(); }) {}
+
+void Pools::insert(const conf::TargetConfig& target, std::optional<uid_t> opener,
+                   policy::UriParts parts) {
+  // Those of all hosts that clients have named are together, or their number would have no bound.
+  TargetCounters& counters = counters_.target(opener ? Counters::kOpened : target.name);
+  auto pool = std::make_unique<Pool>(clock_, log_, sasl_, target, limits_, tunnels_(target.tunnel),
+                                     counters);
+  const bool added =
+      entries_
+          .try_emplace(target.name, Entry{std::move(pool), opener, std::move(parts), clock_.now()})
+          .second;
+  CHECK(added);
+}
+
+void Pools::add(const conf::TargetConfig& target) { insert(target, std::nullopt, {}); }
+
+Pool* Pools::find(std::string_view name) {
+  const auto found = entries_.find(name);
+  return found == entries_.end() ? nullptr : found->second.pool.get();
+}
+
+std::size_t Pools::opened() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      entries_, [](const auto& entry) { return entry.second.opener.has_value(); }));
+}
+
+void Pools::describe(std::vector<TargetSnapshot>& to) const {
+  for (const auto& [name, entry] : entries_) to.push_back(entry.pool->snapshot());
+}
+
+std::optional<std::string> Pools::open(const conf::TargetConfig& target,
+                                       const policy::UriParts& parts, uid_t uid) {
+  if (const auto found = entries_.find(target.name); found != entries_.end()) {
+    found->second.last_used = clock_.now();
+    update(*found->second.pool, target);
+    return std::nullopt;
+  }
+  if (!make_room(uid)) {
+    return "too many hosts named by clients are in use (limits.open_targets = " +
+           std::to_string(limits_.open_targets) +
+           ", limits.open_targets_per_user = " + std::to_string(limits_.open_targets_per_user) +
+           ")";
+  }
+  insert(target, uid, parts);
+  if (!forget_.running()) forget_.start(kSweep);
+  return std::nullopt;
+}
+
+// Somebody who is over their own limit takes the place of nobody else.
+bool Pools::make_room(uid_t uid) {
+  pass_places_on();
+  const auto count = static_cast<std::size_t>(std::ranges::count_if(
+      entries_, [&](const auto& entry) { return entry.second.opener == uid; }));
+  const bool own = count >= limits_.open_targets_per_user;
+  if (!own && opened() < limits_.open_targets) return true;
+  auto oldest = entries_.end();
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    const Entry& entry = it->second;
+    if (!entry.opener || (own && *entry.opener != uid) || entry.pool->used()) continue;
+    if (oldest == entries_.end() || entry.last_used < oldest->second.last_used) oldest = it;
+  }
+  if (oldest == entries_.end()) return false;
+  remove(oldest);
+  return true;
+}
+
+// To the user with the fewest, or one user could fill the places of all others.
+void Pools::pass_places_on() {
+  std::map<uid_t, std::size_t> places;
+  std::vector<std::pair<Entry*, std::set<uid_t>>> left;
+  for (auto& [name, entry] : entries_) {
+    if (!entry.opener) continue;
+    std::set<uid_t> users = entry.pool->uids();
+    if (users.empty() || users.contains(*entry.opener)) {
+      ++places[*entry.opener];
+    } else {
+      left.emplace_back(&entry, std::move(users));
+    }
+  }
+  for (const auto& [entry, users] : left) {
+    entry->opener = *std::ranges::min_element(users, {}, [&](uid_t uid) { return places[uid]; });
+    ++places[*entry->opener];
+  }
+}
+
+void Pools::forget() {
+  let_leaving_go();
+  bool some = !leaving_.empty();
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    const auto entry = it++;
+    if (!entry->second.opener) continue;
+    if (entry->second.pool->used()) entry->second.last_used = clock_.now();
+    if (clock_.now() - entry->second.last_used >= kForgotten) {
+      remove(entry);
+    } else {
+      some = true;
+    }
+  }
+  if (some) forget_.start(kSweep);
+}
+
+void Pools::remove(Entries::iterator entry) {
+  leaving_.push_back(std::move(entry->second.pool));
+  entries_.erase(entry);
+  let_leaving_go();
+  if (!leaving_.empty() && !forget_.running()) forget_.start(kSweep);
+}
+
+void Pools::let_leaving_go() {
+  for (auto it = leaving_.begin(); it != leaving_.end();) {
+    if ((*it)->used()) {
+      ++it;
+      continue;
+    }
+    retired_.add(std::move(*it));
+    it = leaving_.erase(it);
+  }
+}
+
+void Pools::reload(const std::vector<conf::TargetConfig>& targets, const OpenedNow& opened_now) {
+  const auto named = [&](const std::string& name) -> std::optional<conf::TargetConfig> {
+    const auto found = std::ranges::find_if(targets, [&](const conf::TargetConfig& target) {
+      return target.name == name && target.protocol == conf::Protocol::rpc;
+    });
+    return found == targets.end() ? std::nullopt : std::optional(*found);
+  };
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    const auto entry = it++;
+    const auto& [name, is] = *entry;
+    if (const auto target = is.opener ? opened_now(name, is.parts) : named(name)) {
+      update(*is.pool, *target);
+      renew(*is.pool);
+    } else {
+      remove(entry);
+    }
+  }
+  for (const auto& pool : leaving_) renew(*pool);
+  for (const conf::TargetConfig& target : targets) {
+    if (target.protocol == conf::Protocol::rpc && !entries_.contains(target.name)) add(target);
+  }
+}
+
+void Pools::update(Pool& pool, const conf::TargetConfig& target) {
+  if (conf::same_but_for_position(pool.target(), target)) return;
+  pool.retarget(target, tunnels_(target.tunnel));
+}
+
+void Pools::renew(Pool& pool) {
+  if (!pool.outdated()) return;
+  log_.line(Level::info, "credentials-changed").with("target", pool.target().name);
+  pool.retarget(pool.target(), tunnels_(pool.target().tunnel));
+}
+
+const policy::UriParts* Pools::opened(std::string_view name) const {
+  const auto found = entries_.find(name);
+  return found == entries_.end() || !found->second.opener ? nullptr : &found->second.parts;
+}
+
+void Pools::close(std::function<void()> closed) {
+  while (!entries_.empty()) remove(entries_.begin());
+  let_leaving_go();
+  forget_.stop();
+  retired_.when_empty(std::move(closed));
+}
+
+}  // namespace proxy

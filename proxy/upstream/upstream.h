@@ -1,0 +1,185 @@
+// One libvirt connection to a daemon: authentication, keepalive, the read-only open, and then up to
+// kSlots calls at a time for whomever the pool sends. The daemon is not trusted: a message that is
+// no answer to a call in flight, no event and no keepalive ends the connection.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "conf/values.h"
+#include "policy/error.h"
+#include "policy/message.h"
+#include "proxy/record/counters.h"
+#include "proxy/upstream/authentication.h"
+#include "proxy/upstream/call.h"
+#include "tunnel/io/clock.h"
+#include "tunnel/io/stream.h"
+
+namespace proxy {
+
+class Upstream;
+
+// The pool, as an upstream sees it. All of these come from the loop.
+class UpstreamOwner {
+ public:
+  virtual ~UpstreamOwner() = default;
+  // A stage began; `established` never comes here. For those who measure.
+  virtual void on_upstream_stage(Upstream& upstream, tunnel::io::Stage stage) {
+    static_cast<void>(upstream);
+    static_cast<void>(stage);
+  }
+  virtual void on_upstream_ready(Upstream& upstream) = 0;
+  // `call` holds the one call that was answered.
+  virtual void on_upstream_reply(Upstream& upstream, Calls call, const policy::Frame& reply) = 0;
+  virtual void on_upstream_event(Upstream& upstream, const policy::Frame& event) = 0;
+  // The last call; the owner takes the calls in flight with take_in_flight() and destroys the
+  // upstream. `fault` says why in words for clients, without the target's name.
+  virtual void on_upstream_closed(Upstream& upstream, const policy::Fault& fault,
+                                  const tunnel::io::Reason& reason) = 0;
+};
+
+// What an upstream is told of its target.
+struct UpstreamSettings {
+  std::string connect_name;  // the only name it ever sends
+  AuthenticationSettings authentication;
+  Milliseconds open_timeout{10000};
+  Milliseconds keepalive_interval{5000};  // 0: none
+  std::uint32_t keepalive_count = 5;
+  std::uint32_t max_message = policy::kMaxMessage;
+  Traffic* traffic = nullptr;  // counts its bytes, and outlives it; null: nobody does
+};
+
+// What the target itself says; the rest has its default.
+UpstreamSettings upstream_settings(const conf::TargetConfig& target);
+
+class Upstream final : private tunnel::io::StreamOwner {
+ public:
+  // libvirtd runs five requests of a connection at once (max_client_requests) and stops reading at
+  // that number; the fifth place is left to keepalive.
+  static constexpr std::size_t kSlots = 4;
+  // The longest event that is taken. Most have a few hundred bytes; none brings more than one text
+  // of free length, which libvirt lets have 4 MiB, and the rest is room for the fields around it.
+  // What an event costs is multiplied by those who subscribed to it.
+  static constexpr std::size_t kMostEvent = (std::size_t{4} << 20) + (std::size_t{64} << 10);
+
+  // Messages, and bytes of them, that are looked at in one turn of the loop; then everybody else is
+  // heard before the rest is.
+  static constexpr std::size_t kMessagesOfTurn = 128;
+  static constexpr std::size_t kBytesOfTurn = std::size_t{256} * 1024;
+  // Before it is ready a daemon has little to say.
+  static constexpr std::size_t kMostBeforeReady = std::size_t{256} * 1024;
+
+  // `clock`, `sasl` and `owner` outlive it.
+  Upstream(tunnel::io::Clock& clock, Sasl& sasl, UpstreamOwner& owner,
+           std::unique_ptr<tunnel::io::Stream> stream, UpstreamSettings settings);
+  Upstream(const Upstream&) = delete;
+  Upstream& operator=(const Upstream&) = delete;
+  ~Upstream() override = default;
+
+  void start();
+
+  [[nodiscard]] bool ready() const { return state_ == State::ready && !finishing_; }
+  [[nodiscard]] bool was_ready() const { return was_ready_; }
+  // Once was_ready().
+  [[nodiscard]] Milliseconds ready_since() const { return ready_since_; }
+  [[nodiscard]] bool connecting() const { return state_ < State::ready; }
+  // Takes no more calls, since it has some that nobody waits for any more.
+  void replace() {
+    finish();
+    if (!replaced_since_) replaced_since_ = clock_.now();
+  }
+  [[nodiscard]] std::optional<Milliseconds> replaced_since() const { return replaced_since_; }
+  // A call that is at the daemon for so long.
+  [[nodiscard]] bool has_older_than(Milliseconds age) const {
+    return std::ranges::any_of(in_flight_,
+                               [&](const Call& call) { return clock_.now() - call.sent >= age; });
+  }
+  [[nodiscard]] bool has_room() const { return ready() && in_flight_.size() < kSlots; }
+  [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
+  // `established` once it is ready.
+  [[nodiscard]] tunnel::io::Stage stage() const { return stage_; }
+  [[nodiscard]] Calls& calls() { return in_flight_; }
+  // When it last had a call in flight.
+  [[nodiscard]] Milliseconds last_used() const { return last_used_; }
+
+  // Takes the first call of `from` and sends it. There must be room.
+  void send(Calls& from);
+
+  // Takes no more calls, and goes once those in flight are answered; retire_if_finished() says
+  // when.
+  void finish();
+  [[nodiscard]] bool finishing() const { return finishing_; }
+  void retire_if_finished();
+  // Says goodbye as libvirt's clients do, and closes. No more calls are taken; those in flight are
+  // lost to it. The connection has served its purpose: however the other side ends it from then on,
+  // the owner hears `requested`.
+  void retire();
+  void close(tunnel::io::Reason reason);
+  Calls take_in_flight() { return std::move(in_flight_); }
+
+ private:
+  enum class State : std::uint8_t { tunnel, authenticating, opening, ready, closing };
+
+  void on_stage(tunnel::io::Stage stage) override;
+  void on_open() override;
+  void on_data(base::Bytes data) override;
+  void on_end() override;
+  void on_drain() override {}
+  void on_closed(const tunnel::io::Reason& reason) override;
+
+  void enter(tunnel::io::Stage stage);
+  base::Bytes read(base::Bytes data);
+  void read_layer(base::Bytes data);
+  bool turn_is_over();
+  void next_turn();
+  void on_frame(const policy::Frame& frame);
+  void on_message(const policy::Frame& frame);
+  void on_keepalive(const policy::Frame& frame);
+  void on_handshake_reply(const policy::Frame& frame);
+  void advance(const Authentication::Next& next);
+  void on_daemon_error(base::Bytes body);
+  void on_opened();
+  void on_reply(const policy::Frame& frame);
+  void say_open();
+  void say(std::int32_t procedure, base::Bytes body);
+  void send_frame(policy::Header header, base::Bytes body);
+  void write(base::Bytes data);
+  void fail(tunnel::io::Reason::Kind kind, std::string text);
+  void keep_alive();
+
+  tunnel::io::Clock& clock_;
+  UpstreamOwner& owner_;
+  std::unique_ptr<tunnel::io::Stream> stream_;
+  UpstreamSettings settings_;
+  Authentication authentication_;
+  std::unique_ptr<SaslClient> layer_;  // what all bytes go through; usually none
+  policy::FrameReader reader_;
+  tunnel::io::Timer deadline_;
+  tunnel::io::Timer keepalive_;
+  tunnel::io::Timer turn_;  // runs while this turn is over
+  base::Buffer backlog_;    // for the next one
+  Milliseconds turn_began_{0};
+  std::size_t messages_ = 0;  // of this turn
+  std::size_t bytes_ = 0;     // of this turn; before it is ready, of all
+  Calls in_flight_;
+  State state_ = State::tunnel;
+  tunnel::io::Stage stage_ = tunnel::io::Stage::look_up;
+  std::uint32_t next_serial_ = 0;
+  std::int32_t awaited_ = 0;  // the procedure of the handshake whose answer comes next
+  std::uint32_t awaited_serial_ = 0;
+  bool daemon_pings_ = false;
+  bool was_ready_ = false;
+  bool finishing_ = false;
+  std::optional<Milliseconds> replaced_since_;
+  bool retired_ = false;
+  std::uint32_t pings_unanswered_ = 0;
+  Milliseconds last_heard_{0};
+  Milliseconds ready_since_{0};
+  Milliseconds last_used_{0};
+  policy::Fault fault_;  // set when the daemon itself said why
+};
+
+}  // namespace proxy

@@ -1,0 +1,58 @@
+"""The one target of a gate, "machines", as tests of its tunnel look at it."""
+
+import pathlib
+import subprocess
+from typing import Any
+
+import pytest
+
+import harness
+import raw
+
+
+def target(uri: str, **more: Any) -> dict[str, Any]:
+    return {"machines": {"uri": uri, "retry_timeout": "1s", "call_timeout": "5s", **more}}
+
+
+def patient(uri: str) -> dict[str, Any]:
+    """For what may stay away for long on a busy machine."""
+    return {"machines": {"uri": uri, "retry_timeout": "1min", "call_timeout": "1min"}}
+
+
+def refusal(gate: harness.Gate) -> str:
+    with raw.Client(gate.socket) as one, pytest.raises(raw.LibvirtError) as failure:
+        one.open("machines")
+    return failure.value.text
+
+
+def opens(gate: harness.Gate) -> bool:
+    with raw.connect(gate.socket, "machines") as one:
+        return one.version() > 0
+
+
+def virsh(uri: str, *command: str) -> tuple[int, str, str]:
+    arguments = ["virsh", "-r", "-c", uri, *command]
+    done = subprocess.run(
+        arguments, capture_output=True, text=True, check=False, timeout=harness.PATIENCE
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def run_as(uid: int, script: str, group: int = 61199, **streams: Any) -> subprocess.Popen:
+    """Another user's program, which may import what is beside the tests."""
+    return subprocess.Popen(
+        ["/usr/bin/python3", "-c", script],
+        user=uid,
+        group=group,
+        extra_groups=[],
+        cwd=pathlib.Path(__file__).parent,
+        text=True,
+        **streams,
+    )
+
+
+def opens_yet(gate: harness.Gate) -> bool:
+    try:
+        return opens(gate)
+    except raw.LibvirtError:
+        return False

@@ -1,0 +1,54 @@
+// Files on which a connection relies count as changed when they are written, replaced, removed or
+// made, and other files do not count.
+#include <filesystem>
+#include <fstream>
+
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/temporary_folder.h"
+#include "tunnel/file_marks.h"
+
+namespace fs = std::filesystem;
+using tunnel::FileMarks;
+
+namespace {
+
+void write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
+
+}  // namespace
+
+TEST_CASE("files have changed when they were replaced, written, removed or made", "[tunnel]") {
+  const test::TemporaryFolder folder;
+  const std::string there = folder / "there";
+  const std::string missing = folder / "missing";
+  write(there, "one");
+  FileMarks marks([&] { return std::vector{there, missing}; });
+  CHECK_FALSE(marks.changed());
+  SECTION("nobody relied on them") {
+    write(there, "three");
+    CHECK_FALSE(marks.changed());
+    marks.note();
+    CHECK_FALSE(marks.changed());
+    return;
+  }
+  marks.note();
+  SECTION("written") { write(there, "three"); }
+  SECTION("replaced by one that holds the same") {
+    write(folder / "new", "one");
+    fs::rename(folder / "new", there);
+  }
+  SECTION("removed") { fs::remove(there); }
+  SECTION("made") { write(missing, ""); }
+  SECTION("a link to another") {
+    fs::remove(there);
+    write(folder / "v2", "one");
+    fs::create_symlink("v2", there);
+  }
+  SECTION("read by a second connection in another state") {
+    const auto before = folder / "before";
+    fs::rename(there, before);
+    marks.note();
+    fs::rename(before, there);
+    marks.note();
+  }
+  CHECK(marks.changed());
+}

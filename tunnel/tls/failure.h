@@ -1,0 +1,25 @@
+// What an error code of mbedTLS means to the person who wants to reach the server.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "tunnel/io/stream.h"
+
+namespace tunnel {
+
+// When it came up.
+struct TlsSituation {
+  bool handshaking = false;
+  bool heard = false;       // the server has sent anything at all
+  bool confirming = false;  // the server's word on our certificate is awaited
+  std::uint8_t alert = 0;   // the last one that the server sent
+  bool showed_certificate = false;
+  std::string shown;  // TlsCredentials::shown()
+};
+
+// `code` is negative, and neither about the server's certificate nor WANT_READ. The reason's stage
+// is left to the caller.
+io::Reason tls_failure(int code, const TlsSituation& situation);
+
+}  // namespace tunnel
