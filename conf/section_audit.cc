@@ -1,14 +1,31 @@
 // [audit]
 #include <array>
+#include <optional>
 #include <string_view>
 
 #include "conf/sections.h"
 #include "conf/text.h"
+#include "conf/time_keys.h"
 
 namespace conf {
+namespace {
+
+constexpr Milliseconds kLeastSync{10};
+
+void read_sync(Reader& reader, const Node& node, AuditConfig& audit) {
+  if (node.kind == NodeKind::text && node.text == "no") {
+    audit.sync = std::nullopt;
+  } else if (node.kind == NodeKind::text && node.text == "each") {
+    audit.sync = Milliseconds(0);
+  } else if (const auto time = reader.time(node, kLeastSync, kLongestTime)) {
+    audit.sync = *time;
+  }
+}
+
+}  // namespace
 
 void read_audit(Reader& reader, const Node& section, ConfigDraft& draft) {
-  static constexpr std::array<std::string_view, 2> kKeys = {"file", "calls"};
+  static constexpr std::array<std::string_view, 3> kKeys = {"file", "calls", "sync"};
   if (!reader.expect(section, NodeKind::table, "a table; write [audit] above its keys")) return;
   reader.expect_keys(section, "[audit]", kKeys);
   if (const Node* node = section.find("file")) {
@@ -31,6 +48,7 @@ void read_audit(Reader& reader, const Node& section, ConfigDraft& draft) {
                      "calls are recorded in a file only, and [audit] has no \"file\"");
     }
   }
+  if (const Node* node = section.find("sync")) read_sync(reader, *node, draft.audit);
 }
 
 }  // namespace conf

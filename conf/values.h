@@ -120,6 +120,9 @@ struct Limits {
 struct AuditConfig {
   std::string file;    // of JSON lines; empty: none
   bool calls = false;  // each call is recorded too
+  // How long a record may wait to be brought to the disk; 0: until those that were made with it
+  // are written; none: as long as the system lets it.
+  std::optional<Milliseconds> sync = Milliseconds(1000);
 };
 
 // Where the running gate answers `virtgate status`.

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,7 +14,7 @@
 #include "proxy/command/check.h"
 #include "proxy/command/command_text.h"
 #include "proxy/command/commands.h"
-#include "proxy/record/audit.h"
+#include "proxy/record/audit_file.h"
 #include "proxy/service/confine.h"
 #include "proxy/service/service.h"
 #include "proxy/service/settings.h"
@@ -59,19 +60,19 @@ int serve(const ServeOptions& options, Log& log) {
   if constexpr (!kBuiltWithSanitizers) refuse_rings();
   std::signal(SIGPIPE, SIG_IGN);
   tunnel::io::raise_file_limit();
-  AuditSink sink;
+  std::shared_ptr<AuditFile> audit;
   if (reading) {
     make_default_folder(reading->config, conf::process_environment(), log);
-    auto opened = audit_sink(reading->config.audit);
+    auto opened = AuditFile::open(reading->config.audit);
     // No client is served before the audit file is open.
     if (!opened) mistakes = {opened.error()};
-    if (opened) sink = std::move(*opened);
+    if (opened) audit = std::move(*opened);
   }
   if (!mistakes.empty() && !passed) return start_failed(log, mistakes);
   const Reading told = mistakes.empty() ? std::move(*reading) : nothing_read(options.sources);
   const Confinement& needs = told.needs;
   const Sources sources = options.sources;
-  Service service(log, std::move(sink), told,
+  Service service(log, std::move(audit), told,
                   {[sources] { return read_all(sources); }, [sources] { return stamps(sources); }},
                   std::move(mistakes));
   if (!service.open_doors()) return 1;

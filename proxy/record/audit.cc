@@ -1,19 +1,15 @@
 #include "proxy/record/audit.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
+#include <cstdlib>
 #include <memory>
 #include <utility>
 
-#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <nlohmann/json.hpp>
 #include <pwd.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/text.h"
@@ -28,25 +24,25 @@ constexpr std::int64_t kRecord = 1000;
 constexpr std::string_view kCall = "call";
 constexpr std::string_view kOpen = "open";
 
-std::int64_t now_since_1970() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<Milliseconds>(now).count();
-}
-
 }  // namespace
 
-Audit::Audit(tunnel::io::Clock& clock, Log& next, UserNames names, AuditSink sink, bool calls)
+Audit::Audit(tunnel::io::Clock& clock, Log& next, UserNames names, std::shared_ptr<AuditSink> sink,
+             bool calls)
     : clock_(clock),
       next_(next),
       names_(std::move(names)),
       sink_(std::move(sink)),
       calls_(calls),
-      timer_(clock, [this] { say_suppressed(); }) {}
+      timer_(clock, [this] { say_suppressed(); }),
+      look_(clock, [this] { say_lost(); }) {}
 
-void Audit::redirect(AuditSink sink, bool calls) {
+void Audit::redirect(std::shared_ptr<AuditSink> sink, bool calls) {
+  say_lost();
+  lost_before_ = lost();
   sink_ = std::move(sink);
   calls_ = calls;
-  lost_ = false;
+  said_lost_ = sink_ == nullptr ? 0 : sink_->lost().count;
+  lost_before_ -= said_lost_;
 }
 
 void Audit::write(const Record& record) {
@@ -66,12 +62,35 @@ void Audit::write(const Record& record) {
 void Audit::emit(const Record& record) {
   if (record.event != kCall) next_.write(record);
   if (sink_ == nullptr) return;
-  const bool lost = !sink_(to_json(record, now_since_1970()));
-  if (lost && !lost_) {
+  sink_->put(to_json(record));
+  if (!look_.running()) look_.start(kLook);
+}
+
+void Audit::say_lost() {
+  if (sink_ == nullptr) return;
+  const bool idle = sink_->idle();
+  const Losses lost = sink_->lost();
+  const std::uint64_t more = lost.count - std::exchange(said_lost_, lost.count);
+  if (more > 0) {
     next_.line(Level::error, "audit-lost")
-        .with("reason", std::string("cannot write to the audit file: ") + std::strerror(errno));
+        .with("count", static_cast<std::int64_t>(more))
+        .with("reason", lost.error == 0
+                            ? std::string("the audit file does not take so many so fast")
+                            : "cannot write to the audit file: " + base::system_words(lost.error));
+    look_.start(kSay);
+  } else if (!idle) {
+    look_.start(kLook);
   }
-  lost_ = lost;
+}
+
+void Audit::finish() {
+  if (sink_ != nullptr) sink_->finish();
+  say_lost();
+  look_.stop();
+}
+
+std::uint64_t Audit::lost() const {
+  return lost_before_ + (sink_ == nullptr ? 0 : sink_->lost().count);
 }
 
 bool Audit::may_write(const Key& key, const Record& record, std::int64_t& suppressed) {
@@ -110,8 +129,8 @@ void Audit::say_suppressed() {
   if (!buckets_.empty()) timer_.start(kSay);
 }
 
-std::string to_json(const Record& record, std::int64_t time) {
-  const std::chrono::sys_time<Milliseconds> at{Milliseconds(time)};
+std::string to_json(const Record& record) {
+  const auto at = std::chrono::floor<Milliseconds>(record.time);
   const auto second = std::chrono::floor<std::chrono::seconds>(at);
   nlohmann::ordered_json out;
   out["time"] =
@@ -127,34 +146,6 @@ std::string to_json(const Record& record, std::int64_t time) {
     }
   }
   return out.dump() + "\n";
-}
-
-base::Result<AuditSink, std::string> open_audit_file(const std::string& path) {
-  const auto wrong = [&](const std::string& why) {
-    return base::Failure{"the audit file " + base::printable(path, 4096) + " " + why};
-  };
-  const int fd = ::open(path.c_str(),
-                        O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0640);
-  if (fd < 0) return wrong(std::string("cannot be opened: ") + std::strerror(errno));
-  struct File {
-    explicit File(int own) : fd(own) {}
-    base::Fd fd;
-    bool torn = false;  // the last line has no end
-  };
-  auto file = std::make_shared<File>(fd);
-  struct stat status = {};
-  if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return wrong("is not a regular file");
-  return AuditSink([file](const std::string& line) {
-    const std::string text = file->torn ? '\n' + line : line;
-    const ssize_t written = ::write(file->fd.get(), text.data(), text.size());
-    if (written > 0) file->torn = text[static_cast<std::size_t>(written) - 1] != '\n';
-    return written == static_cast<ssize_t>(text.size());
-  });
-}
-
-base::Result<AuditSink, std::string> audit_sink(const conf::AuditConfig& audit) {
-  if (audit.file.empty()) return AuditSink();
-  return open_audit_file(audit.file);
 }
 
 UserNames local_user_names() {

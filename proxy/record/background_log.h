@@ -1,12 +1,13 @@
-// A log whose records are written by a thread: a journal that does not read, or a pipe that is
-// full, stops that thread alone.
+// A log whose records are written by a thread.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "proxy/record/log.h"
+#include "proxy/record/writer.h"
 
 namespace proxy {
 
@@ -26,15 +27,11 @@ class BackgroundLog final : public Log {
   ~BackgroundLog() override;
 
   void write(const Record& record) override;
+  [[nodiscard]] std::uint64_t lost() const override { return writer_.lost().count; }
 
  private:
-  struct Shared;
-
-  static void run(Shared& shared);
-
   const Level least_;
-  std::shared_ptr<Shared> shared_;
-  bool threaded_ = false;
+  Writer<Record> writer_;
 };
 
 }  // namespace proxy

@@ -46,6 +46,8 @@ class Log {
   virtual void write(const Record& record) = 0;
   // Whether each call of each client is worth a record.
   [[nodiscard]] virtual bool wants_calls() const { return false; }
+  // Records that could not be written.
+  [[nodiscard]] virtual std::uint64_t lost() const { return 0; }
 
   // Begins a record about `event`; it is written when the Line goes.
   Line line(Level level, std::string_view event);

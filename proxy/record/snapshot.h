@@ -127,6 +127,8 @@ struct Snapshot {
   std::uint64_t accepted = 0;
   std::uint64_t turned_away = 0;
   std::uint64_t buffered = 0;
+  std::uint64_t log_lost = 0;    // records that could not be written to the log
+  std::uint64_t audit_lost = 0;  // and to the audit file
   Traffic traffic;
   Refusals refusals;
   std::vector<TargetCounters> counters;

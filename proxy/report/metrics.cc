@@ -82,6 +82,11 @@ void add_gate(Exposition& to, const Snapshot& from) {
   to.sample({}, from.traffic.in);
   to.counter("virtgate_client_transmit_bytes", "bytes", "Bytes that went to clients.");
   to.sample({}, from.traffic.out);
+  to.counter("virtgate_log_records_lost", "", "Records that could not be written to the log.");
+  to.sample({}, from.log_lost);
+  to.counter("virtgate_audit_records_lost", "",
+             "Records that could not be written to the audit file.");
+  to.sample({}, from.audit_lost);
   to.counter("virtgate_refusals", "", "Calls that were refused, by reason.");
   for (std::size_t i = 0; i < from.refusals.counts.size(); ++i) {
     to.sample({{"reason", Refusals::names()[i]}}, from.refusals.counts[i]);

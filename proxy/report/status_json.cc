@@ -144,6 +144,8 @@ void members(Self& of, auto& each) {
   each("accepted", of.accepted);
   each("turned_away", of.turned_away);
   each("buffered", of.buffered);
+  each("log_lost", of.log_lost);
+  each("audit_lost", of.audit_lost);
   each("bytes", of.traffic);
   each("refusals", of.refusals);
   each("targets", of.targets);

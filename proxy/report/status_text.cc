@@ -177,6 +177,11 @@ void add_summary(std::vector<StyledLine>& to, const Snapshot& now, const Snapsho
     text.pop_back();
     to.push_back({text, Style::warning});
   }
+  if (now.log_lost + now.audit_lost > 0) {
+    to.push_back({fmt::format("records   {} lost by the log, {} by the audit file",
+                              number(now.log_lost), number(now.audit_lost)),
+                  Style::bad});
+  }
   const Traffic bytes_was = before == nullptr ? Traffic{} : before->traffic;
   const auto byte_rate = [&](std::uint64_t a, std::uint64_t b) {
     return rates.known() ? fmt::format(" ({} B/s)", rates.of(a, b)) : std::string();

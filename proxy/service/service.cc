@@ -102,14 +102,14 @@ class Service::Door final : private tunnel::io::ListenerOwner {
   tunnel::io::Listener listener_;
 };
 
-Service::Service(Log& log, AuditSink sink, const Reading& reading, Source source,
+Service::Service(Log& log, std::shared_ptr<AuditFile> audit, const Reading& reading, Source source,
                  std::vector<std::string> mistakes)
     : log_(log),
       aside_(loop_),
       notify_(loop_.clock()),
       repeats_(loop_.clock(), log),
-      audit_(loop_.clock(), repeats_, local_user_names(), std::move(sink),
-             reading.config.audit.calls),
+      audit_file_(std::move(audit)),
+      audit_(loop_.clock(), repeats_, local_user_names(), audit_file_, reading.config.audit.calls),
       sasl_(read_auth_conf),
       gate_(loop_.clock(), audit_, sasl_, reading.config, reading.libvirt_conf,
             [this](const tunnel::Target& target) {
@@ -280,6 +280,7 @@ Service::End Service::run(Confinement held) {
   say_state();
   loop_.run();
   audit_.say_suppressed();
+  audit_.finish();
   repeats_.say();
   return end_;
 }
@@ -308,6 +309,8 @@ void Service::describe(Snapshot& to) const {
   to.configuration.other_on_disk = source_.stamps() != stamps_;
   to.configuration.reload_failed = static_cast<std::uint64_t>(reload_failed_at_);
   to.configuration.mistakes = reload_mistakes_;
+  to.log_lost = log_.lost();
+  to.audit_lost = audit_.lost();
 }
 
 void Service::reload(Done done) {
@@ -320,20 +323,33 @@ void Service::reload(Done done) {
   read_again();
 }
 
-// Names of users and groups are looked up in it, and that may take as long as it likes.
+Service::Fresh Service::fresh(const Source& source) {
+  Fresh out{source.read(), nullptr};
+  if (!out.reading) return out;
+  auto audit = AuditFile::open(out.reading->config.audit);
+  if (audit) {
+    out.audit = std::move(*audit);
+  } else {
+    out.reading = base::Failure{std::vector<std::string>{audit.error()}};
+  }
+  return out;
+}
+
+// Names of users and groups are looked up in it, and files opened, which may take as long as they
+// like.
 void Service::read_again() {
   notify_.reloading();
   reading_ = ++attempts_;
-  const auto next = std::make_shared<std::optional<ReadResult>>();
+  const auto next = std::make_shared<std::optional<Fresh>>();
   patience_.start(kReadPatience);
-  aside_.run([next, read = source_.read] { *next = read(); },
+  aside_.run([next, source = source_] { *next = fresh(source); },
              [this, next, number = reading_] {
                if (number == reading_) have_read(std::move(*next));
              });
 }
 
 // Nothing: it has not been read in time.
-void Service::have_read(std::optional<ReadResult> next) {
+void Service::have_read(std::optional<Fresh> next) {
   reading_ = 0;
   patience_.stop();
   Reloaded outcome;
@@ -341,11 +357,11 @@ void Service::have_read(std::optional<ReadResult> next) {
     outcome.mistakes = {"the gate stops"};
   } else if (!next) {
     outcome.mistakes = {"it was not read within " + std::to_string(kReadPatience.count() / 1000) +
-                        " s; do look-ups of users and groups hang?"};
-  } else if (!*next) {
-    outcome.mistakes = next->error();
+                        " s; do look-ups of users and groups hang, or a file system?"};
+  } else if (!next->reading) {
+    outcome.mistakes = next->reading.error();
   } else {
-    outcome.mistakes = take(std::move(**next));
+    outcome.mistakes = take(std::move(*next));
   }
   if (!stopping_) {
     for (const std::string& mistake : outcome.mistakes) {
@@ -385,7 +401,8 @@ std::vector<std::string> Service::cannot_change(const Reading& next) const {
   return out;
 }
 
-std::vector<std::string> Service::take(Reading next) {
+std::vector<std::string> Service::take(Fresh fresh) {
+  Reading& next = *fresh.reading;
   if (!mistakes_.empty()) {
     // The process has given up what this configuration may need, so another one takes over; the
     // sockets are the service manager's and stay.
@@ -394,10 +411,10 @@ std::vector<std::string> Service::take(Reading next) {
     return {};
   }
   if (auto wrong = cannot_change(next); !wrong.empty()) return wrong;
-  auto sink = audit_sink(next.config.audit);
-  if (!sink) return {sink.error()};
   if (auto wrong = move_doors(next.config.listen); !wrong.empty()) return wrong;
-  audit_.redirect(std::move(*sink), next.config.audit.calls);
+  if (fresh.audit != nullptr && audit_file_ != nullptr) fresh.audit->follow(*audit_file_);
+  audit_file_ = std::move(fresh.audit);
+  audit_.redirect(audit_file_, next.config.audit.calls);
   remember(next);
   gate_.reload(std::move(next.config), std::move(next.libvirt_conf));
   return {};

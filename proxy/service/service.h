@@ -43,7 +43,7 @@ class Service final : private StatusService {
   // The log outlives it. With `mistakes` there is no configuration: all that the service manager
   // has passed on is answered with an error, until a reload, or a try of its own every now and
   // then, finds one.
-  Service(Log& log, AuditSink sink, const Reading& reading, Source source,
+  Service(Log& log, std::shared_ptr<AuditFile> audit, const Reading& reading, Source source,
           std::vector<std::string> mistakes);
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
@@ -67,6 +67,11 @@ class Service final : private StatusService {
 
  private:
   class Door;
+  // What a reload needs, read and opened beside the loop.
+  struct Fresh {
+    ReadResult reading;
+    std::shared_ptr<AuditFile> audit;
+  };
   using Done = std::function<void(const Reloaded&)>;
 
   void describe(Snapshot& to) const override;
@@ -76,8 +81,9 @@ class Service final : private StatusService {
   void close_door(PassedSocket from);
   void refuse_at(Door& door, std::string problem);
   void read_again();
-  void have_read(std::optional<ReadResult> next);
-  [[nodiscard]] std::vector<std::string> take(Reading next);
+  static Fresh fresh(const Source& source);
+  void have_read(std::optional<Fresh> next);
+  [[nodiscard]] std::vector<std::string> take(Fresh fresh);
   [[nodiscard]] std::vector<std::string> cannot_change(const Reading& next) const;
   [[nodiscard]] std::vector<std::string> move_doors(const std::vector<conf::Listen>& listen);
   base::Result<std::unique_ptr<Door>, std::string> new_door(const conf::Listen& listen);
@@ -97,6 +103,7 @@ class Service final : private StatusService {
   tunnel::io::Aside aside_;
   Notify notify_;
   Repeats repeats_;
+  std::shared_ptr<AuditFile> audit_file_;
   Audit audit_;
   Sasl sasl_;
   Gate gate_;

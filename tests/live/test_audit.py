@@ -5,12 +5,16 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from typing import Any, Callable, Iterator
 
 import pytest
 
+import ask
+import busy
 import harness
 import raw
 
@@ -198,3 +202,93 @@ def test_a_password_in_what_a_client_opens_is_not_written(
         assert "one.example.com" in text
     for text in (*written, status):
         assert "s3cret" not in text
+
+
+# A file system of which all but a few pages are taken.
+FULL = """
+set -e
+mount -t tmpfs -o size=32k none "$0"
+head -c 20k /dev/zero > "$0/filler"
+exec "$@"
+"""
+
+
+@pytest.mark.skipif(not harness.may_unshare(), reason="needs a file system of its own")
+def test_a_full_disk_stops_no_client_and_tears_no_line(
+    daemon: harness.Daemon, folders: Iterator[pathlib.Path]
+) -> None:
+    folder = next(folders)
+    disk = folder / "disk"
+    disk.mkdir()
+    keys = {"file": str(disk / "audit.json"), "calls": True, "sync": "each"}
+    gate = harness.Gate(folder, {"hail": daemon.uri("unix")}, sections={"audit": keys})
+    gate.launcher = ["unshare", "-m", "sh", "-c", FULL, str(disk)]
+    try:
+        gate.start()
+        inside = pathlib.Path(f"/proc/{gate.pid}/root") / disk.relative_to("/")
+        with busy.Crew(gate.socket, "hail", 3) as crew:
+            gate.logged("cannot write to the audit file: No space left on device")
+            crew.progress(300)
+            harness.wait_for("the gate to count", lambda: ask.status(gate)["audit_lost"] > 0)
+            (inside / "filler").unlink()
+            harness.wait_for("the file to tell", lambda: _losses(inside / "audit.json"))
+            crew.progress(50)
+    finally:
+        gate.stop()
+
+
+def _losses(path: pathlib.Path) -> list[Any]:
+    """Of a file whose lines are all whole, but for one that is being written."""
+    whole = path.read_text().rpartition("\n")[0]
+    return [one for one in map(json.loads, whole.splitlines()) if one["event"] == "audit-lost"]
+
+
+# A disk that answers nothing while the file is there.
+HANGS = """
+#include <stdlib.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+
+int fdatasync(int fd) {
+  const char *file = getenv("HANGS_WHILE");
+  while (file != NULL && access(file, F_OK) == 0) usleep(20 * 1000);
+  return (int)syscall(SYS_fdatasync, fd);
+}
+"""
+
+
+def test_a_disk_that_hangs_stops_no_client(
+    daemon: harness.Daemon, folders: Iterator[pathlib.Path]
+) -> None:
+    folder = next(folders)
+    source, library, switch = folder / "hangs.c", folder / "hangs.so", folder / "on"
+    source.write_text(HANGS)
+    command = ["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", str(library), str(source)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    keys = {"file": str(folder / "audit.json"), "sync": "each"}
+    gate = harness.Gate(folder, {"hail": daemon.uri("unix")}, sections={"audit": keys})
+    gate.environment = {"LD_PRELOAD": str(library), "HANGS_WHILE": str(switch)}
+    try:
+        gate.start()
+        switch.touch()
+        with busy.Crew(gate.socket, "hail", 3) as crew:
+            crew.progress(100)
+            os.kill(gate.pid, signal.SIGHUP)
+            gate.logged(" reloaded")
+            for _ in range(10):
+                with raw.connect(gate.socket, "hail") as one:
+                    assert one.version() > 0
+            crew.progress(100)
+            text = gate.audit.read_text()
+            assert text.count('"event":"open"') < 10
+            switch.unlink()
+            harness.wait_for(
+                "the records", lambda: gate.audit.read_text().count('"event":"open"') >= 13
+            )
+        switch.touch()
+        begin = time.monotonic()
+        gate.stop()
+        assert time.monotonic() - begin < 15
+    finally:
+        switch.unlink(missing_ok=True)
+        gate.stop()

@@ -1,8 +1,11 @@
 // A record is one line of JSON whatever it holds, and a flood of one user or one kind of record is
 // counted and hides no others.
-#include <array>
+#include <cerrno>
+#include <chrono>
 #include <csignal>
+#include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -15,37 +18,89 @@
 
 using nlohmann::json;
 using proxy::Audit;
+using proxy::AuditFile;
 using proxy::Level;
 using tunnel::io::Milliseconds;
 
 namespace {
 
-// An audit that keeps its lines.
-struct Kept {
-  explicit Kept(bool calls = false)
-      : audit(
-            clock, log, {{1000, "anna"}},
-            [this](const std::string& line) {
-              if (!broken) lines.push_back(line);
-              return !broken;
-            },
-            calls) {}
-
-  void refused(std::int64_t uid) { audit.audit(Level::warning, "refused").with("uid", uid); }
+// A file that is full while `broken`.
+struct Lines final : proxy::AuditSink {
+  void put(std::string line) override {
+    if (broken) {
+      losses = {losses.count + 1, ENOSPC};
+    } else {
+      lines.push_back(std::move(line));
+    }
+  }
+  [[nodiscard]] proxy::Losses lost() const override { return losses; }
+  [[nodiscard]] bool idle() const override { return true; }
 
   bool broken = false;
+  proxy::Losses losses;
   std::vector<std::string> lines;
+};
+
+// An audit that keeps its lines.
+struct Kept {
+  void refused(std::int64_t uid) { audit.audit(Level::warning, "refused").with("uid", uid); }
+  void wait(Milliseconds time) { clock.advance(clock.now() + time); }
+
+  std::shared_ptr<Lines> sink = std::make_shared<Lines>();
+  std::vector<std::string>& lines = sink->lines;
   tunnel::io::Clock clock;
   test::MemoryLog log;
-  Audit audit;
+  Audit audit{clock, log, {{1000, "anna"}}, sink, false};
 };
+
+// Lifted at the end.
+class FileLimit {
+ public:
+  explicit FileLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &before_) == 0);
+    const rlimit full{bytes, before_.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &full) == 0);
+  }
+  FileLimit(const FileLimit&) = delete;
+  FileLimit& operator=(const FileLimit&) = delete;
+  ~FileLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
+
+std::unique_ptr<AuditFile> opened(const std::string& path) {
+  auto file = AuditFile::open({path, false, std::nullopt});
+  REQUIRE(file);
+  REQUIRE(*file != nullptr);
+  return std::move(*file);
+}
+
+void settle(const AuditFile& file) {
+  for (int i = 0; i < 6000 && !file.idle(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
+// What was put has been written, or lost, though a line may not be whole yet.
+void put(AuditFile& file, const std::string& line, std::uint64_t lost = 0) {
+  file.put(line);
+  for (int i = 0; i < 6000 && !file.idle() && file.lost().count < lost; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
 
 }  // namespace
 
 TEST_CASE("a record is one line of JSON, whatever is in it") {
   proxy::Record record{Level::warning, "refused", true, {}};
   record.fields = {{"uid", "1000", true}, {"reason", "a \"b\"\n\xff\x1b[2J", false}};
-  const std::string line = proxy::to_json(record, 1700000000123);
+  record.time = std::chrono::system_clock::time_point(Milliseconds(1700000000123));
+  const std::string line = proxy::to_json(record);
   CHECK(line.find('\n') == line.size() - 1);
   const json parsed = json::parse(line);
   CHECK(parsed["time"] == "2023-11-14T22:13:20.123Z");
@@ -110,50 +165,96 @@ TEST_CASE("a flood of one kind of record hides no other kind, and no first open 
   CHECK(kept.lines.size() <= before + Audit::kBurst + Audit::kMostFirst);
 }
 
-TEST_CASE("that a file cannot be written is said once") {
+TEST_CASE("records that a file does not take are counted, and said within a while") {
   Kept kept;
-  kept.broken = true;
+  kept.sink->broken = true;
   kept.refused(1000);
   kept.refused(1000);
+  kept.wait(Audit::kLook);
+  CHECK(kept.log.lines.back() ==
+        "audit-lost count=2 reason=\"cannot write to the audit file: No space left on device\"");
+  kept.refused(1000);
+  kept.wait(Audit::kSay - Milliseconds(1));
   CHECK(kept.log.count("audit-lost") == 1);
-  kept.broken = false;
+  kept.wait(Milliseconds(1));
+  CHECK(kept.log.count("audit-lost count=1") == 1);
+  kept.sink->broken = false;
   kept.refused(1000);
-  kept.broken = true;
+  kept.wait(Audit::kSay);
+  kept.wait(Audit::kSay);
+  CHECK(kept.log.count("audit-lost") == 2);
+  CHECK(kept.audit.lost() == 3);
+  // Another file begins with what it lost itself.
+  kept.audit.redirect(std::make_shared<Lines>(), false);
+  CHECK(kept.audit.lost() == 3);
   kept.refused(1000);
+  kept.wait(Audit::kSay);
   CHECK(kept.log.count("audit-lost") == 2);
 }
 
 TEST_CASE("the file of the audit is appended to, and must be a file") {
   const test::TemporaryFolder folder;
   const std::string path = folder.write("audit.json", "before\n");
-  auto sink = proxy::open_audit_file(path);
-  REQUIRE(sink);
-  CHECK((*sink)("one\n"));
-  CHECK((*sink)("two\n"));
+  {
+    const auto file = opened(path);
+    file->put("one\n");
+    file->put("two\n");
+    file->finish();
+  }
   CHECK(test::read_file(path) == "before\none\ntwo\n");
-  CHECK(proxy::open_audit_file("/dev/null").error() ==
+  CHECK(AuditFile::open({"/dev/null", false, std::nullopt}).error() ==
         "the audit file /dev/null is not a regular file");
-  CHECK(proxy::open_audit_file(folder / "no/such").error().find("cannot be opened: No such file") !=
-        std::string::npos);
+  CHECK(AuditFile::open({folder / "no/such", false, std::nullopt})
+            .error()
+            .find("cannot be opened: No such file") != std::string::npos);
 }
 
-TEST_CASE("a line that was cut short does not spoil the next one") {
+TEST_CASE("a line that does not fit is finished before the next one, and no line is torn") {
   const test::TemporaryFolder folder;
   const std::string path = folder / "audit.json";
-  auto sink = proxy::open_audit_file(path);
-  REQUIRE(sink);
-  rlimit before{};
-  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
-  const auto old = std::signal(SIGXFSZ, SIG_IGN);
-  const rlimit full{6, before.rlim_max};
-  REQUIRE(setrlimit(RLIMIT_FSIZE, &full) == 0);
-  const std::array<bool, 3> written = {(*sink)("one\n"), (*sink)("two\n"), (*sink)("three\n")};
-  REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
-  std::signal(SIGXFSZ, old);
-  CHECK(written == std::array<bool, 3>{true, false, false});
-  CHECK((*sink)("four\n"));
-  CHECK((*sink)("five\n"));
-  CHECK(test::read_file(path) == "one\ntw\nfour\nfive\n");
+  const auto file = opened(path);
+  {
+    const FileLimit full(6);
+    put(*file, "one\n");
+    settle(*file);
+    file->put("two\n");
+    put(*file, "three\n", 1);
+    CHECK(test::read_file(path) == "one\ntw");
+    CHECK(file->lost().count == 1);
+    CHECK(file->lost().error == EFBIG);
+  }
+  put(*file, "four\n");
+  settle(*file);
+  const std::string text = test::read_file(path);
+  const std::string whole = "one\ntwo\nfour\n";
+  REQUIRE(text.starts_with(whole));
+  const json said = json::parse(text.substr(whole.size()));
+  CHECK(said["event"] == "audit-lost");
+  CHECK(said["count"] == 1);
+}
+
+TEST_CASE("half a line that another process left is not made longer") {
+  const test::TemporaryFolder folder;
+  const std::string path = folder.write("audit.json", "one\ntw");
+  const auto file = opened(path);
+  file->put("three\n");
+  settle(*file);
+  CHECK(test::read_file(path) == "one\ntw\nthree\n");
+}
+
+TEST_CASE("lines go to the file that was open when they were made, in order") {
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "audit.json";
+  auto before = opened(path);
+  for (int i = 0; i < 1000; ++i) before->put(std::to_string(i) + "\n");
+  REQUIRE(std::rename(path.c_str(), (folder / "audit.json.1").c_str()) == 0);
+  auto after = opened(path);
+  after->follow(*before);
+  before.reset();
+  after->put("last\n");
+  settle(*after);
+  CHECK(test::read_file(folder / "audit.json.1").ends_with("\n998\n999\n"));
+  CHECK(test::read_file(path) == "last\n");
 }
 
 TEST_CASE("users of the system have names") { CHECK(proxy::local_user_names().at(0) == "root"); }
