@@ -2,6 +2,10 @@
 // and ends when nothing is left.
 #include <array>
 #include <csignal>
+#include <ctime>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -143,6 +147,57 @@ TEST_CASE("what is written in one turn leaves as one") {
   close(fds[1]);
   writer.close();
   run_until(loop, [&] { return writer.closed(); });
+}
+
+// A report of a turn in which `work` was done, by a task of the loop or by a timer.
+struct Measured {
+  explicit Measured(const std::function<void()>& work) {
+    loop.measure(kMost, [this](const tunnel::io::LongTurn& turn) { turns.push_back(turn); });
+    // What comes before the loop has first looked for something to happen is not measured, and a
+    // turn is reported when the next one begins.
+    Timer empty(loop.clock(), [] {});
+    empty.start(Milliseconds(1));
+    loop.run();
+    Timer timer(loop.clock(), work);
+    timer.start(Milliseconds(1));
+    loop.run();
+    empty.start(Milliseconds(1));
+    loop.run();
+  }
+
+  static constexpr Milliseconds kMost{100};
+  Loop loop;
+  std::vector<tunnel::io::LongTurn> turns;
+};
+
+TEST_CASE("a turn that works long is reported, with what took longest in it") {
+  const Measured measured([] {
+    const std::clock_t until = std::clock() + CLOCKS_PER_SEC / 2;
+    while (std::clock() < until) {
+    }
+  });
+  REQUIRE(measured.turns.size() == 1);
+  CHECK(measured.turns[0].worked >= Measured::kMost);
+  CHECK(measured.turns[0].longest_took >= Measured::kMost);
+  CHECK(measured.turns[0].longest.find("test::") != std::string::npos);
+}
+
+TEST_CASE("a turn that waits for the system is reported, and one that has nothing to do is not") {
+  const Measured measured([] {
+    const timespec half_second{0, 500'000'000};
+    nanosleep(&half_second, nullptr);
+  });
+  REQUIRE(measured.turns.size() == 1);
+  CHECK(measured.turns[0].waited >= Measured::kMost);
+  Loop loop;
+  std::size_t reported = 0;
+  loop.measure(Measured::kMost, [&](const tunnel::io::LongTurn&) { ++reported; });
+  Timer timer(loop.clock(), [] {});
+  timer.start(Milliseconds(500));
+  loop.run();
+  timer.start(Milliseconds(1));
+  loop.run();
+  CHECK(reported == 0);
 }
 
 }  // namespace

@@ -35,8 +35,11 @@ void callback(Raw* raw, Rest... rest) {
     loop = raw->loop;
     data = raw->data;
   }
-  static_cast<Loop*>(loop->data)->inside().touch();
+  Loop::Inside& inside = static_cast<Loop*>(loop->data)->inside();
+  inside.touch();
+  if (inside.meter() != nullptr) inside.meter()->begin_piece();
   (static_cast<Class*>(data)->*member)(rest...);
+  if (inside.meter() != nullptr) inside.meter()->end_piece(__PRETTY_FUNCTION__);
 }
 
 }  // namespace tunnel::io

@@ -1,6 +1,7 @@
 #include "tunnel/io/clock.h"
 
 #include <algorithm>
+#include <typeinfo>
 
 #include "base/check.h"
 
@@ -27,7 +28,9 @@ void Clock::advance(Milliseconds to) {
     timer->running_ = false;
     // The timer may be destroyed by what it calls.
     const std::function<void()> fire = timer->fire_;
+    if (watcher_ != nullptr) watcher_->begin_piece();
     fire();
+    if (watcher_ != nullptr) watcher_->end_piece(fire.target_type().name());
     entry = running_.begin();
   }
 }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <utility>
 
 namespace tunnel::io {
@@ -15,6 +16,15 @@ namespace tunnel::io {
 using Milliseconds = std::chrono::milliseconds;
 
 class Timer;
+
+// Told of each piece of work that begins and ends. `name`: of the function that does it, or of its
+// type, and as lasting as a literal.
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  virtual void begin_piece() = 0;
+  virtual void end_piece(std::string_view name) = 0;
+};
 
 class Clock {
  public:
@@ -38,6 +48,9 @@ class Clock {
   // advance().
   void set(Milliseconds to) { now_ = to > now_ ? to : now_; }
 
+  // Each timer that fires is a piece of work. The watcher outlives the clock.
+  void watch(Watcher& watcher) { watcher_ = &watcher; }
+
  private:
   friend class Timer;
   using Entry = std::pair<std::pair<Milliseconds, std::uint64_t>, Timer*>;
@@ -45,6 +58,7 @@ class Clock {
   Milliseconds now_{0};
   std::uint64_t sequence_ = 0;
   std::set<Entry> running_;
+  Watcher* watcher_ = nullptr;
 };
 
 // Calls `fire` once, a while after start(). Destroying or stopping it means that it does not fire.

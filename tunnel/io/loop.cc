@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <string_view>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -39,6 +41,7 @@ struct Loop::State {
   uv_timer_t timer{};
   uv_prepare_t prepare{};
   uv_idle_t idle{};
+  std::optional<TurnMeter> meter;
   Clock clock;
   std::optional<Milliseconds> armed;
   bool stopped = false;
@@ -51,6 +54,13 @@ struct Loop::State {
   [[nodiscard]] bool owns(const uv_handle_t* handle) const;
   void arm();
   void run_tasks();
+  // Runs a piece of the turn, whose name is a literal.
+  template <typename Work>
+  void measured(std::string_view name, Work work) {
+    if (meter) meter->begin_piece();
+    work();
+    if (meter) meter->end_piece(name);
+  }
 };
 
 bool Loop::State::has_tasks() const { return tasks.next_ != &tasks; }
@@ -82,8 +92,9 @@ void Loop::State::arm() {
   const std::int64_t delay = std::max<std::int64_t>(0, next->count() - now);
   const auto fire = [](uv_timer_t* handle) {
     auto* loop = static_cast<Loop*>(handle->data);
-    loop->state_->armed.reset();
-    loop->state_->clock.advance(Milliseconds(static_cast<std::int64_t>(uv_now(handle->loop))));
+    State& state = *loop->state_;
+    state.armed.reset();
+    state.clock.advance(Milliseconds(static_cast<std::int64_t>(uv_now(handle->loop))));
   };
   CHECK(uv_timer_start(&timer, fire, static_cast<std::uint64_t>(delay), 0) == 0);
 }
@@ -100,7 +111,8 @@ void Loop::State::run_tasks() {
   while (now.next_ != &now) {
     Task* task = now.next_;
     task->unlink();
-    task->run_soon();
+    const std::string_view name = typeid(*task).name();
+    measured(name, [task] { task->run_soon(); });
   }
   if (!has_tasks()) uv_idle_stop(&idle);
 }
@@ -120,6 +132,7 @@ Loop::Loop(Resolve resolve, Resolve at_once) : state_(std::make_unique<State>())
     loop->inside().touch();
     loop->state_->run_tasks();
     loop->state_->arm();
+    if (loop->state_->meter) loop->state_->meter->next_turn();
   };
   CHECK(uv_prepare_start(&s.prepare, prepare) == 0);
   uv_unref(base_of(s.prepare));
@@ -173,7 +186,7 @@ void Loop::on_signal(int signal, std::function<void()> handler) {
   const auto deliver = [](uv_signal_t* handle, int) {
     const auto* target = static_cast<Signal*>(handle->data);
     target->loop->inside().touch();
-    target->handler();
+    target->loop->state_->measured("a signal", target->handler);
   };
   CHECK(uv_signal_start(&entry->handle, deliver, signal) == 0);
   uv_unref(base_of(entry->handle));
@@ -193,6 +206,12 @@ void Loop::Inside::soon(Task& task) {
 void Loop::Inside::touch() {
   state_.clock.set(Milliseconds(static_cast<std::int64_t>(uv_now(&state_.uv))));
 }
+
+void Loop::measure(Milliseconds most, TurnMeter::Report report) {
+  state_->clock.watch(state_->meter.emplace(most, std::move(report)));
+}
+
+TurnMeter* Loop::Inside::meter() { return state_.meter ? &*state_.meter : nullptr; }
 
 std::span<char> Loop::Inside::read_buffer() { return *state_.read_buffer; }
 

@@ -6,6 +6,7 @@
 
 #include "tunnel/io/clock.h"
 #include "tunnel/io/resolver.h"
+#include "tunnel/io/turn_meter.h"
 
 namespace tunnel::io {
 
@@ -30,6 +31,10 @@ class Loop {
 
   // Calls `handler` from the loop each time the process gets `signal`. Kept until the loop ends.
   void on_signal(int signal, std::function<void()> handler);
+
+  // From now on each turn that takes longer than `most` is reported, in the loop. For tests: it
+  // costs a few system calls a turn.
+  void measure(Milliseconds most, TurnMeter::Report report);
 
   // What the other files of this folder use: loop_inside.h.
   class Inside;

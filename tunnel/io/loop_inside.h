@@ -43,6 +43,8 @@ class Loop::Inside {
   // Where reads land before they are passed on: one for all streams, so that an idle one holds
   // none.
   std::span<char> read_buffer();
+  // Null, unless the turns are measured.
+  TurnMeter* meter();
 
  private:
   State& state_;
