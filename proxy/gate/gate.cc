@@ -394,7 +394,7 @@ Snapshot Gate::snapshot() const {
   out.turned_away = counters_.turned_away;
   out.traffic = counters_.traffic;
   out.refusals = counters_.refusals;
-  for (const auto& [name, counters] : counters_.targets()) out.counters.push_back(counters);
+  out.counters = counters_.targets();
   pools_.describe(out.targets);
   for (const auto& [name, xend] : xends_) out.targets.push_back(xend->snapshot());
   describe_users(out);

@@ -80,16 +80,26 @@ void TargetCounters::ended(bool was_open, const Reason& reason) {
   dial_failures.add(std::min(reason.stage, Stage::open));
 }
 
-Counters::Counters() : none_(&target(kNone)) { target(kOther); }
+Counters::Counters() : none_(target(kNone)), opened_(target(kOpened)) {}
 
-TargetCounters& Counters::target(std::string_view name) {
+std::shared_ptr<TargetCounters> Counters::target(std::string_view name) {
   std::string shown = base::printable(name, kLongestName);
   const auto found = targets_.find(shown);
-  if (found != targets_.end()) return found->second;
-  if (targets_.size() == kMostTargets + 2) return targets_.find(kOther)->second;
-  TargetCounters& added = targets_[shown];
-  added.name = std::move(shown);
+  if (found != targets_.end()) return found->second.lock();
+  std::shared_ptr<TargetCounters> added(new TargetCounters, [this](const TargetCounters* gone) {
+    targets_.erase(gone->name);
+    delete gone;
+  });
+  added->name = shown;
+  targets_.emplace(std::move(shown), added);
   return added;
+}
+
+std::vector<TargetCounters> Counters::targets() const {
+  std::vector<TargetCounters> out;
+  out.reserve(targets_.size());
+  for (const auto& [name, counters] : targets_) out.push_back(*counters.lock());
+  return out;
 }
 
 }  // namespace proxy

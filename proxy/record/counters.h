@@ -6,9 +6,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tunnel/io/clock.h"
 #include "tunnel/io/stream.h"
@@ -128,24 +130,22 @@ struct TargetCounters {
 // Of a gate.
 class Counters {
  public:
-  static constexpr std::size_t kMostTargets = 1000;
   // No target can have these names.
-  static constexpr std::string_view kOther = "(other)";
   static constexpr std::string_view kNone = "(none)";
   static constexpr std::string_view kOpened = "(opened)";  // of all that open_uris let pass
 
   Counters();
   Counters(const Counters&) = delete;
   Counters& operator=(const Counters&) = delete;
+  // Nobody holds counters any more.
   ~Counters() = default;
 
-  // The counters of a target. They outlive it, so that they never fall. The first kMostTargets
-  // names have their own, and all others share those of kOther. The reference lives as long
-  // as this. Foreign text in `name` is made printable.
-  TargetCounters& target(std::string_view name);
-  [[nodiscard]] const std::map<std::string, TargetCounters, std::less<>>& targets() const {
-    return targets_;
-  }
+  // The counters of a target, which go with the last one who holds them: there are as many as there
+  // are targets, and what a target was called before takes no place. Foreign text in `name` is made
+  // printable, and cut.
+  std::shared_ptr<TargetCounters> target(std::string_view name);
+  // Of all targets that there are, by name.
+  [[nodiscard]] std::vector<TargetCounters> targets() const;
   // What concerns no target: a client that has opened none.
   TargetCounters& none() { return *none_; }
 
@@ -155,8 +155,9 @@ class Counters {
   Traffic traffic;  // with clients
 
  private:
-  std::map<std::string, TargetCounters, std::less<>> targets_;
-  TargetCounters* none_;
+  std::map<std::string, std::weak_ptr<TargetCounters>, std::less<>> targets_;
+  std::shared_ptr<TargetCounters> none_;
+  std::shared_ptr<TargetCounters> opened_;  // never falls
 };
 
 }  // namespace proxy

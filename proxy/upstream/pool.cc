@@ -63,14 +63,14 @@ Calls one_asker(const Call& call) {
 
 Pool::Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::TargetConfig target,
            const conf::Limits& limits, std::unique_ptr<tunnel::Tunnel> tunnel,
-           TargetCounters& counters)
+           std::shared_ptr<TargetCounters> counters)
     : clock_(clock),
       log_(log),
       sasl_(sasl),
       target_(std::move(target)),
       limits_(limits),
       tunnel_(std::move(tunnel)),
-      counters_(counters),
+      counters_(std::move(counters)),
       events_(*this),
       retry_(clock, [this] { reach(); }),
       refuse_(clock, [this] { give_up(last_fault_); }),
@@ -117,7 +117,7 @@ bool Pool::answer_at_once(Lane& lane, const Call& call) {
   if (!lane.user.can_take_reply()) return false;
   const Recent::Answer* answer = recent_.take(call, lane, clock_.now() - target_.max_age);
   if (answer == nullptr) return false;
-  ++counters_.joined;
+  ++counters_->joined;
   lane.user.on_reply(call, policy::Status::ok, answer->body);
   return true;
 }
@@ -219,7 +219,7 @@ void Pool::dispatch() {
   while (has_room()) {
     Calls call = queue_.next(places());
     if (call.empty()) break;
-    counters_.joined += call.front().joined.size();
+    counters_->joined += call.front().joined.size();
     Upstream* upstream = choose(call.front());
     CHECK(upstream != nullptr);
     upstream->send(call);
@@ -254,8 +254,8 @@ void Pool::dial() {
   settings.keepalive_interval = limits_.keepalive_interval;
   settings.keepalive_count = limits_.keepalive_count;
   settings.max_message = limits_.max_message;
-  settings.traffic = &counters_.traffic;
-  ++counters_.dials;
+  settings.traffic = &counters_->traffic;
+  ++counters_->dials;
   UpstreamOwner& owner = *this;
   upstreams_.push_back(
       std::make_unique<Upstream>(clock_, sasl_, owner, tunnel_->stream(), std::move(settings)));
@@ -266,7 +266,7 @@ void Pool::on_upstream_ready(Upstream&) {
   log_.line(Level::info, "upstream-open")
       .with("target", target_.name)
       .with("upstreams", static_cast<std::int64_t>(ready_upstreams()));
-  ++counters_.opened;
+  ++counters_->opened;
   failures_ = 0;
   refused_ = false;
   retry_.stop();
@@ -368,7 +368,7 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
     events_.upstream_lost();
   }
   std::erase_if(upstreams_, [&](const auto& u) { return u.get() == &upstream; });
-  counters_.ended(was_open, reason);
+  counters_->ended(was_open, reason);
   if (reason.kind != Reason::Kind::requested) {
     log_.line(Level::warning, was_open ? "upstream-lost" : "upstream-failed")
         .with("target", target_.name)
@@ -717,7 +717,7 @@ void Pool::describe_trouble(TargetSnapshot& to) const {
 
 TargetSnapshot Pool::snapshot() const {
   TargetSnapshot out;
-  describe_target(target_, counters_, out);
+  describe_target(target_, *counters_, out);
   out.clients = queue_.lanes();
   out.waiting = queue_.waiting();
   describe_trouble(out);

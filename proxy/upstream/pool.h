@@ -51,7 +51,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   // way to the target. Limits may change at any time: the next upstream has them.
   Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::TargetConfig target,
        const conf::Limits& limits, std::unique_ptr<tunnel::Tunnel> tunnel,
-       TargetCounters& counters);
+       std::shared_ptr<TargetCounters> counters);
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
   // close() has been called and on_closed has come, or nothing was ever opened.
@@ -88,7 +88,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   [[nodiscard]] bool used() const;
   // For whom. Its cost grows with the number of lanes.
   [[nodiscard]] std::set<uid_t> uids() const;
-  [[nodiscard]] TargetCounters& counters() { return counters_; }
+  [[nodiscard]] TargetCounters& counters() { return *counters_; }
   [[nodiscard]] TargetSnapshot snapshot() const;
 
   // For tests and status.
@@ -144,7 +144,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   std::unique_ptr<tunnel::Tunnel> tunnel_;
   // Of before retarget(), for upstreams that still finish.
   std::vector<std::unique_ptr<tunnel::Tunnel>> old_tunnels_;
-  TargetCounters& counters_;
+  const std::shared_ptr<TargetCounters> counters_;
   std::list<std::unique_ptr<Upstream>> upstreams_;
   Upstream* event_upstream_ = nullptr;
   Events events_;

@@ -11,6 +11,8 @@ namespace proxy {
 namespace {
 
 constexpr Milliseconds kSweep{10000};
+// Each may have several files.
+constexpr std::size_t kRenewedAtOnce = 100;
 
 }  // namespace
 
@@ -23,14 +25,15 @@ Pools::Pools(tunnel::io::Clock& clock, Log& log, Sasl& sasl, Counters& counters,
       limits_(limits),
       tunnels_(std::move(tunnels)),
       retired_(clock),
-      forget_(clock, [this] { forget(); }) {}
+      forget_(clock, [this] { forget(); }),
+      renew_(clock, [this] { renew_some(); }) {}
 
 void Pools::insert(const conf::TargetConfig& target, std::optional<uid_t> opener,
                    policy::UriParts parts) {
   // Those of all hosts that clients have named are together, or their number would have no bound.
-  TargetCounters& counters = counters_.target(opener ? Counters::kOpened : target.name);
+  auto counters = counters_.target(opener ? Counters::kOpened : target.name);
   auto pool = std::make_unique<Pool>(clock_, log_, sasl_, target, limits_, tunnels_(target.tunnel),
-                                     counters);
+                                     std::move(counters));
   const bool added =
       entries_
           .try_emplace(target.name, Entry{std::move(pool), opener, std::move(parts), clock_.now()})
@@ -144,26 +147,38 @@ void Pools::let_leaving_go() {
 }
 
 void Pools::reload(const std::vector<conf::TargetConfig>& targets, const OpenedNow& opened_now) {
-  const auto named = [&](const std::string& name) -> std::optional<conf::TargetConfig> {
-    const auto found = std::ranges::find_if(targets, [&](const conf::TargetConfig& target) {
-      return target.name == name && target.protocol == conf::Protocol::rpc;
-    });
-    return found == targets.end() ? std::nullopt : std::optional(*found);
-  };
+  std::map<std::string_view, const conf::TargetConfig*> named;
+  for (const conf::TargetConfig& target : targets) {
+    if (target.protocol == conf::Protocol::rpc) named.emplace(target.name, &target);
+  }
+  to_renew_.clear();
   for (auto it = entries_.begin(); it != entries_.end();) {
     const auto entry = it++;
     const auto& [name, is] = *entry;
-    if (const auto target = is.opener ? opened_now(name, is.parts) : named(name)) {
-      update(*is.pool, *target);
-      renew(*is.pool);
-    } else {
+    const auto opened = is.opener ? opened_now(name, is.parts) : std::nullopt;
+    const auto configured = is.opener ? named.end() : named.find(name);
+    if (!opened && configured == named.end()) {
       remove(entry);
+      continue;
     }
+    update(*is.pool, opened ? *opened : *configured->second);
+    to_renew_.push_back(name);
   }
-  for (const auto& pool : leaving_) renew(*pool);
   for (const conf::TargetConfig& target : targets) {
     if (target.protocol == conf::Protocol::rpc && !entries_.contains(target.name)) add(target);
   }
+  for (const auto& pool : leaving_) renew(*pool);
+  renew_some();
+}
+
+// What has gone meanwhile, or come anew, needs it no more.
+void Pools::renew_some() {
+  for (std::size_t i = 0; i < kRenewedAtOnce && !to_renew_.empty(); ++i) {
+    const auto entry = entries_.find(to_renew_.back());
+    to_renew_.pop_back();
+    if (entry != entries_.end()) renew(*entry->second.pool);
+  }
+  if (!to_renew_.empty()) renew_.start(Milliseconds(0));
 }
 
 void Pools::update(Pool& pool, const conf::TargetConfig& target) {
@@ -186,6 +201,7 @@ void Pools::close(std::function<void()> closed) {
   while (!entries_.empty()) remove(entries_.begin());
   let_leaving_go();
   forget_.stop();
+  renew_.stop();
   retired_.when_empty(std::move(closed));
 }
 

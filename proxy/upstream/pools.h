@@ -56,8 +56,9 @@ class Pools {
 
   // Takes `targets` for those of the configuration, and for those that clients have named what
   // `opened_now` says. A target that has changed, or whose certificates, keys or known hosts have,
-  // is reached anew. find() no longer gives a target that is gone, which ends once nobody is
-  // attached to it.
+  // is reached anew, of the latter some in each turn of the loop, since their files have to be
+  // looked at. find() no longer gives a target that is gone, which ends once nobody is attached to
+  // it.
   void reload(const std::vector<conf::TargetConfig>& targets, const OpenedNow& opened_now);
   // The parts of the URI by which a client has named the target; null: no client has.
   [[nodiscard]] const policy::UriParts* opened(std::string_view name) const;
@@ -81,6 +82,7 @@ class Pools {
   void insert(const conf::TargetConfig& target, std::optional<uid_t> opener,
               policy::UriParts parts);
   void update(Pool& pool, const conf::TargetConfig& target);
+  void renew_some();
   void renew(Pool& pool);
   bool make_room(uid_t uid);
   void pass_places_on();
@@ -98,6 +100,8 @@ class Pools {
   std::list<std::unique_ptr<Pool>> leaving_;  // removed, and somebody is still attached
   Retired<Pool> retired_;
   tunnel::io::Timer forget_;
+  std::vector<std::string> to_renew_;  // by name; also what has gone meanwhile
+  tunnel::io::Timer renew_;
 };
 
 }  // namespace proxy

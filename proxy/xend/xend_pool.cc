@@ -12,12 +12,12 @@ using tunnel::io::Reason;
 using tunnel::io::Stage;
 
 XendPool::XendPool(tunnel::io::Clock& clock, conf::TargetConfig target,
-                   std::unique_ptr<tunnel::Tunnel> tunnel, TargetCounters& counters)
+                   std::unique_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<TargetCounters> counters)
     : clock_(clock),
       target_(std::move(target)),
       host_(xend_host(target_)),
       tunnel_(std::move(tunnel)),
-      counters_(counters),
+      counters_(std::move(counters)),
       expire_(clock, [this] { expire(); }) {}
 
 XendPool::~XendPool() { CHECK(running_.empty() && waiting_.empty()); }
@@ -32,7 +32,7 @@ void XendPool::start_next() {
   while (!waiting_.empty() && running_.size() < target_.upstreams) {
     const Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
-    ++counters_.dials;
+    ++counters_->dials;
     Running& added = running_.emplace_back();
     added.asker = next.asker;
     added.exchange = std::make_unique<XendExchange>(clock_, tunnel_->stream(),
@@ -50,12 +50,12 @@ void XendPool::on_xend_done(XendExchange& exchange) {
   const Running done = std::move(*found);
   running_.erase(found);
   if (const auto& failure = done.exchange->failure()) {
-    counters_.ended(failure->stage == Stage::established, *failure);
+    counters_->ended(failure->stage == Stage::established, *failure);
     if (failure->kind != Reason::Kind::requested) {
       last_failure_ = UpstreamFailure{failure->stage, failure->text, clock_.now()};
     }
   } else {
-    ++counters_.opened;
+    ++counters_->opened;
     last_failure_.reset();
   }
   start_next();
@@ -102,7 +102,7 @@ void XendPool::arm() {
 
 TargetSnapshot XendPool::snapshot() const {
   TargetSnapshot out;
-  describe_target(target_, counters_, out);
+  describe_target(target_, *counters_, out);
   out.clients = waiting_.size() + running_.size();
   out.waiting = waiting_.size();
   out.in_flight = running_.size();

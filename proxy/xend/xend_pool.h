@@ -31,7 +31,7 @@ class XendPool final : private XendExchangeOwner {
   // The target, of protocol xend, is copied; clock and counters outlive the pool. `tunnel` is the
   // way to it.
   XendPool(tunnel::io::Clock& clock, conf::TargetConfig target,
-           std::unique_ptr<tunnel::Tunnel> tunnel, TargetCounters& counters);
+           std::unique_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<TargetCounters> counters);
   XendPool(const XendPool&) = delete;
   XendPool& operator=(const XendPool&) = delete;
   // close() has been called and is through, or nothing was ever asked.
@@ -54,7 +54,7 @@ class XendPool final : private XendExchangeOwner {
   // may be attached.
   void close(std::function<void()> closed);
 
-  [[nodiscard]] TargetCounters& counters() { return counters_; }
+  [[nodiscard]] TargetCounters& counters() { return *counters_; }
   [[nodiscard]] TargetSnapshot snapshot() const;
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
   [[nodiscard]] std::size_t running() const { return running_.size(); }
@@ -79,7 +79,7 @@ class XendPool final : private XendExchangeOwner {
   const conf::TargetConfig target_;
   const std::string host_;
   std::unique_ptr<tunnel::Tunnel> tunnel_;
-  TargetCounters& counters_;
+  const std::shared_ptr<TargetCounters> counters_;
   std::optional<UpstreamFailure> last_failure_;
   std::list<Waiting> waiting_;  // in the order of their deadlines
   std::list<Running> running_;

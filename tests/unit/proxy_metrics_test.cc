@@ -119,24 +119,30 @@ TEST_CASE("durations fall into buckets whose bounds belong to them", "[metrics]"
   CHECK(durations.milliseconds == 1060009);
 }
 
-TEST_CASE("targets without end share one set of counters", "[metrics]") {
+TEST_CASE("each target has its counters, and gives up its place when it goes", "[metrics]") {
   Counters counters;
-  for (std::size_t i = 0; i < Counters::kMostTargets; ++i) {
-    proxy::TargetCounters& one = counters.target("t" + std::to_string(i));
-    REQUIRE(one.name == "t" + std::to_string(i));
-    ++one.dials;
+  constexpr std::size_t kMany = 5000;
+  std::vector<std::shared_ptr<proxy::TargetCounters>> all;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    all.push_back(counters.target("t" + std::to_string(i)));
+    REQUIRE(all.back()->name == "t" + std::to_string(i));
+    ++all.back()->dials;
   }
-  for (int i = 0; i < 10; ++i) ++counters.target("more" + std::to_string(i)).dials;
-  CHECK(counters.targets().size() == Counters::kMostTargets + 2);
-  CHECK(counters.target("other").name == Counters::kOther);
-  CHECK(counters.target(Counters::kOther).dials == 10);
-  CHECK(counters.target("t7").dials == 1);
+  CHECK(counters.targets().size() == kMany + 2);
+  CHECK(counters.target("t7")->dials == 1);
+  CHECK(counters.target("t7") == all[7]);
+  const auto kept = all[7];
+  all.clear();
+  CHECK(counters.targets().size() == 3);
+  CHECK(counters.target("t7")->dials == 1);
+  ++counters.target(Counters::kOpened)->dials;
+  CHECK(counters.target(Counters::kOpened)->dials == 1);
 }
 
 TEST_CASE("names of targets are made printable and short", "[metrics]") {
   Counters counters;
-  CHECK(counters.target("a\x1b\xff").name == "a\\x1b\\xff");
-  CHECK(counters.target(std::string(1000, 'x')).name.size() <= 128);
+  CHECK(counters.target("a\x1b\xff")->name == "a\\x1b\\xff");
+  CHECK(counters.target(std::string(1000, 'x'))->name.size() <= 128);
 }
 
 TEST_CASE("an upstream's end is counted by how it ended", "[metrics]") {

@@ -462,11 +462,13 @@ TEST_CASE("however a daemon ends what the gate has ended, it is no loss") {
   const auto which = GENERATE_COPY(range(std::size_t{0}, partings.size()));
   world.daemon().part = partings[which];
   RawClient& client = world.opened();
+  std::size_t there = 1;
   SECTION("idle") {
     client.hang_up();
     world.pass(std::chrono::minutes(11));
   }
   SECTION("drained") {
+    there = 0;  // its counters go with the target
     bool done = false;
     world.drained();
     world.gate().drain([&] { done = true; });
@@ -483,7 +485,7 @@ TEST_CASE("however a daemon ends what the gate has ended, it is no loss") {
     CHECK(one.breaches == 0);
     if (one.name == "hail") ++checked;
   }
-  CHECK(checked == 1);
+  CHECK(checked == there);
 }
 
 TEST_CASE("a client that leaves takes its calls with it") {
