@@ -32,9 +32,11 @@ constexpr std::array<NumberKey<std::uint32_t>, 7> kCounts = {{
     {"open_targets_per_user", &Limits::open_targets_per_user, 1, 4096},
     {"keepalive_count", &Limits::keepalive_count, 1, 100},
 }};
-constexpr std::array<NumberKey<std::uint64_t>, 2> kBuffers = {{
+constexpr std::array<NumberKey<std::uint64_t>, 4> kBuffers = {{
     {"client_buffer", &Limits::client_buffer, 64 * kKiB, kGiB},
     {"user_buffer", &Limits::user_buffer, 64 * kKiB, 64 * kGiB},
+    {"user_log", &Limits::user_log, 64 * kKiB, 1024 * kGiB},
+    {"user_audit", &Limits::user_audit, 64 * kKiB, 1024 * kGiB},
 }};
 constexpr std::array<NumberKey<std::uint32_t>, 2> kMessages = {{
     {"max_message", &Limits::max_message, 64 * kKiB, kLargestMessage},

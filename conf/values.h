@@ -101,6 +101,9 @@ struct Limits {
   std::uint64_t client_buffer = 16U << 20;
   // The same for all clients of one user, and as many bytes of their calls that wait for answers.
   std::uint64_t user_buffer = 64U << 20;
+  // Bytes of records about one user in a day: of the log, and of the file of the audit.
+  std::uint64_t user_log = 16U << 20;
+  std::uint64_t user_audit = 1U << 30;
   // Bytes of one message from a daemon.
   std::uint32_t max_message = 32U << 20;
   // Bytes of one message from a client.

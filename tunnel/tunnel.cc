@@ -9,6 +9,7 @@
 #include "tunnel/io/connect.h"
 #include "tunnel/io/loop.h"
 #include "tunnel/io/process.h"
+#include "tunnel/ssh/environment.h"
 #include "tunnel/ssh/host_key_files.h"
 #include "tunnel/ssh/keys.h"
 #include "tunnel/ssh/tunnel.h"
@@ -114,9 +115,10 @@ std::vector<std::string> ssh_files(const Target& target, const ssh::SshEnvironme
   return files;
 }
 
-std::unique_ptr<Tunnel> ssh_tunnel(io::Loop& loop, const Target& target, Notes notes) {
+std::unique_ptr<Tunnel> ssh_tunnel(io::Loop& loop, const Target& target, Notes notes,
+                                   const ssh::SshEnvironment& environment) {
   ssh::Parts parts;
-  parts.environment = ssh::current_environment();
+  parts.environment = environment;
   parts.notes = std::move(notes);
   parts.connect = [&loop, target] { return tcp_stream(loop, target); };
   parts.connect_agent = [&loop, deadline = target.timeouts.connect](const std::string& path) {
@@ -140,6 +142,13 @@ std::unique_ptr<Tunnel> ssh_tunnel(io::Loop& loop, const Target& target, Notes n
 }  // namespace
 
 std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes notes) {
+  const bool ssh = target.transport == Transport::ssh;
+  return make_tunnel(loop, target, std::move(notes),
+                     ssh ? ssh::current_environment() : ssh::SshEnvironment());
+}
+
+std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes notes,
+                                    const ssh::SshEnvironment& environment) {
   switch (target.transport) {
     case Transport::unix:
       return unix_tunnel(loop, target);
@@ -150,7 +159,7 @@ std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes 
     case Transport::tls:
       return tls_tunnel(loop, target, std::move(notes));
     case Transport::ssh:
-      return ssh_tunnel(loop, target, std::move(notes));
+      return ssh_tunnel(loop, target, std::move(notes), environment);
   }
   return refused(loop, "the transport is unknown");
 }

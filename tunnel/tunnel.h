@@ -15,6 +15,9 @@ namespace tunnel {
 namespace io {
 class Loop;
 }
+namespace ssh {
+struct SshEnvironment;
+}
 
 class Tunnel {
  public:
@@ -35,6 +38,10 @@ class Tunnel {
 // The loop outlives the tunnel. Nothing is looked up, read or connected before a stream is opened.
 // A target that cannot be reached as it is configured gives streams that close with the reason.
 std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes notes = {});
+// The same with the surroundings that ssh::current_environment() gave before: that asks NSS, which
+// can take long.
+std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes notes,
+                                    const ssh::SshEnvironment& environment);
 
 // "unix", "tcp", ...
 std::string_view transport_name(Transport transport);

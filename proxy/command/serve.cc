@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,8 @@
 #include <sys/stat.h>
 #include <sysexits.h>
 
+#include "base/process.h"
+#include "conf/text.h"
 #include "proxy/command/check.h"
 #include "proxy/command/command_text.h"
 #include "proxy/command/commands.h"
@@ -46,6 +49,14 @@ void make_default_folder(const conf::Config& config, const conf::Environment& en
       .with("reason", "cannot make the folder " + folder + ": " + std::strerror(errno));
 }
 
+// In milliseconds, of tests that want to know of longer ones.
+std::optional<tunnel::io::Milliseconds> longest_turn() {
+  const char* text = std::getenv("VIRTGATE_LONGEST_TURN");
+  if (text == nullptr) return std::nullopt;
+  const auto most = conf::decimal(text, 60000);
+  return most ? std::optional(tunnel::io::Milliseconds(*most)) : std::nullopt;
+}
+
 }  // namespace
 
 // Clients of sockets that were passed to us are answered, also where nothing can be served.
@@ -60,6 +71,8 @@ int serve(const ServeOptions& options, Log& log) {
   if constexpr (!kBuiltWithSanitizers) refuse_rings();
   std::signal(SIGPIPE, SIG_IGN);
   tunnel::io::raise_file_limit();
+  // Or each tunnel would ask NSS for it, in the loop.
+  ::setenv("HOME", base::home_folder().c_str(), 1);
   std::shared_ptr<AuditFile> audit;
   if (reading) {
     make_default_folder(reading->config, conf::process_environment(), log);
@@ -75,6 +88,7 @@ int serve(const ServeOptions& options, Log& log) {
   Service service(log, std::move(audit), told,
                   {[sources] { return read_all(sources); }, [sources] { return stamps(sources); }},
                   std::move(mistakes));
+  if (const auto most = longest_turn()) service.measure(*most);
   if (!service.open_doors()) return 1;
   Confined confined = confine(needs);
   log_confined(confined, log);

@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
+#include "proxy/record/bounded_log.h"
 
 namespace proxy {
 
@@ -27,12 +28,13 @@ constexpr std::string_view kOpen = "open";
 }  // namespace
 
 Audit::Audit(tunnel::io::Clock& clock, Log& next, UserNames names, std::shared_ptr<AuditSink> sink,
-             bool calls)
+             bool calls, std::uint64_t a_day)
     : clock_(clock),
       next_(next),
       names_(std::move(names)),
       sink_(std::move(sink)),
       calls_(calls),
+      shares_(a_day),
       timer_(clock, [this] { say_suppressed(); }),
       look_(clock, [this] { say_lost(); }) {}
 
@@ -46,24 +48,31 @@ void Audit::redirect(std::shared_ptr<AuditSink> sink, bool calls) {
 }
 
 void Audit::write(const Record& record) {
-  const LogField* uid = record.find("uid");
-  if (!record.audit || uid == nullptr) return next_.write(record);
+  const auto user = user_of(record);
+  if (!record.audit || !user) return next_.write(record);
   std::int64_t suppressed = 0;
-  const auto number = static_cast<uid_t>(std::strtoul(uid->text.c_str(), nullptr, 10));
-  if (!may_write({number, record.event}, record, suppressed)) return;
+  if (!may_write({*user, record.event}, record, suppressed)) return;
   Record out = record;
-  if (const auto name = names_.find(number); name != names_.end()) {
+  if (const auto name = names_.find(*user); name != names_.end()) {
     out.fields.push_back({"user", name->second, false});
   }
   if (suppressed > 0) out.fields.push_back({"suppressed", std::to_string(suppressed), true});
-  emit(out);
+  emit(out, *user);
 }
 
-void Audit::emit(const Record& record) {
+void Audit::emit(const Record& record, uid_t user) {
   if (record.event != kCall) next_.write(record);
   if (sink_ == nullptr) return;
-  sink_->put(to_json(record));
+  std::string line = to_json(record);
+  if (!has_share(user, record, line.size())) return;
+  sink_->put(std::move(line));
   if (!look_.running()) look_.start(kLook);
+}
+
+bool Audit::has_share(uid_t user, const Record& record, std::size_t bytes) {
+  const auto taken = shares_.take(user, bytes, record.event == kOpen, clock_.now());
+  if (taken == DailyShares::Taken::no_more) say_share_spent(next_, "audit", user, shares_);
+  return taken == DailyShares::Taken::yes;
 }
 
 void Audit::say_lost() {
@@ -121,7 +130,7 @@ void Audit::say_suppressed() {
       record.fields.push_back({"uid", std::to_string(key.first), true});
       record.fields.push_back({"record", std::string(key.second), false});
       record.fields.push_back({"suppressed", std::to_string(count), true});
-      emit(record);
+      emit(record, key.first);
     }
     const bool full = (now - bucket.at).count() * kRate >= kRecord * kBurst;
     entry = full ? buckets_.erase(entry) : std::next(entry);

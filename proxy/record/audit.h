@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "proxy/record/audit_file.h"
+#include "proxy/record/daily_shares.h"
 #include "proxy/record/log.h"
 #include "tunnel/io/clock.h"
 
@@ -38,8 +39,9 @@ class Audit final : public Log {
 
   // Clock and `next` outlive this. All records go to `next`; those of clients to `sink` too, if it
   // is there. With `calls` each call is a record, for the sink alone.
+  // `a_day`: bytes that the sink gets about one user (daily_shares.h).
   Audit(tunnel::io::Clock& clock, Log& next, UserNames names, std::shared_ptr<AuditSink> sink,
-        bool calls);
+        bool calls, std::uint64_t a_day);
   Audit(const Audit&) = delete;
   Audit& operator=(const Audit&) = delete;
   ~Audit() override = default;
@@ -47,6 +49,8 @@ class Audit final : public Log {
   // Replaces the constructor's `sink` and `calls`.
   void redirect(std::shared_ptr<AuditSink> sink, bool calls);
   void write(const Record& record) override;
+  void set_share(std::uint64_t a_day) { shares_.set(a_day); }
+  [[nodiscard]] const DailyShares& shares() const { return shares_; }
   // Says how many records were left out since this was last said; it happens by itself within kSay.
   // Also forgets users who have made no records for long.
   void say_suppressed();
@@ -70,13 +74,15 @@ class Audit final : public Log {
   using Key = std::pair<uid_t, std::string_view>;  // and the event, which is a literal
 
   bool may_write(const Key& key, const Record& record, std::int64_t& suppressed);
-  void emit(const Record& record);
+  void emit(const Record& record, uid_t user);
+  [[nodiscard]] bool has_share(uid_t user, const Record& record, std::size_t bytes);
 
   tunnel::io::Clock& clock_;
   Log& next_;
   const UserNames names_;
   std::shared_ptr<AuditSink> sink_;
   bool calls_;
+  DailyShares shares_;
   std::uint64_t lost_before_ = 0;  // by sinks that were here before this one
   std::uint64_t said_lost_ = 0;    // of those that this sink has lost
   std::map<Key, Bucket> buckets_;

@@ -39,7 +39,7 @@ BackgroundLog::BackgroundLog(Level least, std::unique_ptr<Log> to)
 BackgroundLog::~BackgroundLog() { writer_.finish(kLastWords); }
 
 void BackgroundLog::write(const Record& record) {
-  if (record.level >= least_) writer_.put(record, cost(record));
+  if (takes(record.level)) writer_.put(record, cost(record));
 }
 
 }  // namespace proxy

@@ -27,6 +27,7 @@ class BackgroundLog final : public Log {
   ~BackgroundLog() override;
 
   void write(const Record& record) override;
+  [[nodiscard]] bool takes(Level level) const override { return level >= least_; }
   [[nodiscard]] std::uint64_t lost() const override { return writer_.lost().count; }
 
  private:

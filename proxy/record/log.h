@@ -46,6 +46,11 @@ class Log {
   virtual void write(const Record& record) = 0;
   // Whether each call of each client is worth a record.
   [[nodiscard]] virtual bool wants_calls() const { return false; }
+  // Whether records of this level are written.
+  [[nodiscard]] virtual bool takes(Level level) const {
+    static_cast<void>(level);
+    return true;
+  }
   // Records that could not be written.
   [[nodiscard]] virtual std::uint64_t lost() const { return 0; }
 

@@ -101,6 +101,14 @@ struct ReferenceSnapshot {
   std::uint64_t age_ms = 0;  // of the last time
 };
 
+// Records about one user that were dropped, because the user's share of the disk was spent.
+struct DroppedSnapshot {
+  bool others = false;  // of all users beyond a bound together, who have no uid here
+  std::uint64_t uid = 0;
+  std::uint64_t log = 0;
+  std::uint64_t audit = 0;
+};
+
 // Which configuration runs.
 struct ConfigurationSnapshot {
   std::uint64_t read = 0;             // when, in seconds since 1970; 0: none holds
@@ -129,6 +137,7 @@ struct Snapshot {
   std::uint64_t buffered = 0;
   std::uint64_t log_lost = 0;    // records that could not be written to the log
   std::uint64_t audit_lost = 0;  // and to the audit file
+  std::vector<DroppedSnapshot> dropped;
   Traffic traffic;
   Refusals refusals;
   std::vector<TargetCounters> counters;

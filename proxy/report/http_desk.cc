@@ -43,6 +43,7 @@ class HttpDesk::Visit final : private tunnel::io::StreamOwner {
   void send(const HttpAnswer& answer) {
     if (answered_ || closing_) return;
     answered_ = true;
+    waits_ = false;
     stream_->write(policy::encode_http_answer(answer));
     stream_->end();
   }
@@ -91,15 +92,19 @@ class HttpDesk::Visit final : private tunnel::io::StreamOwner {
     std::string_view path = line.substr(first + 1, second - first - 1);
     path = path.substr(0, path.find('?'));
     const std::string_view method = line.substr(0, first);
-    if (method == "GET") return send(desk_.answer_(path, head_.find("accept")));
+    const auto respond = [&desk = desk_, number = number_](const HttpAnswer& answer) {
+      desk.respond(number, answer);
+    };
+    if (method == "GET") {
+      waits_ = true;
+      return desk_.answer_(path, head_.find("accept"), respond);
+    }
     if (method != "POST" || !desk_.order_) {
       return send(policy::http_text(policy::http::kMethodNotAllowed, "only GET works"));
     }
     waits_ = true;
     deadline_.start(kOrderPatience);
-    desk_.order_(path, peer_, [&desk = desk_, number = number_](const HttpAnswer& answer) {
-      desk.respond(number, answer);
-    });
+    desk_.order_(path, peer_, respond);
   }
 
   HttpDesk& desk_;
@@ -109,7 +114,7 @@ class HttpDesk::Visit final : private tunnel::io::StreamOwner {
   tunnel::io::Timer deadline_;
   HttpHead head_{{kLongestLine, kMostFields, kLongestFields}};
   bool answered_ = false;
-  bool waits_ = false;  // for the end of what it has ordered
+  bool waits_ = false;  // for what it has asked for
   bool ended_ = false;
   bool closing_ = false;
 };

@@ -26,13 +26,16 @@ class HttpDesk {
   // From the first byte to the last one of the answer.
   static constexpr tunnel::io::Milliseconds kPatience{10000};
 
-  // The answer to a GET: `path` begins with / and is without its query, `accept` is what the
-  // request says of that name.
-  using Answer = std::function<policy::HttpAnswer(std::string_view path, std::string_view accept)>;
-
-  // A POST: `peer` asks for something to be done, and the answer may come later, by `respond`,
-  // which may be called once, also when nobody waits for it any more, as long as the desk is there.
+  // What answers may come later by. It may be called once, also when nobody waits for it any more,
+  // as long as the desk is there.
   using Respond = std::function<void(const policy::HttpAnswer&)>;
+
+  // A GET: `path` begins with / and is without its query, `accept` is what the request says of that
+  // name.
+  using Answer =
+      std::function<void(std::string_view path, std::string_view accept, Respond respond)>;
+
+  // A POST: `peer` asks for something to be done.
   using Order =
       std::function<void(std::string_view path, const tunnel::io::Peer& peer, Respond respond)>;
   // How long it may come later.

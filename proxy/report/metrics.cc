@@ -1,7 +1,10 @@
 #include "proxy/report/metrics.h"
 
+#include <algorithm>
 #include <array>
 #include <map>
+#include <string>
+#include <vector>
 
 namespace proxy {
 namespace {
@@ -87,6 +90,17 @@ void add_gate(Exposition& to, const Snapshot& from) {
   to.counter("virtgate_audit_records_lost", "",
              "Records that could not be written to the audit file.");
   to.sample({}, from.audit_lost);
+  to.counter("virtgate_records_dropped", "",
+             "Records about a user that were beyond the user's share of a disk.");
+  const bool others =
+      std::ranges::any_of(from.dropped, [](const DroppedSnapshot& one) { return one.others; });
+  std::vector<DroppedSnapshot> dropped = from.dropped;
+  if (!others) dropped.push_back({true, 0, 0, 0});
+  for (const DroppedSnapshot& one : dropped) {
+    const std::string uid = one.others ? "(other)" : std::to_string(one.uid);
+    to.sample({{"uid", uid}, {"of", "log"}}, one.log);
+    to.sample({{"uid", uid}, {"of", "audit"}}, one.audit);
+  }
   to.counter("virtgate_refusals", "", "Calls that were refused, by reason.");
   for (std::size_t i = 0; i < from.refusals.counts.size(); ++i) {
     to.sample({{"reason", Refusals::names()[i]}}, from.refusals.counts[i]);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ctime>
 #include <functional>
+#include <memory>
 #include <utility>
 
 #include <unistd.h>
@@ -21,11 +22,6 @@ namespace {
 
 HttpAnswer not_here() {
   return policy::http_text(policy::http::kNotFound, "there is nothing of this name here");
-}
-
-HttpAnswer metrics_answer(const Snapshot& snapshot, std::string_view accept) {
-  const MetricsFormat format = wanted_format(accept);
-  return {policy::http::kOk, std::string(content_type(format)), metrics_text(snapshot, format)};
 }
 
 class Door : protected tunnel::io::ListenerOwner {
@@ -60,6 +56,9 @@ class StatusDesks::LocalDoor final : public Door {
         gate_(gate),
         insiders_only_(insiders_only),
         listener_(loop, std::move(socket), static_cast<ListenerOwner&>(*this)) {}
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] bool in_place() const { return listener_.socket().in_place(); }
 
  private:
   // Everybody can connect in the abstract namespace, and where there is a group.
@@ -102,7 +101,8 @@ StatusDesks::StatusDesks(tunnel::io::Loop& loop, const Gate& gate, StatusService
                std::bind_front(&StatusDesks::answer_order, this)),
       metrics_(loop.clock(), std::bind_front(&StatusDesks::answer_metrics, this)),
       port_metrics_(loop.clock(), std::bind_front(&StatusDesks::answer_metrics, this)),
-      textfile_(loop.clock(), [this] { write_textfile(); }) {}
+      textfile_(loop.clock(), [this] { write_textfile(); }),
+      aside_(loop) {}
 
 StatusDesks::~StatusDesks() = default;
 
@@ -114,13 +114,60 @@ Snapshot StatusDesks::snapshot() const {
   return out;
 }
 
-HttpAnswer StatusDesks::answer_control(std::string_view path, std::string_view accept) const {
-  if (path == "/status.json") return {policy::http::kOk, "application/json", to_json(snapshot())};
-  return answer_metrics(path, accept);
+void StatusDesks::answer_control(std::string_view path, std::string_view accept,
+                                 const HttpDesk::Respond& respond) {
+  if (path == "/status.json") return ask(Form::status, respond);
+  answer_metrics(path, accept, respond);
 }
 
-HttpAnswer StatusDesks::answer_metrics(std::string_view path, std::string_view accept) const {
-  return path == "/metrics" ? metrics_answer(snapshot(), accept) : not_here();
+void StatusDesks::answer_metrics(std::string_view path, std::string_view accept,
+                                 const HttpDesk::Respond& respond) {
+  if (path != "/metrics") return respond(not_here());
+  const bool open = wanted_format(accept) == MetricsFormat::openmetrics;
+  ask(open ? Form::openmetrics : Form::prometheus, respond);
+}
+
+HttpAnswer StatusDesks::written(Form form, const Snapshot& snapshot) {
+  if (form == Form::status) return {policy::http::kOk, "application/json", to_json(snapshot)};
+  const MetricsFormat format =
+      form == Form::openmetrics ? MetricsFormat::openmetrics : MetricsFormat::prometheus;
+  return {policy::http::kOk, std::string(content_type(format)), metrics_text(snapshot, format)};
+}
+
+void StatusDesks::ask(Form form, HttpDesk::Respond respond) {
+  asked_.emplace_back(form, std::move(respond));
+  if (!writing_) write_next();
+}
+
+// A text of thousands of targets takes long to write, so a thread does it, one at a time: all who
+// have asked for the same by then get the same.
+void StatusDesks::write_next() {
+  writing_ = !asked_.empty();
+  if (!writing_) return;
+  struct Work {
+    Form form;
+    Snapshot snapshot;
+    std::function<void(Snapshot&)> look;
+    std::optional<HttpAnswer> answer;
+    std::vector<HttpDesk::Respond> waiting;
+  };
+  const auto work =
+      std::make_shared<Work>(Work{asked_.front().first, snapshot(), service_.looks(), {}, {}});
+  std::erase_if(asked_, [&](auto& one) {
+    if (one.first != work->form) return false;
+    work->waiting.push_back(std::move(one.second));
+    return true;
+  });
+  aside_.run(
+      [work] {
+        work->look(work->snapshot);
+        work->answer = written(work->form, work->snapshot);
+      },
+      [this, work] {
+        if (!work->answer) work->answer = written(work->form, work->snapshot);
+        for (const auto& respond : work->waiting) respond(*work->answer);
+        write_next();
+      });
 }
 
 void StatusDesks::answer_order(std::string_view path, const tunnel::io::Peer& peer,
@@ -135,65 +182,115 @@ void StatusDesks::answer_order(std::string_view path, const tunnel::io::Peer& pe
   });
 }
 
-void StatusDesks::fail(const std::string& reason) {
+void StatusDesks::opened(std::string_view event, const std::string& name) {
+  missing_.erase(name);
+  log_.line(Level::info, event).with("socket", name);
+}
+
+void StatusDesks::fail(const std::string& name, const std::string& reason) {
+  std::string& known = missing_[name];
+  if (known == reason) return;
+  known = reason;
   log_.line(Level::error, "listen-failed").with("reason", reason);
-  problems_.push_back(reason);
+}
+
+std::vector<std::string> StatusDesks::problems() const {
+  std::vector<std::string> out;
+  out.reserve(missing_.size());
+  for (const auto& [name, why] : missing_) out.push_back(why);
+  return out;
 }
 
 void StatusDesks::open() {
-  open_control();
-  open_metrics();
+  open_missing();
+  opened_ = true;
   if (!gate_.config().metrics.textfile.empty()) write_textfile();
+}
+
+bool StatusDesks::look(bool missing) {
+  const auto before = missing_;
+  const std::size_t gone = std::erase_if(doors_, [this](const auto& door) {
+    if (door->in_place()) return false;
+    log_.line(Level::warning, "socket-gone").with("socket", door->name());
+    return true;
+  });
+  if (gone > 0 || missing) open_missing();
+  return missing_ != before;
+}
+
+void StatusDesks::open_missing() {
+  if (!control_path_.empty() && !has(control_path_)) open_control();
+  const conf::Metrics& wanted = gate_.config().metrics;
+  if (!wanted.socket.empty() && !has(wanted.socket)) open_socket();
+  if (!wanted.host.empty() && port_ == nullptr) open_port();
+}
+
+bool StatusDesks::has(const std::string& socket) const {
+  return std::ranges::any_of(doors_, [&](const auto& door) { return door->name() == socket; });
 }
 
 // Whoever may connect is looked at when they do: a group is not to be given away without a right
 // that the service does not have.
 void StatusDesks::open_control() {
-  if (control_path_.empty()) return;
   const mode_t mode = gate_.config().control.group ? 0666 : 0600;
-  auto bound = tunnel::io::LocalSocket::bind({control_path_, mode, {}});
+  auto bound = tunnel::io::LocalSocket::bind({control_path_, mode, {}, false, !opened_});
   if (!bound) {
-    if (!gate_.config().control.path.empty()) return fail(bound.error());
+    if (!gate_.config().control.path.empty()) return fail(control_path_, bound.error());
+    if (std::exchange(no_control_, bound.error()) == bound.error()) return;
     log_.line(Level::warning, "no-control").with("reason", bound.error());
     return;
   }
   doors_.push_back(
       std::make_unique<LocalDoor>(loop_, std::move(bound).value(), control_, gate_, log_, true));
-  log_.line(Level::info, "control").with("socket", control_path_);
+  no_control_.clear();
+  opened("control", control_path_);
 }
 
-void StatusDesks::open_metrics() {
+void StatusDesks::open_socket() {
   const conf::Metrics& wanted = gate_.config().metrics;
-  if (!wanted.socket.empty()) {
-    auto bound = tunnel::io::LocalSocket::bind({wanted.socket, wanted.mode, wanted.group});
-    if (bound) {
-      doors_.push_back(std::make_unique<LocalDoor>(loop_, std::move(bound).value(), metrics_, gate_,
-                                                   log_, false));
-      log_.line(Level::info, "metrics").with("socket", wanted.socket);
-    } else {
-      fail(bound.error());
-    }
-  }
-  if (wanted.host.empty()) return;
-  auto bound = tunnel::io::TcpSocket::bind(wanted.host, wanted.port);
-  if (!bound) return fail(bound.error());
+  auto bound =
+      tunnel::io::LocalSocket::bind({wanted.socket, wanted.mode, wanted.group, false, !opened_});
+  if (!bound) return fail(wanted.socket, bound.error());
+  doors_.push_back(
+      std::make_unique<LocalDoor>(loop_, std::move(bound).value(), metrics_, gate_, log_, false));
+  opened("metrics", wanted.socket);
+}
+
+void StatusDesks::open_port() {
+  const conf::Metrics& wanted = gate_.config().metrics;
   const std::string name = wanted.host + " port " + std::to_string(wanted.port);
+  auto bound = tunnel::io::TcpSocket::bind(wanted.host, wanted.port);
+  if (!bound) return fail(name, bound.error());
   port_ = std::make_unique<Port>(loop_, std::move(bound).value(), port_metrics_, log_, name);
-  log_.line(Level::info, "metrics").with("socket", name);
+  opened("metrics", name);
 }
 
 void StatusDesks::write_textfile() {
-  const conf::Metrics& wanted = gate_.config().metrics;
-  const auto problem =
-      replace_file(wanted.textfile, metrics_text(snapshot(), MetricsFormat::prometheus));
+  struct Work {
+    std::string path;
+    Snapshot snapshot;
+    std::optional<std::string> problem = "there is no thread to write it";
+  };
+  const auto work = std::make_shared<Work>(Work{gate_.config().metrics.textfile, snapshot()});
+  aside_.run(
+      [work] {
+        const std::string text = metrics_text(work->snapshot, MetricsFormat::prometheus);
+        work->problem = replace_file(work->path, text);
+      },
+      [this, work] { have_written_textfile(work->problem); });
+}
+
+// One that hangs is followed by none.
+void StatusDesks::have_written_textfile(const std::optional<std::string>& problem) {
   if (problem && !textfile_failed_) {
     log_.line(Level::error, "textfile-failed").with("reason", *problem);
   }
   textfile_failed_ = problem.has_value();
-  textfile_.start(wanted.interval);
+  if (!closing_) textfile_.start(gate_.config().metrics.interval);
 }
 
 void StatusDesks::close(std::function<void()> closed) {
+  closing_ = true;
   doors_.clear();
   port_.reset();
   textfile_.stop();

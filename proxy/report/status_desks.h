@@ -4,14 +4,19 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "conf/values.h"
 #include "proxy/gate/gate.h"
 #include "proxy/record/log.h"
 #include "proxy/report/http_desk.h"
+#include "tunnel/io/aside.h"
 #include "tunnel/io/loop.h"
 
 namespace proxy {
@@ -22,6 +27,8 @@ class StatusService {
   virtual ~StatusService() = default;
   // Fills in what the gate itself does not know.
   virtual void describe(Snapshot& to) const = 0;
+  // What fills in, in a thread, what only files tell.
+  [[nodiscard]] virtual std::function<void(Snapshot&)> looks() const = 0;
   // Reads the configuration again, and calls `done` when that is over; it outlives the desks' life
   // up to close().
   virtual void reload(std::function<void(const Reloaded&)> done) = 0;
@@ -38,9 +45,12 @@ class StatusDesks {
   ~StatusDesks();
 
   // Opens what the configuration names. What of it could not be opened is logged, and is among the
-  // problems from then on.
+  // problems until it can be.
   void open();
-  [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
+  // Opens again what has lost its place in the file system, and with `missing` also what could not
+  // be opened before. Says whether the problems are others now.
+  bool look(bool missing);
+  [[nodiscard]] std::vector<std::string> problems() const;
   // Answers nobody any more; `closed` is called when nobody is there, from the loop or at once.
   void close(std::function<void()> closed);
 
@@ -48,17 +58,27 @@ class StatusDesks {
   class LocalDoor;
   class Port;
 
+  void open_missing();
+  [[nodiscard]] bool has(const std::string& socket) const;
   void open_control();
-  void open_metrics();
+  void open_socket();
+  void open_port();
   void answer_order(std::string_view path, const tunnel::io::Peer& peer,
                     const HttpDesk::Respond& respond);
-  [[nodiscard]] policy::HttpAnswer answer_control(std::string_view path,
-                                                  std::string_view accept) const;
-  [[nodiscard]] policy::HttpAnswer answer_metrics(std::string_view path,
-                                                  std::string_view accept) const;
+  void answer_control(std::string_view path, std::string_view accept,
+                      const HttpDesk::Respond& respond);
+  void answer_metrics(std::string_view path, std::string_view accept,
+                      const HttpDesk::Respond& respond);
+  // What a snapshot is shown as.
+  enum class Form : std::uint8_t { status, prometheus, openmetrics };
+  static policy::HttpAnswer written(Form form, const Snapshot& snapshot);
+  void ask(Form form, HttpDesk::Respond respond);
+  void write_next();
   [[nodiscard]] Snapshot snapshot() const;
-  void fail(const std::string& reason);
+  void opened(std::string_view event, const std::string& name);
+  void fail(const std::string& name, const std::string& reason);
   void write_textfile();
+  void have_written_textfile(const std::optional<std::string>& problem);
 
   tunnel::io::Loop& loop_;
   const Gate& gate_;
@@ -66,6 +86,8 @@ class StatusDesks {
   Log& log_;
   const std::string control_path_;
   const std::uint64_t started_;
+  std::vector<std::pair<Form, HttpDesk::Respond>> asked_;  // in order
+  bool writing_ = false;
   HttpDesk control_;
   HttpDesk metrics_;       // of the socket
   HttpDesk port_metrics_;  // that anybody of this host reaches
@@ -73,7 +95,11 @@ class StatusDesks {
   std::unique_ptr<Port> port_;
   tunnel::io::Timer textfile_;
   bool textfile_failed_ = false;
-  std::vector<std::string> problems_;
+  bool opened_ = false;
+  bool closing_ = false;
+  std::map<std::string, std::string> missing_;  // by name, why
+  tunnel::io::Aside aside_;
+  std::string no_control_;  // why, where nobody has asked for one
 };
 
 // Where the control socket is: what the configuration says; else, in the folder in which gates of

@@ -121,6 +121,14 @@ void members(Self& of, auto& each) {
   each("age_ms", of.age_ms);
 }
 
+template <Is<DroppedSnapshot> Self>
+void members(Self& of, auto& each) {
+  each("others", of.others);
+  each("uid", of.uid);
+  each("log", of.log);
+  each("audit", of.audit);
+}
+
 template <Is<ConfigurationSnapshot> Self>
 void members(Self& of, auto& each) {
   each("read", of.read);
@@ -146,6 +154,7 @@ void members(Self& of, auto& each) {
   each("buffered", of.buffered);
   each("log_lost", of.log_lost);
   each("audit_lost", of.audit_lost);
+  each("dropped", of.dropped);
   each("bytes", of.traffic);
   each("refusals", of.refusals);
   each("targets", of.targets);

@@ -285,6 +285,17 @@ void add_users(std::vector<StyledLine>& to, const Snapshot& now, const UserNames
   }
 }
 
+void add_dropped(std::vector<StyledLine>& to, const Snapshot& now, const UserNames& names) {
+  if (now.dropped.empty()) return;
+  std::vector<Row> rows = {{"USER", "DROPPED FROM LOG", "FROM AUDIT", ""}};
+  for (const DroppedSnapshot& one : now.dropped) {
+    rows.push_back({one.others ? "others" : user_text(one.uid, names), number(one.log),
+                    number(one.audit), ""});
+  }
+  to.push_back({});
+  add_table(to, rows, std::vector<Style>(now.dropped.size(), Style::warning), 1);
+}
+
 void add_clients(std::vector<StyledLine>& to, const Snapshot& now, const Snapshot* before,
                  const Rates& rates, const UserNames& names) {
   if (now.clients.empty()) return;
@@ -361,6 +372,7 @@ std::vector<StyledLine> status_lines(const Snapshot& now, const Snapshot* before
   add_targets(out, now, before, rates);
   add_troubles(out, now, names);
   add_users(out, now, names);
+  add_dropped(out, now, names);
   add_clients(out, now, before, rates, names);
   add_references(out, now, names);
   return out;

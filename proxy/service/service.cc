@@ -13,6 +13,7 @@
 #include "proxy/service/doubts.h"
 #include "tunnel/io/listener.h"
 #include "tunnel/io/local_socket.h"
+#include "tunnel/ssh/environment.h"
 #include "tunnel/tunnel.h"
 
 namespace proxy {
@@ -22,6 +23,8 @@ namespace {
 constexpr tunnel::io::Milliseconds kAfterDrain{20000};
 // Between two tries of what could not be had.
 constexpr tunnel::io::Milliseconds kTryAgain{30000};
+// Between two looks at the files of the sockets.
+constexpr tunnel::io::Milliseconds kLook{5000};
 // How long the control socket waits for the reader of a reload's answer.
 constexpr tunnel::io::Milliseconds kLastWord{500};
 constexpr const char* kNotConfigured = "this gate is not configured";
@@ -32,6 +35,20 @@ std::string time_of_day(std::time_t when) {
   std::array<char, 16> text{};
   if (localtime_r(&when, &parts) == nullptr) return "?";
   return {text.data(), std::strftime(text.data(), text.size(), "%H:%M", &parts)};
+}
+
+std::vector<DroppedSnapshot> dropped(const DailyShares& log, const DailyShares& audit) {
+  std::map<std::optional<uid_t>, DroppedSnapshot> users;
+  for (const auto& [uid, count] : log.dropped()) users[uid].log = count;
+  for (const auto& [uid, count] : audit.dropped()) users[uid].audit = count;
+  std::vector<DroppedSnapshot> out;
+  out.reserve(users.size());
+  for (auto& [uid, one] : users) {
+    one.others = !uid;
+    one.uid = uid.value_or(0);
+    out.push_back(one);
+  }
+  return out;
 }
 
 policy::Fault closed(std::string text, const char* plain) {
@@ -65,6 +82,7 @@ class Service::Door final : private tunnel::io::ListenerOwner {
   [[nodiscard]] bool in_place() const { return listener_.socket().in_place(); }
   // Its maker goes on listening there, and nobody would take who connects.
   [[nodiscard]] bool must_stay() const { return passed_; }
+  [[nodiscard]] bool serves() const { return number_.has_value(); }
   // Clients come in by this number of the gate's listeners from now on.
   void become(std::size_t number, const conf::Listen& listen) {
     number_ = number;
@@ -107,21 +125,25 @@ Service::Service(Log& log, std::shared_ptr<AuditFile> audit, const Reading& read
     : log_(log),
       aside_(loop_),
       notify_(loop_.clock()),
-      repeats_(loop_.clock(), log),
+      bounded_(loop_.clock(), log, reading.config.limits.user_log),
+      repeats_(loop_.clock(), bounded_),
       audit_file_(std::move(audit)),
-      audit_(loop_.clock(), repeats_, local_user_names(), audit_file_, reading.config.audit.calls),
+      audit_(loop_.clock(), repeats_, local_user_names(), audit_file_, reading.config.audit.calls,
+             reading.config.limits.user_audit),
       sasl_(read_auth_conf),
       gate_(loop_.clock(), audit_, sasl_, reading.config, reading.libvirt_conf,
-            [this](const tunnel::Target& target) {
-              return tunnel::make_tunnel(loop_, target, [this](const std::string& note) {
-                repeats_.line(Level::warning, "tunnel").with("note", note);
-              });
+            [this, environment = tunnel::ssh::current_environment()](const tunnel::Target& target) {
+              const auto note = [this](const std::string& text) {
+                repeats_.line(Level::warning, "tunnel").with("note", text);
+              };
+              return tunnel::make_tunnel(loop_, target, note, environment);
             }),
       status_(loop_, gate_, static_cast<StatusService&>(*this), audit_, reading.control),
       source_(std::move(source)),
       mistakes_(std::move(mistakes)),
       patience_(loop_.clock(), [this] { have_read(std::nullopt); }),
       again_(loop_.clock(), [this] { try_again(); }),
+      look_(loop_.clock(), [this] { look_after_doors(); }),
       leave_(loop_.clock(), [this] { stop(); }) {
   remember(reading);
 }
@@ -156,6 +178,7 @@ bool Service::open_doors() {
   }
   status_.open();
   say_problems();
+  look_.start(kLook);
   return true;
 }
 
@@ -207,7 +230,7 @@ void Service::refuse_at(Door& door, std::string problem) {
 base::Result<std::unique_ptr<Service::Door>, std::string> Service::new_door(
     const conf::Listen& listen) {
   auto bound = tunnel::io::LocalSocket::bind(
-      {listen.path, listen.mode, listen.group, listen.xen_proxy.has_value()});
+      {listen.path, listen.mode, listen.group, listen.xen_proxy.has_value(), !running_});
   if (!bound) return base::Failure{bound.error()};
   return std::make_unique<Door>(loop_, std::move(*bound), gate_, log_, false);
 }
@@ -250,7 +273,8 @@ std::vector<std::string> Service::not_in_force() const {
   out.insert(out.end(), passed_wrong_.begin(), passed_wrong_.end());
   for (const auto& [path, why] : no_door_) out.push_back(why);
   for (const auto& [path, why] : odd_doors_) out.push_back(why);
-  out.insert(out.end(), status_.problems().begin(), status_.problems().end());
+  const std::vector<std::string> desks = status_.problems();
+  out.insert(out.end(), desks.begin(), desks.end());
   return out;
 }
 
@@ -272,11 +296,24 @@ void Service::say_problems() {
     log_.line(Level::warning, "configuration-warning").with("reason", warning);
   }
   again_.stop();
-  if (!mistakes_.empty() || !no_door_.empty()) again_.start(kTryAgain);
+  if (!mistakes_.empty() || !no_door_.empty() || !status_.problems().empty()) {
+    again_.start(kTryAgain);
+  }
+}
+
+void Service::measure(tunnel::io::Milliseconds longest_turn) {
+  loop_.measure(longest_turn, [this](const tunnel::io::LongTurn& turn) {
+    log_.line(Level::warning, "long-turn")
+        .with("worked_ms", turn.worked.count())
+        .with("waited_ms", turn.waited.count())
+        .with("longest", turn.longest)
+        .with("longest_ms", turn.longest_took.count());
+  });
 }
 
 Service::End Service::run(Confinement held) {
   held_ = std::move(held);
+  running_ = true;
   say_state();
   loop_.run();
   audit_.say_suppressed();
@@ -306,11 +343,17 @@ void Service::describe(Snapshot& to) const {
   to.problems = not_in_force();
   to.warnings = warnings();
   to.configuration.read = static_cast<std::uint64_t>(read_at_);
-  to.configuration.other_on_disk = source_.stamps() != stamps_;
   to.configuration.reload_failed = static_cast<std::uint64_t>(reload_failed_at_);
   to.configuration.mistakes = reload_mistakes_;
   to.log_lost = log_.lost();
   to.audit_lost = audit_.lost();
+  to.dropped = dropped(bounded_.shares(), audit_.shares());
+}
+
+std::function<void(Snapshot&)> Service::looks() const {
+  return [stamps = source_.stamps, then = stamps_](Snapshot& to) {
+    to.configuration.other_on_disk = stamps() != then;
+  };
 }
 
 void Service::reload(Done done) {
@@ -415,6 +458,8 @@ std::vector<std::string> Service::take(Fresh fresh) {
   if (fresh.audit != nullptr && audit_file_ != nullptr) fresh.audit->follow(*audit_file_);
   audit_file_ = std::move(fresh.audit);
   audit_.redirect(audit_file_, next.config.audit.calls);
+  audit_.set_share(next.config.limits.user_audit);
+  bounded_.set_share(next.config.limits.user_log);
   remember(next);
   gate_.reload(std::move(next.config), std::move(next.libvirt_conf));
   return {};
@@ -472,12 +517,23 @@ std::vector<std::string> Service::move_doors(const std::vector<conf::Listen>& li
 void Service::try_again() {
   if (stopping_ || reading_ != 0) return;
   if (!mistakes_.empty()) return reload([](const Reloaded&) {});
+  const bool doors = open_missing_doors();
+  const bool desks = status_.look(true);
+  if (doors || desks) say_state();
+  if (!no_door_.empty() || !status_.problems().empty()) again_.start(kTryAgain);
+}
+
+// Says whether any could be had.
+bool Service::open_missing_doors() {
   const std::vector<conf::Listen>& listen = gate_.config().listen;
   bool better = false;
   for (std::size_t i = 0; i < listen.size(); ++i) {
     if (!no_door_.contains(listen[i].path)) continue;
     auto door = new_door(listen[i]);
-    if (!door) continue;
+    if (!door) {
+      no_door_[listen[i].path] = door.error();
+      continue;
+    }
     (*door)->become(i, listen[i]);
     doors_.push_back(std::move(*door));
     no_door_.erase(listen[i].path);
@@ -486,8 +542,35 @@ void Service::try_again() {
         .with("target", listen[i].target.empty() ? "-" : listen[i].target);
     better = true;
   }
-  if (better) say_state();
-  if (!no_door_.empty()) again_.start(kTryAgain);
+  return better;
+}
+
+// Somebody may remove the file of a socket, by a mistake or with its folder, and nobody finds it
+// any more.
+void Service::look_after_doors() {
+  look_.start(kLook);
+  if (stopping_ || reading_ != 0 || !mistakes_.empty()) return;
+  const auto odd = odd_doors_;
+  for (const auto& door : doors_) {
+    if (door->must_stay() && door->serves()) look_at(*door);
+  }
+  const bool lost = close_lost_doors();
+  if (lost) open_missing_doors();
+  const bool desks = status_.look(false);
+  if (!lost && !desks && odd_doors_ == odd) return;
+  say_problems();
+  say_state();
+}
+
+bool Service::close_lost_doors() {
+  const std::size_t gone = std::erase_if(doors_, [this](const auto& door) {
+    if (door->must_stay() || door->in_place()) return false;
+    const std::string& path = door->listen().path;
+    log_.line(Level::warning, "socket-gone").with("socket", path);
+    no_door_[path] = path + ": somebody removed this socket";
+    return true;
+  });
+  return gone > 0;
 }
 
 // A second signal changes nothing: the drain has its own limit.
@@ -495,6 +578,7 @@ void Service::stop() {
   if (stopping_) return;
   stopping_ = true;
   again_.stop();
+  look_.stop();
   leave_.stop();
   doors_.clear();
   notify_.stopping("waits for last calls, clients: " + std::to_string(gate_.clients()),

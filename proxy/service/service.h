@@ -17,6 +17,7 @@
 #include "conf/values.h"
 #include "proxy/gate/gate.h"
 #include "proxy/record/audit.h"
+#include "proxy/record/bounded_log.h"
 #include "proxy/record/log.h"
 #include "proxy/record/repeats.h"
 #include "proxy/report/status_desks.h"
@@ -61,6 +62,9 @@ class Service final : private StatusService {
     configured,  // there is a configuration now, which needs another process
   };
 
+  // Reports in the log each turn of the loop that takes longer than this. For tests.
+  void measure(tunnel::io::Milliseconds longest_turn);
+
   // Tells the service manager that it serves, and returns when it has ended and the drain is
   // through. `held`: what the process can do, which bounds what it can be told anew.
   End run(Confinement held);
@@ -75,6 +79,7 @@ class Service final : private StatusService {
   using Done = std::function<void(const Reloaded&)>;
 
   void describe(Snapshot& to) const override;
+  [[nodiscard]] std::function<void(Snapshot&)> looks() const override;
   void reload(Done done) override;
 
   void open_door(std::size_t number, PassedSockets& passed);
@@ -96,12 +101,16 @@ class Service final : private StatusService {
   void say_problems();
   void say_state();
   void try_again();
+  bool open_missing_doors();
+  void look_after_doors();
+  bool close_lost_doors();
   void stop();
 
   Log& log_;
   tunnel::io::Loop loop_;
   tunnel::io::Aside aside_;
   Notify notify_;
+  BoundedLog bounded_;
   Repeats repeats_;
   std::shared_ptr<AuditFile> audit_file_;
   Audit audit_;
@@ -111,6 +120,7 @@ class Service final : private StatusService {
   std::vector<std::unique_ptr<Door>> doors_;
   const Source source_;
   Confinement held_;
+  bool running_ = false;
   bool stopping_ = false;
   End end_ = End::asked;
 
@@ -133,6 +143,7 @@ class Service final : private StatusService {
   std::vector<Done> behind_;   // for one after it, since files may have changed meanwhile
   tunnel::io::Timer patience_;
   tunnel::io::Timer again_;
+  tunnel::io::Timer look_;
   tunnel::io::Timer leave_;
 };
 

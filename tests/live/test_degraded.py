@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+import busy
 import harness
 import machines
 import manager
@@ -122,6 +123,60 @@ def test_a_socket_that_is_taken_does_not_stop_the_others(
             gate.logged("someone already listens there")
         finally:
             gate.stop()
+
+
+def test_sockets_that_somebody_removes_are_made_again(
+    daemon: harness.Daemon, folders: Folders
+) -> None:
+    folder = next(folders)
+    metrics = str(folder / "metrics")
+    listen = (harness.Listen("first"), harness.Listen("second"))
+    sections = {"metrics": {"socket": metrics}}
+    gate = harness.Gate(folder, {"hail": daemon.uri("unix")}, listen, sections=sections)
+    paths = [gate.path("first"), gate.control, metrics]
+    try:
+        gate.start()
+        for path in paths:
+            harness.wait_for(path, lambda: harness.answers(path))
+        with busy.Crew(gate.path("second"), "hail", 2) as crew, busy.Crew(paths[0], "hail", 2) as old:
+            for path in paths:
+                os.unlink(path)
+            for path in paths:
+                harness.wait_for(path, lambda: harness.answers(path))
+                gate.logged(f"socket-gone socket={path}")
+            crew.progress(50)
+            old.progress(50)
+        with raw.connect(paths[0], "hail") as client:
+            assert client.version() > 0
+        assert stat.S_IMODE(os.stat(paths[0]).st_mode) == 0o666
+        assert status(gate)["problems"] == []
+    finally:
+        gate.stop()
+    assert not any(os.path.exists(path) for path in paths)
+
+
+def test_a_socket_whose_place_somebody_takes_is_missing_until_it_is_free(
+    daemon: harness.Daemon, folders: Folders
+) -> None:
+    listen = (harness.Listen("first"), harness.Listen("second"))
+    gate = harness.Gate(next(folders), {"hail": daemon.uri("unix")}, listen)
+    first, second = gate.path("first"), gate.path("second")
+    try:
+        gate.start()
+        with busy.Crew(second, "hail", 2) as crew:
+            os.unlink(first)
+            with manager.listening(first):
+                gate.logged("degraded reason=")
+                (problem,) = status(gate)["problems"]
+                assert problem.startswith(first)
+                crew.progress(50)
+            os.unlink(first) if os.path.exists(first) else None
+            assert reload(gate).returncode == 0
+            with raw.connect(first, "hail") as client:
+                assert client.version() > 0
+            assert status(gate)["problems"] == []
+    finally:
+        gate.stop()
 
 
 def test_without_a_configuration_clients_are_told(

@@ -5,6 +5,8 @@ import json
 import os
 import pathlib
 import re
+import signal
+import threading
 from typing import Callable
 
 import pytest
@@ -12,6 +14,7 @@ from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 import ask
+import busy
 import harness
 import raw
 
@@ -185,3 +188,57 @@ def _expressions(item: object) -> list[str]:
     if isinstance(item, list):
         return [text for value in item for text in _expressions(value)]
     return []
+
+
+MANY = 1200  # targets
+
+
+def test_each_target_has_its_series_and_gives_up_its_place(
+    daemon: harness.Daemon, make_gate: MakeGate
+) -> None:
+    old = {f"old{number}": "test+tcp://127.0.0.1:1/default" for number in range(MANY)}
+    gate = make_gate({"hail": daemon.uri("unix")} | old)
+    harness.wait_for("the control socket", lambda: harness.answers(gate.control))
+    failing = "virtgate_target_failing"
+    there = served(gate.control)
+    assert all(key(failing, target=name) in there for name in old)
+    with busy.Crew(gate.socket, "hail", 2) as crew:
+        gate.config.write_text(gate.config.read_text().replace("\nold", "\nnew"))
+        os.kill(gate.pid, signal.SIGHUP)
+        gate.logged(" reloaded")
+        crew.progress(50)
+    there = served(gate.control)
+    names = {dict(labels)["target"] for name, labels in there if name == "virtgate_replies_total"}
+    assert names == {"hail", "(none)", "(opened)"} | {f"new{number}" for number in range(MANY)}
+    assert there[key("virtgate_replies_total", target="hail", status="ok")] >= 100
+
+
+def test_visitors_without_pause_hold_up_nobody(
+    daemon: harness.Daemon, make_gate: MakeGate
+) -> None:
+    others = {f"other{number}": "test+tcp://127.0.0.1:1/default" for number in range(500)}
+    gate = make_gate({"hail": daemon.uri("unix")} | others)
+    harness.wait_for("the control socket", lambda: harness.answers(gate.control))
+    done = threading.Event()
+    answers: list[int] = []
+
+    def visit(path: str) -> None:
+        while not done.is_set():
+            code, _, body = ask.fetch(gate.control, path)
+            assert code == 200
+            answers.append(len(body))
+
+    visitors = [
+        threading.Thread(target=visit, args=(path,))
+        for path in ("/metrics", "/status.json")
+        for _ in range(3)
+    ]
+    with busy.Crew(gate.socket, "hail", 2) as crew:
+        for one in visitors:
+            one.start()
+        crew.progress(200)
+        harness.wait_for("visitors to be answered", lambda: len(answers) >= 6)
+        done.set()
+        for one in visitors:
+            one.join(harness.PATIENCE)
+    assert all(answers)

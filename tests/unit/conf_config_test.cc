@@ -340,6 +340,26 @@ TEST_CASE("mistakes in [policy] are found", "[conf][config]") {
         Texts{c.mistake});
 }
 
+TEST_CASE("how soon records of the audit are on the disk", "[conf][config]") {
+  const auto sync = [](const std::string& keys) {
+    const conf::Loaded loaded = conf::parse_config(
+        "[audit]\n" + keys +
+            "\n[[listen]]\npath = \"/s\"\n[targets]\nhail = \"test+unix:///default\"",
+        "f", {});
+    std::string mistakes;
+    for (const conf::Mistake& one : loaded.mistakes) mistakes += to_string(one) + '\n';
+    if (!mistakes.empty()) return mistakes;
+    const auto value = loaded.config.audit.sync;
+    return value ? std::to_string(value->count()) : std::string("none");
+  };
+  CHECK(sync("") == "1000");
+  CHECK(sync("sync = \"no\"") == "none");
+  CHECK(sync("sync = \"each\"") == "0");
+  CHECK(sync("sync = \"5s\"") == "5000");
+  CHECK(sync("sync = \"1ms\"").starts_with("f:2:8: \"sync\" is \"1ms\"; it must be from 10ms to"));
+  CHECK(sync("sync = \"often\"").starts_with("f:2:8: \"sync\" is \"often\"; it must be"));
+}
+
 TEST_CASE("mistakes in [limits] are found", "[conf][config]") {
   const OneMistake c = GENERATE(values<OneMistake>({
       {"client = 5", "f:3:1: unknown key \"client\" in [limits]; did you mean \"clients\"?"},
@@ -428,9 +448,8 @@ targets = ["snow*"]
           "f:2:11: \"clients\" is a string; it must be an integer from 1 to 1000000",
           "f:3:1: unknown key \"wat\" in [limits]; known are clients, clients_per_user, "
           "calls_per_client, registrations_per_client, open_targets, open_targets_per_user, "
-          "keepalive_count, client_buffer, user_buffer, max_message, max_call, open_timeout, "
-          "write_timeout, drain_timeout, "
-          "keepalive_interval",
+          "keepalive_count, client_buffer, user_buffer, user_log, user_audit, max_message, "
+          "max_call, open_timeout, write_timeout, drain_timeout, keepalive_interval",
           "f:5:8: the path \"relative\" is relative; it must begin with /, or with @ for the "
           "abstract namespace",
           "f:6:8: \"mode\" is \"9\"; it must be an octal mode in quotes, such as \"0660\"",

@@ -162,6 +162,8 @@ TEST_CASE("the reference configuration is right, and its values are the defaults
   CHECK(limits.registrations_per_client == defaults.registrations_per_client);
   CHECK(limits.client_buffer == defaults.client_buffer);
   CHECK(limits.user_buffer == defaults.user_buffer);
+  CHECK(limits.user_log == defaults.user_log);
+  CHECK(limits.user_audit == defaults.user_audit);
   CHECK(limits.max_message == defaults.max_message);
   CHECK(limits.max_call == defaults.max_call);
   CHECK(limits.open_timeout == defaults.open_timeout);
@@ -229,6 +231,7 @@ TEST_CASE("the reference configuration has every key", "[conf][files]") {
                           "queue",
                           "file",
                           "calls",
+                          "sync",
                           "clients",
                           "clients_per_user",
                           "open_targets",
@@ -237,6 +240,8 @@ TEST_CASE("the reference configuration has every key", "[conf][files]") {
                           "registrations_per_client",
                           "client_buffer",
                           "user_buffer",
+                          "user_log",
+                          "user_audit",
                           "max_message",
                           "max_call",
                           "write_timeout",

@@ -50,7 +50,7 @@ struct Kept {
   std::vector<std::string>& lines = sink->lines;
   tunnel::io::Clock clock;
   test::MemoryLog log;
-  Audit audit{clock, log, {{1000, "anna"}}, sink, false};
+  Audit audit{clock, log, {{1000, "anna"}}, sink, false, std::uint64_t{1} << 30};
 };
 
 // Lifted at the end.

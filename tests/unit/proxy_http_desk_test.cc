@@ -46,11 +46,11 @@ class Scene {
 
   tunnel::io::Clock clock;
   std::size_t size = 10;
-  HttpDesk desk{
-      clock, [this](std::string_view path, std::string_view accept) {
-        if (path == "/big") return policy::HttpAnswer{200, "text/plain", std::string(size, 'x')};
-        return policy::HttpAnswer{200, "text/plain", std::string(path) + " " + std::string(accept)};
-      }};
+  HttpDesk desk{clock, [this](std::string_view path, std::string_view accept,
+                              const HttpDesk::Respond& respond) {
+                  if (path == "/big") return respond({200, "text/plain", std::string(size, 'x')});
+                  respond({200, "text/plain", std::string(path) + " " + std::string(accept)});
+                }};
 
  private:
   std::vector<std::unique_ptr<TextClient>> clients_;
@@ -125,7 +125,7 @@ TEST_CASE("an order is answered when it has been carried out", "[desk]") {
   tunnel::io::Clock clock;
   std::vector<HttpDesk::Respond> waiting;
   HttpDesk desk(
-      clock, [](std::string_view, std::string_view) { return policy::HttpAnswer{}; },
+      clock, [](std::string_view, std::string_view, const HttpDesk::Respond&) {},
       [&](std::string_view path, const tunnel::io::Peer& peer, HttpDesk::Respond respond) {
         CHECK(path == "/reload");
         CHECK(peer.uid == 7);

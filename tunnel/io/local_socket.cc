@@ -50,15 +50,15 @@ class Lock {
     if (file_.ok()) unlink(path_.c_str());
   }
 
-  Problem take() {
-    for (int i = 0; i < kLockAttempts; ++i) {
+  Problem take(bool waits) {
+    for (int i = 0; i < (waits ? kLockAttempts : 1); ++i) {
       base::Fd file(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
       if (!file.ok()) return words("cannot make " + path_);
       if (flock(file.get(), LOCK_EX | LOCK_NB) == 0 && still_there(file.get())) {
         file_.reset(file.release());
         return std::nullopt;
       }
-      nanosleep(&kLockPause, nullptr);
+      if (waits) nanosleep(&kLockPause, nullptr);
     }
     return path_ + " stays locked by another process";
   }
@@ -123,7 +123,7 @@ base::Result<std::unique_ptr<LocalSocket>, std::string> LocalSocket::bind(
   if (abstract && address.padded) target->length = sizeof target->raw;
   Lock lock(address.name + ".lock");
   if (!abstract) {
-    if (const auto problem = lock.take()) return failed(*problem);
+    if (const auto problem = lock.take(address.waits)) return failed(*problem);
     if (const auto problem = remove_if_stale(address.name, *target)) return failed(*problem);
   }
   const int fd = local_socket();

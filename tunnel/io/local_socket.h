@@ -27,6 +27,9 @@ struct LocalAddress {
   // A name in the abstract namespace has zeros behind it up to the end of the address, 108 bytes in
   // all, for clients that pass the whole of sun_path: to the system these are part of the name.
   bool padded = false;
+  // Whether to wait, up to a second, for another process that is about to bind the same path. In a
+  // loop that runs nobody may be kept waiting.
+  bool waits = true;
 };
 
 class LocalSocket {

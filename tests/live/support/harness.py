@@ -27,8 +27,11 @@ BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
 GATE = str(TOP / os.environ.get("VIRTGATE", str(BUILD / "virtgate")))
 PATIENCE = 20.0  # seconds after which something that should have happened has not
 TROUBLE = re.compile(
-    r"^.*(Sanitizer: |runtime error: |virtgate: bug: |terminate called).*$", re.MULTILINE
+    r"^.*(Sanitizer: |runtime error: |virtgate: bug: |terminate called| warning long-turn ).*$",
+    re.MULTILINE,
 )
+# Milliseconds that a turn of a gate's loop may take of its own time.
+LONGEST_TURN = 50 * (6 if "sanitize" in str(BUILD) else 1)
 
 
 class Failure(AssertionError):
@@ -350,7 +353,8 @@ class Gate:
 
     def start(self) -> "Gate":
         command = [*self.launcher, GATE, "serve", "--config", str(self.config), *self.arguments]
-        env = environment(self.folder) | self.environment
+        env = environment(self.folder) | {"VIRTGATE_LONGEST_TURN": str(LONGEST_TURN)}
+        env |= self.environment
         self.process = Process(command, self.folder / "gate.log", env, self.descriptors)
         wait_for("the gate", lambda: not self._running() or self.accepts())
         if not self._running():
