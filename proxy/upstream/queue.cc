@@ -11,13 +11,18 @@ namespace proxy {
 using State = Lane::State;
 
 Topic& Queue::topic_of(const policy::Subject& subject) {
-  Topic& topic = topics_.try_emplace({subject.kind, subject.key}).first->second;
-  if (topic.subject.key.empty() || topic.subject.name.empty()) topic.subject = subject;
-  return topic;
+  auto found = topics_.find(subject);
+  if (found == topics_.end()) {
+    found = topics_.try_emplace({subject.kind, subject.key}).first;
+    found->second.subject = subject;
+  } else if (found->second.subject.name.empty()) {
+    found->second.subject.name = subject.name;
+  }
+  return found->second;
 }
 
 Topic* Queue::find(const policy::Subject& subject) {
-  const auto found = topics_.find({subject.kind, subject.key});
+  const auto found = topics_.find(subject);
   return found == topics_.end() ? nullptr : &found->second;
 }
 
@@ -26,11 +31,12 @@ void Queue::drop(Topic& topic) {
     return;
   }
   if (topic.lean) lean_.remove(&topic);
-  topics_.erase({topic.subject.kind, topic.subject.key});
+  topics_.erase(topics_.find(topic.subject));
 }
 
 void Queue::drop(Question& question) {
-  if (question.waiting.empty() && question.asked == 0) questions_.erase(std::string(question.key));
+  if (question.waiting.empty() && question.asked == 0)
+    questions_.erase(questions_.find(*question.key));
 }
 
 Party& Queue::party_of(uid_t uid) { return parties_.try_emplace(uid, uid).first->second; }
@@ -103,8 +109,12 @@ Strand& Queue::strand_of(Lane& lane, Topic& topic) {
 
 std::string Queue::question_of(const Call& call) {
   if (call.body.size() > kMostJoined || call.subject.kind == policy::SubjectKind::none) return {};
-  std::string key = std::to_string(call.program) + ' ' + std::to_string(call.procedure) + ' ';
-  key += base::text_of(call.body);
+  const std::string_view body = base::text_of(call.body);
+  std::string key;
+  key.reserve(sizeof call.program + sizeof call.procedure + body.size());
+  key.append(reinterpret_cast<const char*>(&call.program), sizeof call.program);
+  key.append(reinterpret_cast<const char*>(&call.procedure), sizeof call.procedure);
+  key += body;
   return key;
 }
 
@@ -112,8 +122,9 @@ void Queue::join_question(Call& call, bool front) {
   call.question = nullptr;
   std::string key = question_of(call);
   if (key.empty()) return;
-  Question& question = questions_.try_emplace(key).first->second;
-  if (question.key.empty()) question.key = std::move(key);
+  const auto found = questions_.try_emplace(std::move(key)).first;
+  Question& question = found->second;
+  question.key = &found->first;
   auto& waiting = question.waiting;
   call.question = &question;
   call.asking = waiting.insert(front ? waiting.begin() : waiting.end(), &call);

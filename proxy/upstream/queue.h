@@ -23,6 +23,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <sys/types.h>
@@ -31,6 +32,15 @@
 #include "proxy/upstream/call.h"
 
 namespace proxy {
+
+// Compares keys of subjects without copying them.
+struct BySubject {
+  using is_transparent = void;
+  using View = std::pair<policy::SubjectKind, std::string_view>;
+  static View view(const policy::Subject& subject) { return {subject.kind, subject.key}; }
+  static View view(const std::pair<policy::SubjectKind, std::string>& key) { return key; }
+  bool operator()(const auto& one, const auto& other) const { return view(one) < view(other); }
+};
 
 // What is known of a subject.
 struct Topic {
@@ -52,7 +62,7 @@ struct Topic {
 
 // One call, whichever clients make it.
 struct Question {
-  std::string key;
+  const std::string* key = nullptr;  // of the map that it lies in
   std::list<Call*> waiting;
   std::uint32_t asked = 0;  // at the daemon, and not overdue
   std::list<Strand*> blocked;
@@ -145,8 +155,6 @@ class Queue {
   [[nodiscard]] std::size_t waiting() const { return waiting_; }
 
  private:
-  using Key = std::pair<policy::SubjectKind, std::string>;
-
   Topic& topic_of(const policy::Subject& subject);
   Party& party_of(uid_t uid);
   Strand& strand_of(Lane& lane, Topic& topic);
@@ -184,7 +192,7 @@ class Queue {
 
   QueueLimits limits_;
   Places places_;
-  std::map<Key, Topic> topics_;
+  std::map<std::pair<policy::SubjectKind, std::string>, Topic, BySubject> topics_;
   std::map<std::string, Question> questions_;
   std::map<uid_t, Party> parties_;
   std::list<Party*> ring_;
