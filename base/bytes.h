@@ -1,7 +1,9 @@
-// The two byte types that all folders share: a view that owns nothing, and a buffer that does.
+// The byte types that all folders share: a view that owns nothing, a buffer that does, and what
+// keeps bytes that several have a view of.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -10,6 +12,8 @@ namespace base {
 
 using Bytes = std::span<const std::uint8_t>;
 using Buffer = std::vector<std::uint8_t>;
+// Whoever has one may use the bytes that it was given with. Null: they live as long as the call.
+using Keeper = std::shared_ptr<const void>;
 
 inline Bytes bytes_of(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};

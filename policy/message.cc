@@ -1,6 +1,7 @@
 #include "policy/message.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -11,7 +12,9 @@ namespace {
 
 constexpr std::size_t kLengthSize = 4;
 constexpr std::size_t kMostQuoted = 120;
-constexpr std::size_t kKeptCapacity = std::size_t{64} * 1024;
+// Of a frame that has begun; then it is given all that it needs, in memory that is the system's
+// until bytes come for it.
+constexpr std::size_t kLarge = std::size_t{64} * 1024;
 
 }  // namespace
 
@@ -63,7 +66,7 @@ base::Bytes FrameReader::take_rest() {
 std::optional<Frame> FrameReader::next() {
   if (partial_done_) drop_partial();
   if (broken_ || rest_.empty()) return std::nullopt;
-  return partial_.empty() ? next_in_rest() : finish_partial();
+  return held() == 0 ? next_in_rest() : finish_partial();
 }
 
 std::optional<Frame> FrameReader::next_in_rest() {
@@ -84,10 +87,11 @@ std::optional<Frame> FrameReader::next_in_rest() {
 
 std::optional<Frame> FrameReader::finish_partial() {
   if (!fill_partial(kLengthSize)) return std::nullopt;
-  const std::uint32_t length = load_word(partial_.data());
+  const std::uint32_t length = load_word(large_ ? large_.get() : partial_.data());
   if (!length_fits(length) || !fill_partial(length)) return std::nullopt;
   partial_done_ = true;
-  return Frame{decode_header(partial_), base::Bytes(partial_).subspan(kHeaderSize)};
+  const base::Bytes frame = large_ ? base::Bytes(large_.get(), length) : base::Bytes(partial_);
+  return Frame{decode_header(frame), frame.subspan(kHeaderSize), large_};
 }
 
 bool FrameReader::length_fits(std::uint32_t length) {
@@ -118,21 +122,37 @@ std::string FrameReader::describe(std::uint32_t length) const {
 
 // Takes bytes over until the frame that has begun has `size` of them.
 bool FrameReader::fill_partial(std::size_t size) {
-  if (partial_.size() >= size) return true;
-  const base::Bytes more = rest_.first(std::min(rest_.size(), size - partial_.size()));
+  if (held() >= size) return true;
+  const std::size_t missing = size - held();
+  if (large_ || held() + std::min(rest_.size(), missing) > kLarge) return fill_large(size);
+  const base::Bytes more = rest_.first(std::min(rest_.size(), missing));
   const std::size_t needed = partial_.size() + more.size();
   if (needed > partial_.capacity()) {
-    partial_.reserve(std::clamp(2 * partial_.capacity(), needed, size));
+    partial_.reserve(std::clamp(2 * partial_.capacity(), needed, std::min(size, kLarge)));
   }
   base::append(partial_, more);
   rest_ = rest_.subspan(more.size());
   return partial_.size() == size;
 }
 
+bool FrameReader::fill_large(std::size_t size) {
+  if (!large_) {
+    large_ = std::make_shared_for_overwrite<std::uint8_t[]>(size);
+    filled_ = partial_.size();
+    std::memcpy(large_.get(), partial_.data(), filled_);
+    base::Buffer().swap(partial_);
+  }
+  const base::Bytes more = rest_.first(std::min(rest_.size(), size - filled_));
+  std::memcpy(large_.get() + filled_, more.data(), more.size());
+  filled_ += more.size();
+  rest_ = rest_.subspan(more.size());
+  return filled_ == size;
+}
+
 void FrameReader::drop_partial() {
   partial_done_ = false;
   partial_.clear();
-  if (partial_.capacity() > kKeptCapacity) base::Buffer().swap(partial_);
+  large_.reset();
 }
 
 std::array<std::uint8_t, kHeaderSize> keepalive_frame(Keepalive what) {

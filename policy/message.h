@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -57,12 +58,14 @@ void append_frame(base::Buffer& to, Header header, base::Bytes body);
 struct Frame {
   Header header;
   base::Bytes body;  // what follows the header
+  base::Keeper keeper = {};
 };
 
 // Cuts a stream into frames. Frames that lie whole in the bytes given are not copied; of a frame
 // that has only begun, the bytes that came are kept, and nothing at all between frames. A length
 // that is announced reserves nothing: memory grows with what arrives, to at most one frame of
-// `limit` bytes.
+// `limit` bytes. A large frame grows in a place of its own, where whoever takes its keeper can
+// leave it.
 class FrameReader {
  public:
   explicit FrameReader(std::uint32_t limit = kMaxMessage) : limit_(limit) {}
@@ -72,7 +75,8 @@ class FrameReader {
   void feed(base::Bytes bytes);
 
   // The next whole frame, or nothing: more bytes are needed, or broken(). The frame's body lives
-  // until the next call of next(), feed() or take_rest(), and no longer than the bytes fed.
+  // until the next call of next(), feed() or take_rest(), and no longer than the bytes fed; one of
+  // a frame with a keeper lives as long as that.
   std::optional<Frame> next();
 
   // What was fed and has not been looked at yet, to go on with later: it is forgotten
@@ -88,9 +92,9 @@ class FrameReader {
   [[nodiscard]] const std::string& breach() const { return breach_; }
 
   // Bytes kept for the frame that has begun, or that was handed out last.
-  [[nodiscard]] std::size_t held() const { return partial_.size(); }
-  // Memory that is kept for that.
-  [[nodiscard]] std::size_t capacity() const { return partial_.capacity(); }
+  [[nodiscard]] std::size_t held() const { return large_ ? filled_ : partial_.size(); }
+  // Memory that is kept for that, between frames too.
+  [[nodiscard]] std::size_t capacity() const { return large_ ? filled_ : partial_.capacity(); }
 
  private:
   bool length_fits(std::uint32_t length);
@@ -98,6 +102,7 @@ class FrameReader {
   std::optional<Frame> next_in_rest();
   std::optional<Frame> finish_partial();
   bool fill_partial(std::size_t size);
+  bool fill_large(std::size_t size);
   void drop_partial();
 
   std::uint32_t limit_;
@@ -106,6 +111,8 @@ class FrameReader {
   bool heard_ = false;  // a length that fits
   std::string breach_;
   base::Buffer partial_;
+  std::shared_ptr<std::uint8_t[]> large_;  // in place of partial_
+  std::size_t filled_ = 0;                 // of large_
   base::Bytes rest_;
 };
 

@@ -200,9 +200,10 @@ void Client::done() {
   release(Input::kCalls);
 }
 
-void Client::on_reply(const Call& call, policy::Status status, base::Bytes body) {
+void Client::on_reply(const Call& call, policy::Status status, base::Bytes body,
+                      const base::Keeper& keeper) {
   const Header header = header_of(call);
-  output_.reply(header, status, body);
+  output_.reply(header, status, body, keeper);
   count_end(call, status == policy::Status::ok ? Outcome::ok : Outcome::error);
   record_call(header, status == policy::Status::ok ? "ok" : "error", call.began);
   answered(call);

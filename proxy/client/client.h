@@ -102,7 +102,8 @@ class Client final : public Visitor,
 
   void on_target_ready() override;
   void on_target_failed(const policy::Fault& fault) override;
-  void on_reply(const Call& call, policy::Status status, base::Bytes body) override;
+  void on_reply(const Call& call, policy::Status status, base::Bytes body,
+                const base::Keeper& keeper) override;
   void on_call_failed(const Call& call, const policy::Fault& fault) override;
   void on_event(std::int32_t procedure, base::Bytes first, base::Bytes rest) override;
   void on_events_lost(const policy::Fault& fault) override;

@@ -26,11 +26,18 @@ class Output {
   ~Output() = default;
 
   // The answer to a call of which the header has program, procedure and serial.
-  void reply(const policy::Header& call, policy::Status status, base::Bytes body) {
+  void reply(const policy::Header& call, policy::Status status, base::Bytes body,
+             const base::Keeper& keeper = {}) {
     policy::Header header = call;
     header.type = static_cast<std::uint32_t>(policy::Type::reply);
     header.status = static_cast<std::uint32_t>(status);
-    frame(header, body, {});
+    header.length = policy::kHeaderSize + static_cast<std::uint32_t>(body.size());
+    write(policy::encode_header(header));
+    if (keeper == nullptr)
+      write(body);
+    else
+      stream_.write_kept(body, keeper);
+    count(header.length);
   }
   void error(const policy::Header& call, const policy::Fault& fault) {
     base::Buffer encoded;

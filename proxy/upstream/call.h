@@ -52,8 +52,9 @@ class PoolUser {
   virtual void on_target_failed(const policy::Fault& fault) = 0;
 
   // The end of a call, exactly one of the two; it may come while the call is handed over. `status`
-  // is ok or error; `body` lives as long as the call.
-  virtual void on_reply(const Call& call, policy::Status status, base::Bytes body) = 0;
+  // is ok or error; `body` lives as long as the call, or as its keeper.
+  virtual void on_reply(const Call& call, policy::Status status, base::Bytes body,
+                        const base::Keeper& keeper) = 0;
   virtual void on_call_failed(const Call& call, const policy::Fault& fault) = 0;
 
   // An event that the user subscribed to, as the message to send: its procedure, and its body in

@@ -110,7 +110,7 @@ void Events::subscribe(Lane& lane, Call call, std::int32_t event_id, base::Bytes
 void Events::confirm(const Applicant& applicant) {
   const base::Buffer id = encode_int(applicant.subscriber.id);
   applicant.subscriber.lane->user.on_reply(applicant.call, Status::ok,
-                                           applicant.subscriber.older ? base::Bytes() : id);
+                                           applicant.subscriber.older ? base::Bytes() : id, {});
 }
 
 void Events::unsubscribe(Lane& lane, const Call& call, std::int32_t id) {
@@ -127,7 +127,7 @@ void Events::unsubscribe(Lane& lane, const Call& call, std::int32_t id) {
       registration.subscribers.erase(subscriber);
       forget(registration, gone);
       release(registration);
-      return lane.user.on_reply(answered, Status::ok, {});
+      return lane.user.on_reply(answered, Status::ok, {}, {});
     }
   }
   fail(answered, ErrorCode::internal_error,
@@ -274,7 +274,7 @@ void Events::not_registered(Registration& registration, const Frame& reply) {
   become(registration, State::wanted);
   erase(registration);
   for (const auto& [order, applicant] : applicants) {
-    applicant.subscriber.lane->user.on_reply(applicant.call, Status::error, body);
+    applicant.subscriber.lane->user.on_reply(applicant.call, Status::error, body, {});
   }
   for (const auto& [order, subscriber] : subscribers) {
     const policy::RemoteError said = policy::decode_error(body);

@@ -118,7 +118,7 @@ bool Pool::answer_at_once(Lane& lane, const Call& call) {
   const Recent::Answer* answer = recent_.take(call, lane, clock_.now() - target_.max_age);
   if (answer == nullptr) return false;
   ++counters_->joined;
-  lane.user.on_reply(call, policy::Status::ok, answer->body);
+  lane.user.on_reply(call, policy::Status::ok, answer->body, {});
   return true;
 }
 
@@ -302,9 +302,9 @@ void Pool::answer(const Call& call) {
 void Pool::hand_out(const Call& call, const Frame& reply) {
   const auto status = static_cast<policy::Status>(reply.header.status);
   if (target_.max_age.count() > 0 && status == policy::Status::ok) recent_.add(call, reply.body);
-  if (call.lane != nullptr) call.lane->user.on_reply(call, status, reply.body);
+  if (call.lane != nullptr) call.lane->user.on_reply(call, status, reply.body, reply.keeper);
   for (const Call& one : call.joined) {
-    if (one.lane != nullptr) one.lane->user.on_reply(one, status, reply.body);
+    if (one.lane != nullptr) one.lane->user.on_reply(one, status, reply.body, reply.keeper);
   }
 }
 
@@ -325,7 +325,9 @@ void Pool::ask_without_nowait(Call& call, const Frame& reply) {
       askers.pop_front();
   }
   while (!again.empty()) queue_.put_back(again, std::prev(again.end()));
-  for (const Call& one : told) one.lane->user.on_reply(one, policy::Status::error, reply.body);
+  for (const Call& one : told) {
+    one.lane->user.on_reply(one, policy::Status::error, reply.body, reply.keeper);
+  }
 }
 
 void Pool::on_upstream_reply(Upstream& upstream, Calls answered, const Frame& reply) {

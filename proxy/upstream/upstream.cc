@@ -332,6 +332,7 @@ void Upstream::on_reply(const Frame& frame) {
     error = policy::clean_error(frame.body);
     if (!error) return fail(Reason::Kind::protocol, "the daemon answered with a malformed error");
     reply.body = *error;
+    reply.keeper.reset();
   } else {
     const policy::Procedure* row = policy::find_procedure(call->program, call->procedure);
     CHECK(row != nullptr);

@@ -2,7 +2,7 @@
 
 Rounds are interleaved, so that whatever else the machine does meets all of them alike; what is
 printed is the median of the rounds, how far they spread, and a ratio. BENCH_ROUNDS says how many
-rounds there are, and BENCH_PARTS which parts: "ways", "joined" and "trouble".
+rounds there are, and BENCH_PARTS which parts: "ways", "joined", "bulk" and "trouble".
 """
 
 import contextlib
@@ -21,6 +21,7 @@ import raw  # noqa: E402
 import scene  # noqa: E402
 
 import tables  # noqa: E402
+from bulk import Bulk
 from commands import TIMES, Commands  # noqa: E402
 from joined import Joined, write_machines  # noqa: E402
 from trouble import ALONE, BESIDE, EVERY, Trouble  # noqa: E402
@@ -28,7 +29,7 @@ from ways import NAME, PATH, Way, start_tunnels  # noqa: E402
 
 LOAD = str(TOP / harness.BUILD / "bench-load")
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
-PARTS = os.environ.get("BENCH_PARTS", "ways,joined,trouble").split(",")
+PARTS = os.environ.get("BENCH_PARTS", "ways,joined,bulk,trouble").split(",")
 MANY = "many"  # with the way to it, the gate's target with machines of joined.py
 MILLISECONDS = 500
 AT_ONCE = 16
@@ -157,6 +158,16 @@ def measure_joined(one: scene.Scene, gate: harness.Gate, tunnels: Tunnels) -> No
     print(f"Medians of {ROUNDS} rounds; x: the ratio to unix directly.\n")
 
 
+def measure_bulk(one: scene.Scene, folder: pathlib.Path, stack: contextlib.ExitStack) -> None:
+    bulk = Bulk(one, LOAD, folder / "bulk", stack)
+    for turn in range(ROUNDS):
+        print(f"bulk, round {turn + 1} of {ROUNDS}", file=sys.stderr)
+        bulk.round()
+    tables.show(bulk.lines())
+    print(f"From a daemon that has its replies ready. Medians of {ROUNDS} rounds; x: the ratio to")
+    print("unix directly.\n")
+
+
 def measure_trouble(one: scene.Scene, folder: pathlib.Path, stack: contextlib.ExitStack) -> None:
     trouble = Trouble(one.daemon, LOAD, folder / "trouble", stack)
     rounds = (ROUNDS + 1) // 2
@@ -182,6 +193,8 @@ def main() -> int:
                 missing += measure_ways(one, gate, tunnels, folder)
             if "joined" in PARTS:
                 measure_joined(one, gate, tunnels)
+            if "bulk" in PARTS:
+                measure_bulk(one, folder, stack)
             if "trouble" in PARTS:
                 measure_trouble(one, folder, stack)
         if missing:

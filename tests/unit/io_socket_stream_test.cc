@@ -191,6 +191,25 @@ TEST_CASE("32 MiB arrive whole, in one write and in many") {
   CHECK(pair.a.stream->queued() == 0);
 }
 
+TEST_CASE("bytes that are kept elsewhere arrive between those that were copied") {
+  Pair pair(GENERATE(Kind::unix, Kind::tcp));
+  const std::string large = pattern(std::size_t{4} << 20);
+  auto kept = std::make_shared<const std::string>(large);
+  const std::weak_ptr<const std::string> watched = kept;
+  const base::Bytes bytes = base::bytes_of(*kept);
+  pair.a.write("head");
+  pair.a.stream->write_kept(bytes, kept);
+  pair.a.write("between");
+  pair.a.stream->write_kept(bytes, kept);
+  kept.reset();
+  pair.a.write("tail");
+  const std::string all = "head" + large + "between" + large + "tail";
+  CHECK(pair.a.stream->queued() == all.size());
+  pair.until([&] { return pair.b.data.size() >= all.size() && pair.a.stream->queued() == 0; });
+  CHECK(pair.b.data == all);
+  CHECK(watched.expired());
+}
+
 TEST_CASE("a writer that heeds the marks stays bounded before a slow reader") {
   const auto fds = socket_pair(GENERATE(Kind::unix, Kind::tcp));
   // Else the system might take everything.

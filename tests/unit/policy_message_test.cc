@@ -234,6 +234,33 @@ TEST_CASE("text in place of the first message is quoted, and never later", "[pol
   CHECK(later.breach() == "announced a message of 1936024434 bytes");
 }
 
+TEST_CASE("a large frame can be kept, and a small one is not", "[policy][message]") {
+  for (const std::size_t size : {std::size_t{1000}, std::size_t{65537}, std::size_t{1} << 20}) {
+    base::Buffer whole;
+    policy::append_frame(whole, {}, base::Buffer(size, 7));
+    for (const std::size_t piece : {std::size_t{999}, std::size_t{65536}}) {
+      FrameReader reader;
+      base::Bytes rest = whole;
+      std::optional<Frame> frame;
+      while (!frame) {
+        const base::Bytes next = rest.first(std::min(piece, rest.size()));
+        rest = rest.subspan(next.size());
+        reader.feed(next);
+        frame = reader.next();
+      }
+      CHECK(rest.empty());
+      REQUIRE(frame->body.size() == size);
+      CHECK((frame->keeper != nullptr) == (size > 65536));
+      if (frame->keeper == nullptr) continue;
+      const Frame kept = *frame;
+      frame.reset();
+      CHECK_FALSE(reader.next());
+      reader.feed(whole);
+      CHECK(std::ranges::all_of(kept.body, [](std::uint8_t byte) { return byte == 7; }));
+    }
+  }
+}
+
 TEST_CASE("memory follows what came, not what was announced", "[policy][message]") {
   FrameReader reader;
   base::Buffer start = length_only(policy::kMaxMessage);

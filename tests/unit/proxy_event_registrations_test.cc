@@ -30,7 +30,8 @@ base::Buffer ints(std::initializer_list<std::int32_t> values) {
 struct User final : proxy::PoolUser {
   void on_target_ready() override {}
   void on_target_failed(const policy::Fault&) override {}
-  void on_reply(const Call& call, policy::Status status, base::Bytes body) override {
+  void on_reply(const Call& call, policy::Status status, base::Bytes body,
+                const base::Keeper&) override {
     ++ends[call.serial];
     if (status == policy::Status::ok && body.size() == 4) {
       std::uint32_t id = 0;

@@ -23,7 +23,7 @@ constexpr std::int32_t kInfo = policy::number(Remote::DOMAIN_GET_INFO);
 struct User final : proxy::PoolUser {
   void on_target_ready() override {}
   void on_target_failed(const policy::Fault&) override {}
-  void on_reply(const Call&, policy::Status, base::Bytes) override {}
+  void on_reply(const Call&, policy::Status, base::Bytes, const base::Keeper&) override {}
   void on_call_failed(const Call&, const policy::Fault&) override {}
   void on_event(std::int32_t, base::Bytes, base::Bytes) override {}
   void on_events_lost(const policy::Fault&) override {}

@@ -1,6 +1,8 @@
 #include "tunnel/io/socket_stream.h"
 
+#include <array>
 #include <utility>
+#include <vector>
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,7 +15,7 @@ namespace tunnel::io {
 
 struct SocketStream::Sending {
   uv_write_t request{};
-  base::Buffer data;
+  Outgoing data;
 };
 
 SocketStream::SocketStream(Loop& loop, int fd) : loop_(loop), fd_(fd) {}
@@ -31,8 +33,22 @@ void SocketStream::open(StreamOwner& owner) {
 }
 
 void SocketStream::write(base::Bytes data) {
-  if (state_.closing() || ending_ || broken_ != 0 || data.empty()) return;
-  base::append(pending_, data);
+  if (!takes(data)) return;
+  pending_.add(data);
+  wrote();
+}
+
+void SocketStream::write_kept(base::Bytes data, const base::Keeper& keeper) {
+  if (!takes(data)) return;
+  pending_.add(data, keeper);
+  wrote();
+}
+
+bool SocketStream::takes(base::Bytes data) const {
+  return !state_.closing() && !ending_ && broken_ == 0 && !data.empty();
+}
+
+void SocketStream::wrote() {
   state_.wrote(queued());
   if (ready_ && sending_ == nullptr) loop_.inside().soon(*this);
 }
@@ -169,12 +185,8 @@ void SocketStream::flush() {
   if (sending_ != nullptr) return;
   const int status = send_now();
   if (status < 0) return send_failed(status);
-  const auto taken = static_cast<std::size_t>(status);
-  if (taken < pending_.size()) {
-    send_later(taken);
-  } else {
-    pending_ = base::Buffer();
-  }
+  pending_.take(static_cast<std::size_t>(status));
+  if (!pending_.empty()) send_later();
   if (broken_ != 0) return;
   if (ending_ && pending_.empty() && sending_ == nullptr) shut_down();
   state_.sent(queued());
@@ -182,18 +194,19 @@ void SocketStream::flush() {
 
 int SocketStream::send_now() {
   if (pending_.empty()) return 0;
-  const uv_buf_t buffer{reinterpret_cast<char*>(pending_.data()), pending_.size()};
-  const int status = uv_try_write(&handle_.stream, &buffer, 1);
+  std::array<uv_buf_t, 16> pieces;
+  const auto count = static_cast<unsigned>(pending_.gather(pieces));
+  const int status = uv_try_write(&handle_.stream, pieces.data(), count);
   return status == UV_EAGAIN ? 0 : status;
 }
 
-void SocketStream::send_later(std::size_t from) {
+void SocketStream::send_later() {
   sending_ = std::make_unique<Sending>();
   sending_->data.swap(pending_);
-  base::Buffer& data = sending_->data;
-  const uv_buf_t buffer{reinterpret_cast<char*>(data.data()) + from, data.size() - from};
-  const int status =
-      uv_write(&sending_->request, &handle_.stream, &buffer, 1, callback<&SocketStream::sent>);
+  std::vector<uv_buf_t> pieces(sending_->data.pieces());
+  const auto count = static_cast<unsigned>(sending_->data.gather(pieces));
+  const int status = uv_write(&sending_->request, &handle_.stream, pieces.data(), count,
+                              callback<&SocketStream::sent>);
   if (status == 0) return;
   sending_.reset();
   send_failed(status);
@@ -210,7 +223,7 @@ void SocketStream::send_failed(int status) {
   // What the peer sent before it went, its reason perhaps, is still there to be read in the next
   // turn.
   broken_ = status;
-  pending_ = base::Buffer();
+  pending_.take(pending_.size());
   last_reads_ = reading_ || has_read_;
   loop_.inside().soon(*this);
 }

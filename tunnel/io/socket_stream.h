@@ -9,6 +9,7 @@
 
 #include "tunnel/io/dialer.h"
 #include "tunnel/io/loop_inside.h"
+#include "tunnel/io/outgoing.h"
 #include "tunnel/io/stream.h"
 #include "tunnel/io/stream_state.h"
 
@@ -23,6 +24,7 @@ class SocketStream final : public Stream, private Task, private DialerOwner {
 
   void open(StreamOwner& owner) override;
   void write(base::Bytes data) override;
+  void write_kept(base::Bytes data, const base::Keeper& keeper) override;
   [[nodiscard]] std::size_t queued() const override;
   void end() override;
   void pause(unsigned reasons) override;
@@ -34,6 +36,8 @@ class SocketStream final : public Stream, private Task, private DialerOwner {
  private:
   struct Sending;
 
+  [[nodiscard]] bool takes(base::Bytes data) const;
+  void wrote();
   void run_soon() override;
   void on_dial_stage(Stage stage) override;
   void on_dialed(int fd) override;
@@ -45,7 +49,7 @@ class SocketStream final : public Stream, private Task, private DialerOwner {
   void received(ssize_t count, const uv_buf_t* buffer);
   void flush();
   int send_now();
-  void send_later(std::size_t from);
+  void send_later();
   void sent(int status);
   void send_failed(int status);
   void shut_down();
@@ -63,7 +67,7 @@ class SocketStream final : public Stream, private Task, private DialerOwner {
   StreamState state_;
   std::unique_ptr<Dialer> dialer_;
   // What was written and has not been offered to the system, and what the system did not take.
-  base::Buffer pending_;
+  Outgoing pending_;
   std::unique_ptr<Sending> sending_;
   int fd_ = -1;  // before the handle has it
   int broken_ = 0;

@@ -93,6 +93,11 @@ class Stream {
   // sent after it. Nothing happens once the stream is closing. Several writes within one turn of
   // the loop leave as one.
   virtual void write(base::Bytes data) = 0;
+  // The same without a copy where the stream can send the bytes from where they are.
+  virtual void write_kept(base::Bytes data, const base::Keeper& keeper) {
+    static_cast<void>(keeper);
+    write(data);
+  }
   // Bytes taken and not yet handed to the system (or to the layer below and by it to the system).
   [[nodiscard]] virtual std::size_t queued() const = 0;
   // Sends what is queued, then tells the other side that nothing follows. No write() after it.

@@ -19,7 +19,7 @@ class Scene:
     def __init__(self, folder: pathlib.Path) -> None:
         for name in ("pki", "daemon", "sshd", "client"):
             (folder / name).mkdir()
-        pki = Pki(folder / "pki")
+        self.pki = pki = Pki(folder / "pki")
         self.daemon = TlsDaemon(folder / "daemon", pki)
         self.server = sshd.Server(folder / "sshd")
         self.client = certificates.ClientFolder(folder / "client", pki.ours)
