@@ -27,7 +27,10 @@ constexpr Milliseconds kOpenBound{60000};
 constexpr Milliseconds kSlack{1500};
 // Twice as many as a turn has for a client, since two of them can fall into one of the clock.
 constexpr std::size_t kMostOfTurn = 64;
-constexpr std::uint32_t kBabble = 300;
+// Many turns of a client, and the last one whole.
+constexpr std::uint32_t kBabble = 320;
+constexpr Milliseconds kChorus{2000};  // for what all of them say together
+constexpr std::size_t kPadding = 200;
 constexpr std::int32_t kDenied = static_cast<std::int32_t>(policy::ErrorCode::operation_denied);
 
 std::int32_t number_of(Remote procedure) { return static_cast<std::int32_t>(procedure); }
@@ -157,7 +160,9 @@ void Client::ask() {
   Question question;
   if (what < 75) {
     const auto machine = static_cast<Subject>(random_.below(stage_.plan.machines));
-    const std::string own = fmt::format("{}-{}-{}", machine_name(machine), name(), next_index_);
+    std::string own = fmt::format("{}-{}-{}", machine_name(machine), name(), next_index_);
+    // Calls can be more than may be kept of them.
+    if (stage_.plan.limits.max_call < 4096) own.append(kPadding, '+');
     question = ask_machine(machine, random_.next(), unique ? own : "");
   } else if (what < 90) {
     question = ask_host(random_.next());
@@ -560,6 +565,10 @@ void Client::check() {
     if (age > limit && reads_all(asked.at) && quiet < asked.at && !offended_ && !waits_for_itself) {
       fail("deadline", fmt::format("{}/{} has not been answered for {} ms", asked.procedure, serial,
                                    age.count()));
+    }
+    if (stage_.plan.chorus && age > kChorus) {
+      fail("turns", fmt::format("{}/{} has waited for {} ms for its turn", asked.procedure, serial,
+                                age.count()));
     }
     // Nothing more is read of who has broken the protocol.
     if (asked.kind == Kind::question && age > bound && !offended_ && well(asked)) {

@@ -107,6 +107,32 @@ void make_crowd(Random& random, Plan& plan) {
   }
 }
 
+void make_alone(Random& random, Plan& plan, Program program) {
+  plan.targets.resize(1);
+  plan.clients.clear();
+  plan.limits = LimitsPlan();
+  plan.rule_limits.clear();
+  ClientPlan client;
+  client.program = program;
+  client.uid = plan.users[0];
+  client.target = plan.targets[0].name;
+  client.unique = 100;
+  client.of_machines = true;
+  client.depth = random.between(3, 6);
+  plan.clients.insert(plan.clients.end(), random.between(6, 8), client);
+}
+
+// Its calls that hang may not keep a user of few places from its other machines.
+void make_recovery(Random& random, Plan& plan) {
+  make_alone(random, plan, Program::flood);
+  plan.machines = 3;
+  plan.targets[0].upstreams = random.between(2, 4);
+  plan.targets[0].call_timeout = random.time(6000, 8000);
+  const std::size_t half = plan.clients.size() / 2;
+  for (std::size_t i = 0; i < half; ++i) plan.clients[i].uid = plan.users[1];
+  plan.rule_limits[plan.users[1]].calls_in_flight = 2;
+}
+
 }  // namespace
 
 Plan make_plan(std::uint64_t seed) {
@@ -141,11 +167,22 @@ Plan make_plan(std::uint64_t seed) {
   // Each small piece of it takes a turn.
   if (out.network.piece > 0 && out.network.delay == 0) out.large_reply /= 20;
   out.drains_while_busy = random.percent(10);
+  out.chorus = !out.crowd && random.percent(5);
+  out.recovers = !out.crowd && !out.chorus && random.percent(6);
+  if (out.chorus) make_alone(random, out, Program::babbler);
+  if (out.recovers) make_recovery(random, out);
+  if (out.chorus || out.recovers) {
+    out.faults = FaultPlan();
+    out.network = NetworkPlan();
+    out.large_reply = 0;
+    out.drains_while_busy = false;
+  }
+  if (out.recovers) out.duration = Milliseconds(25000);
   return out;
 }
 
 bool limited(const Plan& plan, uid_t uid) {
-  return plan.limits.max_call < 4096 || plan.rule_limits.contains(uid);
+  return plan.limits.max_call < 4096 || (!plan.recovers && plan.rule_limits.contains(uid));
 }
 
 std::string to_text(const Plan& plan) {
@@ -173,7 +210,9 @@ std::string to_text(const Plan& plan) {
       plan.duration.count() / 1000, plan.service.count(), plan.large_reply, plan.network.delay,
       plan.network.piece, faults, f.pause.count(),
       (plan.drains_while_busy ? std::string(", drains busy") : std::string()) +
-          (plan.crowd ? ", crowd" : "") + (plan.rule_limits.empty() ? "" : ", limited users") +
+          (plan.crowd ? ", crowd" : "") + (plan.chorus ? ", chorus" : "") +
+          (plan.recovers ? ", recovers" : "") +
+          (plan.rule_limits.empty() ? "" : ", limited users") +
           (plan.limits.max_call < 4096 ? ", tight" : ""));
 }
 

@@ -89,11 +89,14 @@ struct Plan {
   Milliseconds service{10};       // of a call on a daemon that is well, at most
   std::uint32_t large_reply = 0;  // bytes of what a large answer is filled up with
   bool drains_while_busy = false;
-  bool crowd = false;  // one user has many programs that never rest, and the others have one each
+  bool crowd = false;   // one user has many programs that never rest, and the others have one each
+  bool chorus = false;  // programs of one user that are all refused very much, and nobody else
+  bool recovers = false;  // one machine hangs until calls have timed out, and then is well for long
 };
 
 Plan make_plan(std::uint64_t seed);
-// Whether what a user asks may wait for what else it asks, because of a limit of its own.
+// Whether what a user asks may wait for what else it asks, because of a limit of its own that is
+// not measured.
 bool limited(const Plan& plan, uid_t uid);
 // A line about it.
 std::string to_text(const Plan& plan);

@@ -117,6 +117,7 @@ class Simulation final : private Surroundings {
   void write_rules();
   void reload();
   void fault();
+  void hang_and_recover();
   void fault_of(Daemon& at);
   void event();
   void tick();
@@ -125,6 +126,7 @@ class Simulation final : private Surroundings {
   void check_limits();
   void check_fairness();
   void measure(const TargetPlan& target);
+  void measure_crowd(uid_t uid);
   void come_to_rest();
   void check_rest();
   void end();
@@ -155,6 +157,7 @@ class Simulation final : private Surroundings {
     std::uint64_t all = 0;
   };
   std::map<std::pair<std::string, uid_t>, Share> shares_;
+  std::map<const Client*, Share> parts_;  // of what their user gets
   bool draining_ = false;
   std::uint64_t reloads_ = 0;
   tunnel::io::Timer faults_;
@@ -270,7 +273,15 @@ void Simulation::reload() {
   gate_->reload(config_, conf::LibvirtConf());
 }
 
+// Long enough for calls to time out, and then for a while in which nothing may tell that they did.
+void Simulation::hang_and_recover() {
+  const bool hung = daemons_[0]->hung(0);
+  daemons_[0]->hang(0, !hung);
+  faults_.start(hung ? Milliseconds(60000) : plan_.targets[0].call_timeout + Milliseconds(1500));
+}
+
 void Simulation::fault() {
+  if (plan_.recovers) return hang_and_recover();
   const auto pause = static_cast<std::uint32_t>(plan_.faults.pause.count());
   faults_.start(random_.time(pause / 2, pause * 3 / 2));
   if ((plan_.faults.reloads || plan_.faults.rules) && random_.percent(15)) return reload();
@@ -400,6 +411,35 @@ void Simulation::check_limits() {
 
 void Simulation::check_fairness() {
   for (const TargetPlan& target : plan_.targets) measure(target);
+  if (!plan_.crowd) return;
+  for (const uid_t uid : plan_.users) measure_crowd(uid);
+}
+
+// The programs of a user that has many, of which none ever rests.
+void Simulation::measure_crowd(uid_t uid) {
+  std::vector<const Client*> crowd;
+  std::uint64_t all = 0;
+  for (const auto& client : clients_) {
+    if (client->plan().uid != uid) continue;
+    crowd.push_back(client.get());
+    all += client->answered();
+  }
+  for (const Client* client : crowd) {
+    Share& share = parts_[client];
+    if (client->waiting_subjects() < 2) {
+      share.since.reset();
+      continue;
+    }
+    if (!share.since) share = {clock_.now(), client->answered(), all};
+    const std::uint64_t got = client->answered() - share.mine;
+    const std::uint64_t given = all - share.all;
+    if (given < kEnoughAnswers) continue;
+    if (got * 3 * crowd.size() < given) {
+      judge_.fail("fairness", fmt::format("one of {} programs of user {} got {} of {} answers",
+                                          crowd.size(), uid, got, given));
+    }
+    share.since.reset();
+  }
 }
 
 // While a user has calls about more things than it could have places, what it gets is its share.
