@@ -10,7 +10,6 @@
 #include <memory>
 #include <string>
 
-#include "base/fd.h"
 #include "base/result.h"
 #include "conf/values.h"
 #include "proxy/record/writer.h"

@@ -66,7 +66,7 @@ void Recorder::on_closed(const tunnel::io::Reason& why) {
 }
 
 void run_until(tunnel::io::Loop& loop, const std::function<bool()>& done) {
-  const Milliseconds limit = loop.clock().now() + Milliseconds(10000);
+  const Milliseconds limit = loop.clock().now() + Milliseconds(60000);
   Timer look(loop.clock(), [&] {
     if (done() || loop.clock().now() > limit) return loop.stop();
     look.start(Milliseconds(1));

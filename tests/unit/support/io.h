@@ -47,7 +47,7 @@ class Recorder : public tunnel::io::StreamOwner {
   void tell(std::string_view event);
 };
 
-// Turns the loop until `done()`; fails the test when that takes ten seconds.
+// Turns the loop until `done()`; fails the test when that takes a minute.
 void run_until(tunnel::io::Loop& loop, const std::function<bool()>& done);
 // Turns the loop for as long as anything happens that is due now.
 void run_for(tunnel::io::Loop& loop, tunnel::io::Milliseconds time);
