@@ -1,8 +1,13 @@
 #include "proxy/service/notify.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <ctime>
+#include <memory>
+#include <utility>
 
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -27,9 +32,23 @@ std::string monotonic_line() {
   return "\nMONOTONIC_USEC=" + std::to_string(usec);
 }
 
+constexpr std::size_t kMostQueued = std::size_t{64} * 1024;
+constexpr std::chrono::milliseconds kLastWords{1000};
+
+class NotifyPen final : public Pen<std::string> {
+ public:
+  Losses write(const std::string& text) override {
+    sd_notify(0, text.c_str());
+    return {};
+  }
+  // The manager's own time limits tell it.
+  bool say_lost(std::uint64_t /*count*/) override { return true; }
+};
+
 }  // namespace
 
-Notify::Notify(tunnel::io::Clock& clock) : watchdog_(clock, [this] { feed(); }) {
+Notify::Notify(tunnel::io::Clock& clock)
+    : writer_(std::make_unique<NotifyPen>(), kMostQueued), watchdog_(clock, [this] { feed(); }) {
   std::uint64_t usec = 0;
   if (sd_watchdog_enabled(0, &usec) <= 0) return;
   constexpr std::uint64_t kDay = 86'400'000'000;
@@ -37,6 +56,8 @@ Notify::Notify(tunnel::io::Clock& clock) : watchdog_(clock, [this] { feed(); }) 
   half_ = std::max(half_, Milliseconds(1));
   watchdog_.start(half_);
 }
+
+Notify::~Notify() { writer_.finish(kLastWords); }
 
 void Notify::feed() {
   send("WATCHDOG=1");
@@ -56,6 +77,11 @@ void Notify::stopping(std::string_view status, Milliseconds limit) {
        status_line(status));
 }
 
-void Notify::send(const std::string& text) { sd_notify(0, text.c_str()); }
+void Notify::send(std::string text) {
+  // No thread where there is nobody to hear it.
+  if (std::getenv("NOTIFY_SOCKET") == nullptr) return;
+  const std::size_t cost = text.size();
+  writer_.put(std::move(text), cost);
+}
 
 }  // namespace proxy

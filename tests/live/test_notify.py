@@ -33,9 +33,17 @@ def make(
     """A gate that speaks to the listener."""
     made = []
 
-    def one(targets: dict[str, Any], watchdog_usec: int = 0, **limits: Any) -> harness.Gate:
+    def one(
+        targets: dict[str, Any],
+        watchdog_usec: int = 0,
+        longest_turn: int = harness.LONGEST_TURN,
+        **limits: Any,
+    ) -> harness.Gate:
         gate = harness.Gate(next(folders), targets, **limits)
-        gate.environment = {"NOTIFY_SOCKET": listener.path}
+        gate.environment = {
+            "NOTIFY_SOCKET": listener.path,
+            "VIRTGATE_LONGEST_TURN": str(longest_turn),
+        }
         if watchdog_usec:
             gate.environment["WATCHDOG_USEC"] = str(watchdog_usec)
         made.append(gate)
@@ -93,7 +101,7 @@ def test_the_watchdog_is_fed_by_the_loop(
     daemon: harness.Daemon, make: MakeGate, listener: manager.Listener
 ) -> None:
     """A process that stands still, as one with a stuck loop does, says nothing."""
-    gate = make({"hail": daemon.uri("unix")}, watchdog_usec=200_000)
+    gate = make({"hail": daemon.uri("unix")}, watchdog_usec=200_000, longest_turn=10_000)
     started = time.monotonic()
     for _ in range(10):
         assert listener.expect("WATCHDOG")["WATCHDOG"] == "1"
@@ -103,6 +111,18 @@ def test_the_watchdog_is_fed_by_the_loop(
         pass
     os.kill(gate.pid, signal.SIGCONT)
     listener.expect("WATCHDOG")
+
+
+def test_a_manager_that_does_not_read_holds_up_nobody(
+    daemon: harness.Daemon, make: MakeGate, listener: manager.Listener
+) -> None:
+    """Its socket takes some ten messages (net.unix.max_dgram_qlen), and then none."""
+    gate = make({"hail": daemon.uri("unix")}, watchdog_usec=20_000)
+    with raw.connect(gate.socket, "hail") as client:
+        for _ in range(20):
+            assert client.version() > 0
+            time.sleep(0.02)
+    assert listener.expect("READY")["READY"] == "1"
 
 
 def test_the_watchdog_of_another_process_is_not_fed(

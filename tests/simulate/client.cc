@@ -27,9 +27,8 @@ constexpr Milliseconds kOpenBound{60000};
 constexpr Milliseconds kSlack{1500};
 // Twice as many as a turn has for a client, since two of them can fall into one of the clock.
 constexpr std::size_t kMostOfTurn = 64;
-// Many turns of a client, and the last one whole.
-constexpr std::uint32_t kBabble = 320;
-constexpr Milliseconds kChorus{2000};  // for what all of them say together
+constexpr Milliseconds kTogether{3000};  // when all of them speak
+constexpr Milliseconds kChorus{2000};    // for what all of them say together
 constexpr std::size_t kPadding = 200;
 constexpr std::int32_t kDenied = static_cast<std::int32_t>(policy::ErrorCode::operation_denied);
 
@@ -74,6 +73,8 @@ std::string Client::state() const {
 void Client::start() { act_later(random_.time(0, 2000)); }
 
 void Client::act_later(Milliseconds time) {
+  if (stage_.plan.chorus && state_ == State::open)
+    time = kTogether - stage_.clock.now() % kTogether;
   if (!act_.running()) act_.start(time);
 }
 
@@ -127,8 +128,13 @@ void Client::act() {
 // The turns of the loop are what bounds it.
 void Client::babble() {
   const base::Buffer body = machine(0, machine_name(0));
-  for (std::uint32_t i = 0; i < kBabble; ++i) {
+  for (std::uint32_t i = 0; i < plan_.babble; ++i) {
     send(Kind::forbidden, number_of(Remote::DOMAIN_DESTROY), body, {});
+  }
+  if (plan_.last_word) {
+    Asked asked;
+    asked.subject = 0;
+    send(Kind::question, number_of(Remote::DOMAIN_GET_INFO), body, asked);
   }
   left_to_ask_ = 0;
 }
@@ -566,7 +572,7 @@ void Client::check() {
       fail("deadline", fmt::format("{}/{} has not been answered for {} ms", asked.procedure, serial,
                                    age.count()));
     }
-    if (stage_.plan.chorus && age > kChorus) {
+    if (stage_.plan.chorus && asked.kind == Kind::forbidden && age > kChorus) {
       fail("turns", fmt::format("{}/{} has waited for {} ms for its turn", asked.procedure, serial,
                                 age.count()));
     }

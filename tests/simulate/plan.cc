@@ -122,6 +122,16 @@ void make_alone(Random& random, Plan& plan, Program program) {
   plan.clients.insert(plan.clients.end(), random.between(6, 8), client);
 }
 
+void make_chorus(Random& random, Plan& plan) {
+  make_alone(random, plan, Program::babbler);
+  plan.limits.calls_per_client = 1;
+  // Two turns of a client each, which together are two turns of their user.
+  for (std::size_t i = 0; i < 4; ++i) {
+    plan.clients[i].babble = 63;
+    plan.clients[i].last_word = true;
+  }
+}
+
 // Its calls that hang may not keep a user of few places from its other machines.
 void make_recovery(Random& random, Plan& plan) {
   make_alone(random, plan, Program::flood);
@@ -169,7 +179,7 @@ Plan make_plan(std::uint64_t seed) {
   out.drains_while_busy = random.percent(10);
   out.chorus = !out.crowd && random.percent(5);
   out.recovers = !out.crowd && !out.chorus && random.percent(6);
-  if (out.chorus) make_alone(random, out, Program::babbler);
+  if (out.chorus) make_chorus(random, out);
   if (out.recovers) make_recovery(random, out);
   if (out.chorus || out.recovers) {
     out.faults = FaultPlan();

@@ -39,12 +39,14 @@ struct ClientPlan {
   Program program = Program::command;
   uid_t uid = 1000;
   std::string target;
-  std::uint32_t depth = 1;    // calls under way at most
-  std::uint32_t unique = 50;  // percent of questions that nobody else asks
-  bool of_machines = false;   // asks of nothing else
-  bool slow_reader = false;   // stops reading for a while, again and again
-  std::uint32_t rude = 0;     // per mille of messages that no decent client sends
-  std::uint32_t leaves = 0;   // per mille: hangs up in the middle, and comes back
+  std::uint32_t depth = 1;     // calls under way at most
+  std::uint32_t unique = 50;   // percent of questions that nobody else asks
+  bool of_machines = false;    // asks of nothing else
+  std::uint32_t babble = 320;  // calls that a babbler sends at once
+  bool last_word = false;      // and a question after them
+  bool slow_reader = false;    // stops reading for a while, again and again
+  std::uint32_t rude = 0;      // per mille of messages that no decent client sends
+  std::uint32_t leaves = 0;    // per mille: hangs up in the middle, and comes back
 };
 
 struct FaultPlan {
@@ -89,8 +91,10 @@ struct Plan {
   Milliseconds service{10};       // of a call on a daemon that is well, at most
   std::uint32_t large_reply = 0;  // bytes of what a large answer is filled up with
   bool drains_while_busy = false;
-  bool crowd = false;   // one user has many programs that never rest, and the others have one each
-  bool chorus = false;  // programs of one user that are all refused very much, and nobody else
+  bool crowd = false;  // one user has many programs that never rest, and the others have one each
+  // Programs of one user that are all refused very much, and nobody else. The first of them then
+  // wait for a machine that hangs, just when their user's turn is over.
+  bool chorus = false;
   bool recovers = false;  // one machine hangs until calls have timed out, and then is well for long
 };
 

@@ -78,6 +78,7 @@ class Simulation final : private Surroundings {
   ~Simulation() override { shown_when_dying = nullptr; }
 
   void run() {
+    if (plan_.chorus) daemons_[0]->hang(0, true);
     for (const auto& client : clients_) client->start();
     faults_.start(plan_.faults.pause);
     events_.start(kTick);
