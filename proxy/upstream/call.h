@@ -73,14 +73,15 @@ struct Call {
   std::int32_t procedure = 0;
   std::uint32_t serial = 0;           // the client's
   std::uint32_t upstream_serial = 0;  // of the latest attempt
-  std::uint8_t losses = 0;  // upstreams that ended with it and began after the loss before
-  bool nowait = false;      // NoWait has added to what it asks
-  bool probe = false;       // asks whether a silent subject answers again
-  bool suspect = false;     // at the daemon, and may be what ends upstreams
-  bool overdue = false;     // at the daemon for much longer than its kind takes
-  Milliseconds began{0};    // when it came
-  Milliseconds sent{0};     // the latest attempt
-  Milliseconds lost{0};     // the latest of the losses
+  std::uint8_t losses = 0;   // upstreams that ended with it and began after the loss before
+  bool nowait = false;       // NoWait has added to what it asks
+  bool probe = false;        // asks whether a silent subject answers again
+  bool suspect = false;      // at the daemon, and may be what ends upstreams
+  bool overdue = false;      // at the daemon for much longer than its kind takes
+  std::uint64_t number = 0;  // of its lane's calls, in the order in which they came
+  Milliseconds began{0};     // when it came
+  Milliseconds sent{0};      // the latest attempt
+  Milliseconds lost{0};      // the latest of the losses
   Milliseconds deadline{0};
   policy::Subject subject;
   Lane* lane = nullptr;  // null: nobody waits for it any more
@@ -127,6 +128,7 @@ struct Lane {
 
   // Of the queue.
   std::uint64_t number = 0;  // in the order in which they came
+  std::uint64_t calls = 0;   // that it has brought
   Party* party = nullptr;
   std::list<Lane*>::iterator node;    // among those of its party
   std::list<Lane*>::iterator opener;  // among those that wait for the target

@@ -50,6 +50,7 @@ Calls one_asker(const Call& call) {
   one.nowait = call.nowait;
   one.lost = call.lost;
   one.probe = call.probe;
+  one.number = call.number;
   one.began = call.began;
   one.sent = call.sent;
   one.deadline = call.deadline;
@@ -153,6 +154,11 @@ bool Pool::has_room() const {
   return std::ranges::any_of(upstreams_, [](const auto& one) { return one->has_room(); });
 }
 
+// Something would be sent if there were one more upstream.
+bool Pool::lacks_place() const {
+  return has_room() ? queue_.lean() && !places().proven : queue_.hungry();
+}
+
 // Quick calls go where nothing old is, and the others leave such an upstream to them.
 Upstream* Pool::choose(const Call& call) {
   const auto estimate = estimates_.find({call.program, call.procedure});
@@ -161,7 +167,7 @@ Upstream* Pool::choose(const Call& call) {
   Upstream* best = nullptr;
   std::pair<bool, std::size_t> best_rank;
   for (const auto& upstream : upstreams_) {
-    if (!upstream->has_room()) continue;
+    if (!upstream->has_room() || (call.suspect && !upstream->proven_since(lost_))) continue;
     const std::pair rank{upstream->has_older_than(kOld) == quick, upstream->in_flight()};
     if (best != nullptr && rank >= best_rank) continue;
     best = upstream.get();
@@ -184,11 +190,13 @@ std::size_t Pool::overdue_at(bool replaced) const {
 Queue::Places Pool::places() const {
   const std::size_t most = target_.upstreams * Upstream::kSlots;
   std::size_t taken = 0;
+  bool proven = false;
   for (const auto& upstream : upstreams_) {
     if (upstream->ready()) taken += upstream->in_flight();
+    proven = proven || (upstream->has_room() && upstream->proven_since(lost_));
   }
   taken -= std::min<std::size_t>({taken, overdue_at(false), target_.overdue_calls});
-  return {ready_upstreams() * Upstream::kSlots, most - std::min(most, taken)};
+  return {ready_upstreams() * Upstream::kSlots, most - std::min(most, taken), proven};
 }
 
 std::size_t Pool::allowed_upstreams() const {
@@ -225,7 +233,7 @@ void Pool::dispatch() {
     upstream->send(call);
     if (!watch_.running()) watch_.start(kWatch);
   }
-  if (wanted() && (ready_upstreams() == 0 || (queue_.hungry() && !has_room()))) reach();
+  if (wanted() && (ready_upstreams() == 0 || lacks_place())) reach();
 }
 
 // Brings about one more upstream if there may be one; at most one at a time.
@@ -272,6 +280,7 @@ void Pool::on_upstream_ready(Upstream&) {
   retry_.stop();
   refuse_.stop();
   if (!idle_.running()) idle_.start(kIdleSweep);
+  queue_.release_lean();
   // What was stuck was stuck at the daemon of before.
   if (upstreams_.size() == 1) {
     queue_.forget_silence();
@@ -370,6 +379,7 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
     events_.upstream_lost();
   }
   std::erase_if(upstreams_, [&](const auto& u) { return u.get() == &upstream; });
+  if (was_open) lost_ = clock_.now();
   counters_->ended(was_open, reason);
   if (reason.kind != Reason::Kind::requested) {
     log_.line(Level::warning, was_open ? "upstream-lost" : "upstream-failed")
@@ -385,7 +395,8 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
       if (reason.kind == Reason::Kind::protocol || clock_.now() - ready_since < kShortLife) {
         slow_down(ready_since);
       }
-    } else if (std::ranges::any_of(upstreams_, [](const auto& u) { return u->was_ready(); })) {
+    } else if (std::ranges::any_of(
+                   upstreams_, [](const auto& u) { return u->was_ready() && !u->finishing(); })) {
       // One that is being lost at the same time counts: with its end patience begins.
       no_growth_until_ = clock_.now() + kNoGrowth;
     } else {
@@ -444,8 +455,10 @@ void Pool::retake(Calls calls, Milliseconds ready_since, const Fault& fault) {
   }
   while (!again.empty()) queue_.put_back(again, std::prev(again.end()));
   Fault told = fault;
-  told.text += "; the connection was lost " + std::to_string(kMostLosses) +
-               " times with this call on it, so it is not sent again";
+  const std::string guilty = "; the connection was lost " + std::to_string(kMostLosses) +
+                             " times with this call on it, so it is not sent again";
+  told.text += guilty;
+  if (!told.plain.empty()) told.plain += guilty;
   fail_all(failed, told);
 }
 
@@ -614,6 +627,7 @@ void Pool::sweep() {
   }
   replace_stuck();
   end_replaced();
+  queue_.release_lean();
   queue_.forget_silence(clock_.now() - kSilenceForgotten);
   queue_.forget_suspicion(clock_.now() - kSilenceForgotten);
   events_.expire(clock_.now(), timeout_fault(nullptr));

@@ -107,6 +107,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   void dispatch();
   Upstream* choose(const Call& call);
   [[nodiscard]] bool has_room() const;
+  [[nodiscard]] bool lacks_place() const;
   [[nodiscard]] Queue::Places places() const;
   [[nodiscard]] std::size_t allowed_upstreams() const;
   [[nodiscard]] std::size_t overdue_at(bool replaced) const;
@@ -168,6 +169,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   Milliseconds relapses_until_{0};   // one before then counts as close
   Milliseconds unused_since_{0};     // when the last user left
   Milliseconds patience_end_{0};     // until then failures are kept from users
+  Milliseconds lost_{-1};            // when an upstream was lost last
   Milliseconds no_growth_until_{0};  // after an additional upstream was refused
   bool refused_ = false;             // the last dial: trying again soon would only annoy the daemon
   policy::Fault last_fault_;

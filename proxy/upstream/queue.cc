@@ -142,7 +142,8 @@ void Queue::enter(Lane& lane, Calls& from, Calls::iterator call, bool front) {
   call->line = &line;
   call->lane = &lane;
   call->overdue = false;
-  line.calls.splice(front ? line.calls.begin() : line.calls.end(), from, call);
+  const auto later = [&](const Call& other) { return other.number > call->number; };
+  line.calls.splice(front ? std::ranges::find_if(line.calls, later) : line.calls.end(), from, call);
   join_question(*call, front);
   ++waiting_;
   if (front) hold(line);
@@ -151,6 +152,7 @@ void Queue::enter(Lane& lane, Calls& from, Calls::iterator call, bool front) {
 
 void Queue::push(Call call) {
   Lane& lane = *call.lane;
+  call.number = ++lane.calls;
   Calls one;
   one.push_back(std::move(call));
   enter(lane, one, one.begin(), false);
@@ -297,10 +299,16 @@ bool Queue::has_more_than_its_share(const Party& party) const {
   return 2 * has >= std::max<std::size_t>(places_.all, 2);
 }
 
+// What was itself on an upstream that was lost is one also when its subject has answered since: it
+// could not bear another loss beside the guilty one.
+bool Queue::is_suspect(const Topic& topic, const Call& call) {
+  return topic.suspected_since.has_value() || call.losses > 0;
+}
+
 // Whether another call about it may lie at the daemon. The second leaves a quarter of the places to
 // others, so that some stuck machines do not take all of them before anybody knows.
 bool Queue::has_room(Topic& topic, const Call& call) {
-  if (topic.suspected_since && suspects_ > 0) {
+  if ((suspects_ > 0 || !places_.proven) && is_suspect(topic, call)) {
     make_lean(topic);
     return false;
   }
@@ -381,7 +389,7 @@ Calls Queue::send(Strand& line) {
   call.payer = &party;
   call.question = question;
   call.overdue = false;
-  call.suspect = topic.suspected_since.has_value();
+  call.suspect = is_suspect(topic, call);
   if (call.suspect) ++suspects_;
   if (call.probe) topic.probing = false;
   if (question != nullptr && !call.probe) join(call, *question);
@@ -398,6 +406,7 @@ void Queue::join(Call& call, Question& question) {
     Lane& lane = *other.lane;
     if (&line.calls.front() != &other || other.probe) continue;
     if (lane.state == State::parked || !lane.user.can_take_reply()) continue;
+    if (other.losses > 0 && !call.suspect) continue;
     ++lane.in_flight;
     take(other, call.joined);
     if (!lane.ready.empty()) {

@@ -115,18 +115,22 @@ class Queue {
 
   // The call's lane is set.
   void push(Call call);
-  // What comes back from a lost upstream, in front of the others.
+  // What comes back from a lost upstream, in front of what came after it.
   void put_back(Calls& from, Calls::iterator call);
 
   struct Places {
     std::size_t all = 0;   // of the ready upstreams
     std::size_t free = 0;  // that the target may still be asked to give
+    bool proven = true;    // one is free at an upstream that cannot have ended with the last lost
   };
   // The call whose turn it is, with those that join it; empty: none may be sent now. It counts as
   // lying at the daemon until finished().
   Calls next(const Places& places);
   // Some call would be sent if there were a place.
   [[nodiscard]] bool hungry() const;
+  // Calls wait for a place of which there may be one by now.
+  [[nodiscard]] bool lean() const { return !lean_.empty(); }
+  void release_lean();
 
   // The call was answered, or lost with its upstream.
   void finished(Call& call);
@@ -173,7 +177,6 @@ class Queue {
   void pass_on(Topic& topic, uid_t uid);
   void release(Topic& topic);
   void release(Question& question);
-  void release_lean();
   void suspend(Lane& lane, Lane::State state);
   void resume(Lane& lane);
   void settle(Lane& lane);
@@ -183,6 +186,7 @@ class Queue {
   void make_lean(Topic& topic);
   [[nodiscard]] bool at_rule(const Party& party) const;
   [[nodiscard]] bool has_more_than_its_share(const Party& party) const;
+  static bool is_suspect(const Topic& topic, const Call& call);
   bool has_room(Topic& topic, const Call& call);
   Calls next_of(Party& party);
   Calls send(Strand& line);

@@ -85,6 +85,10 @@ class Upstream final : private tunnel::io::StreamOwner {
   [[nodiscard]] bool was_ready() const { return was_ready_; }
   // Once was_ready().
   [[nodiscard]] Milliseconds ready_since() const { return ready_since_; }
+  // It was there after that: an upstream that ended at the same time would not have been.
+  [[nodiscard]] bool proven_since(Milliseconds time) const {
+    return ready_since_ >= time || last_heard_ > time;
+  }
   [[nodiscard]] bool connecting() const { return state_ < State::ready; }
   // Takes no more calls, since it has some that nobody waits for any more.
   void replace() {

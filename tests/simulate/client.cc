@@ -70,7 +70,11 @@ std::string Client::state() const {
                      outstanding_.size());
 }
 
-void Client::start() { act_later(random_.time(0, 2000)); }
+// Those of a chorus come, and so speak, in the order in which the plan has them.
+void Client::start() {
+  const auto place = static_cast<std::uint32_t>(number_);
+  act_later(stage_.plan.chorus ? Milliseconds(100 * place) : random_.time(0, 2000));
+}
 
 void Client::act_later(Milliseconds time) {
   if (stage_.plan.chorus && state_ == State::open)
@@ -414,10 +418,14 @@ void Client::check_rules(const Asked& asked, bool denied) {
 void Client::check_guilt(const Asked& asked) {
   const FaultPlan& faults = stage_.plan.faults;
   if (faults.daemon_dies || faults.daemon_away || faults.daemon_freezes || faults.cuts) return;
-  if (faults.lies || faults.reloads ||
-      surroundings_.daemon(plan_.target).was_poisonous(asked.subject)) {
-    return;
-  }
+  if (faults.lies || faults.reloads) return;
+  const Daemon& daemon = surroundings_.daemon(plan_.target);
+  // Beside what is suspected there may be somebody else who is guilty, and of whom nobody knows.
+  if (daemon.was_poisonous(asked.subject) || daemon.poisons() > 1) return;
+  // What has been there for long holds up no other suspect, and then is there with it.
+  if (asked.subject == kSweep && daemon.any_hung()) return;
+  if (asked.subject >= 0 && daemon.hung(asked.subject)) return;
+  if (daemon.troubled_at(asked.subject) >= asked.at) return;
   fail("guilt", fmt::format("{} about {} is refused for what another call did", asked.procedure,
                             asked.subject));
 }

@@ -3,6 +3,8 @@
 // the gate sends.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -45,6 +47,10 @@ class Daemon final : public tunnel::Tunnel {
   [[nodiscard]] std::size_t connections() const { return connections_.size(); }
   [[nodiscard]] bool was_poisonous(Subject machine) const {
     return machine >= 0 && machines_[index(machine)].was_poisonous;
+  }
+  // How many machines have been poisonous.
+  [[nodiscard]] std::ptrdiff_t poisons() const {
+    return std::ranges::count_if(machines_, [](const Machine& one) { return one.was_poisonous; });
   }
   // Those that are open, and on which the gate has not said goodbye.
   [[nodiscard]] std::size_t upstreams() const;

@@ -132,6 +132,14 @@ void make_chorus(Random& random, Plan& plan) {
   }
 }
 
+// Calls are long, so that many innocent ones are lost beside the guilty one.
+void make_poisoned(Random& random, Plan& plan) {
+  make_alone(random, plan, Program::flood);
+  plan.service = random.time(20, 40);
+  plan.targets[0].upstreams = random.between(1, 4);
+  for (ClientPlan& client : plan.clients) client.uid = random.pick(plan.users);
+}
+
 // Its calls that hang may not keep a user of few places from its other machines.
 void make_recovery(Random& random, Plan& plan) {
   make_alone(random, plan, Program::flood);
@@ -179,9 +187,11 @@ Plan make_plan(std::uint64_t seed) {
   out.drains_while_busy = random.percent(10);
   out.chorus = !out.crowd && random.percent(5);
   out.recovers = !out.crowd && !out.chorus && random.percent(6);
+  out.poisoned = !out.crowd && !out.chorus && !out.recovers && random.percent(6);
   if (out.chorus) make_chorus(random, out);
+  if (out.poisoned) make_poisoned(random, out);
   if (out.recovers) make_recovery(random, out);
-  if (out.chorus || out.recovers) {
+  if (out.chorus || out.recovers || out.poisoned) {
     out.faults = FaultPlan();
     out.network = NetworkPlan();
     out.large_reply = 0;
@@ -221,7 +231,7 @@ std::string to_text(const Plan& plan) {
       plan.network.piece, faults, f.pause.count(),
       (plan.drains_while_busy ? std::string(", drains busy") : std::string()) +
           (plan.crowd ? ", crowd" : "") + (plan.chorus ? ", chorus" : "") +
-          (plan.recovers ? ", recovers" : "") +
+          (plan.recovers ? ", recovers" : "") + (plan.poisoned ? ", poisoned" : "") +
           (plan.rule_limits.empty() ? "" : ", limited users") +
           (plan.limits.max_call < 4096 ? ", tight" : ""));
 }

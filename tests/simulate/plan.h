@@ -95,6 +95,7 @@ struct Plan {
   // Programs of one user that are all refused very much, and nobody else. The first of them then
   // wait for a machine that hangs, just when their user's turn is over.
   bool chorus = false;
+  bool poisoned = false;  // calls about one machine make the daemon crash, and nothing else ends it
   bool recovers = false;  // one machine hangs until calls have timed out, and then is well for long
 };
 

@@ -119,6 +119,7 @@ class Simulation final : private Surroundings {
   void reload();
   void fault();
   void hang_and_recover();
+  void poison_in_turns();
   void fault_of(Daemon& at);
   void event();
   void tick();
@@ -160,6 +161,7 @@ class Simulation final : private Surroundings {
   std::map<std::pair<std::string, uid_t>, Share> shares_;
   std::map<const Client*, Share> parts_;  // of what their user gets
   bool draining_ = false;
+  bool poisoned_ = false;
   std::uint64_t reloads_ = 0;
   tunnel::io::Timer faults_;
   tunnel::io::Timer events_;
@@ -281,8 +283,15 @@ void Simulation::hang_and_recover() {
   faults_.start(hung ? Milliseconds(60000) : plan_.targets[0].call_timeout + Milliseconds(1500));
 }
 
+void Simulation::poison_in_turns() {
+  poisoned_ = !poisoned_;
+  daemons_[0]->poison(0, poisoned_);
+  faults_.start(random_.time(2000, 5000));
+}
+
 void Simulation::fault() {
   if (plan_.recovers) return hang_and_recover();
+  if (plan_.poisoned) return poison_in_turns();
   const auto pause = static_cast<std::uint32_t>(plan_.faults.pause.count());
   faults_.start(random_.time(pause / 2, pause * 3 / 2));
   if ((plan_.faults.reloads || plan_.faults.rules) && random_.percent(15)) return reload();

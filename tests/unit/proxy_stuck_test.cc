@@ -378,6 +378,43 @@ TEST_CASE("a call beside one that ends upstreams is not refused for it", "[proxy
   world.settle();
 }
 
+TEST_CASE("a call that was lost is sent beside no suspect, also when its machine has answered",
+          "[proxy][poison]") {
+  World world;
+  world.gate();
+  world.daemon().hold = true;
+  RawClient& other = world.opened("hail", 1001);
+  RawClient& client = world.opened();
+  const std::vector<std::uint32_t> innocent = {
+      other.call(Remote::DOMAIN_GET_INFO, machine(2)),
+      other.call(Remote::DOMAIN_GET_OS_TYPE, machine(2)),
+  };
+  world.settle();
+  const auto poison = client.call(Remote::DOMAIN_GET_INFO, machine(1));
+  world.settle();
+  REQUIRE(world.daemon().held.size() == 3);
+  world.daemon().kill_all();
+  world.daemon().held.clear();
+  for (int i = 0; i < 40 && client.reply(poison) == nullptr; ++i) {
+    world.pass(milliseconds(200));
+    CHECK(world.daemon().held.size() <= 1);
+    const bool ends = std::ranges::any_of(
+        world.daemon().held, [](const auto& call) { return call.body[call.body.size() - 5] == 1; });
+    if (ends) {
+      world.daemon().kill_all();
+      world.daemon().held.clear();
+    } else {
+      world.daemon().answer_all();
+    }
+    world.settle();
+  }
+  CHECK(client.error(poison).text.find("lost 2 times with this call on it") != std::string::npos);
+  world.daemon().hold = false;
+  world.daemon().answer_all();
+  world.pass(seconds(3));
+  for (const auto one : innocent) CHECK(other.ok(one));
+}
+
 TEST_CASE("a suspected call that takes long holds up no other one for long", "[proxy][poison]") {
   World world;
   world.gate();
