@@ -537,7 +537,12 @@ void Client::regrant() {
     return leave({.closed_event = kClosedByEnd, .patience = {}});
   }
   seat_.regrant(grant.value(), share_of(grant.value().rule()));
-  release(Input::kQueue);
+  // The others' calls count under the new rules once these clients have them too.
+  if (seat_.share().must_wait_for_others()) {
+    input_.hold(Input::kQueue);
+  } else {
+    release(Input::kQueue);
+  }
   may_have_paid();
 }
 

@@ -106,7 +106,15 @@ class ShareUse {
   // The clients of the user have as many calls that are not answered as they may have together.
   [[nodiscard]] bool must_wait_to_take() {
     if (share_ == nullptr || !share_->queue_is_full()) return false;
-    if (!std::exchange(waits_, true)) share_->waiting_.push_back(this);
+    wait();
+    return true;
+  }
+  // For who has just joined and does not know who else will in this turn of the loop. True:
+  // may_take() follows.
+  [[nodiscard]] bool must_wait_for_others() {
+    if (share_ == nullptr || share_->limits().queue == 0) return false;
+    wait();
+    share_->wakes_.start(tunnel::io::Milliseconds(0));
     return true;
   }
   void took() {
@@ -131,6 +139,10 @@ class ShareUse {
 
  private:
   friend class Share;
+
+  void wait() {
+    if (!std::exchange(waits_, true)) share_->waiting_.push_back(this);
+  }
 
   const std::function<void()> may_take_;
   Share* share_ = nullptr;

@@ -574,6 +574,7 @@ void Client::check() {
       fail("deadline", fmt::format("the open has not been answered for {} ms", age.count()));
     }
     if (state_ != State::open || asked.kind == Kind::greeting || asked.kind == Kind::open) continue;
+    if (asked.at >= stage_.judge.stops_at()) continue;
     const bool waits_for_itself =
         limited(stage_.plan, plan_.uid) || plan_.program == Program::babbler;
     if (age > limit && reads_all(asked.at) && quiet < asked.at && !offended_ && !waits_for_itself) {

@@ -72,11 +72,15 @@ class Judge {
   void disturbed(const std::string& target) { disturbed_[target] = clock_.now(); }
   [[nodiscard]] bool led_to(const std::string& target, std::size_t daemon, Moment since) const;
   [[nodiscard]] Milliseconds disturbed_at(const std::string& target) const;
+  // The gate is to stop, and reads no more calls.
+  void stops() { stops_at_ = clock_.now(); }
+  [[nodiscard]] Milliseconds stops_at() const { return stops_at_; }
   [[nodiscard]] std::size_t daemon_of(const std::string& target) const;
   // How many targets lead to a daemon, or did so after `since`; one counts once.
   [[nodiscard]] std::size_t targets_of(std::size_t daemon, Milliseconds since) const;
 
  private:
+  Milliseconds stops_at_ = Milliseconds::max();
   struct Way {
     Moment since = 0;
     std::size_t daemon = 0;

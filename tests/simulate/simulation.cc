@@ -546,6 +546,7 @@ void Simulation::check_rest() {
 void Simulation::end() {
   trace_.line("the gate is to stop");
   draining_ = true;
+  judge_.stops();
   bool drained = false;
   gate_->drain([&] { drained = true; });
   if (!pass_until(Milliseconds(90000), [&] { return drained; })) {

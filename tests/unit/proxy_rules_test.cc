@@ -178,8 +178,11 @@ TEST_CASE("a rule bounds the calls that a user's clients have taken together") {
   CHECK(world.daemon("hail").count(kLibVersion) == 1);
   world.leave(*clients[0]);
   CHECK(taken() <= 3);
-  // A reload moves what is under way to the new rule's share.
+  // A reload moves what is under way to the new rule's share, before anybody takes more.
   conf::Config config = world.config;
+  world.gate().reload(config, conf::LibvirtConf());
+  world.settle();
+  CHECK(taken() == 3);
   config.rules.rules[0].limits.queue = 1;
   world.gate().reload(config, conf::LibvirtConf());
   for (int i = 0; i < 60; ++i) {
