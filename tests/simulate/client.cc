@@ -601,6 +601,12 @@ std::size_t Client::waiting_subjects() const {
   return out.size();
 }
 
+bool Client::in_trouble() const {
+  return std::ranges::any_of(outstanding_, [&](const auto& one) {
+    return one.second.kind == Kind::question && !well(one.second);
+  });
+}
+
 void Client::on_end() {
   stage_.trace.line(name() + " is told that nothing follows");
   if (state_ != State::leaving) hang_up("has been left");

@@ -52,6 +52,8 @@ class Client final : private tunnel::io::StreamOwner {
   void check();
   // Calls that wait for an answer, about different things that are well.
   [[nodiscard]] std::size_t waiting_subjects() const;
+  // Some of its calls are about something that is not well.
+  [[nodiscard]] bool in_trouble() const;
   [[nodiscard]] std::uint64_t answered() const { return answered_; }
   // Calls that were answered after the open, in whatever way, and how often it came.
   [[nodiscard]] std::uint64_t taken() const { return taken_; }

@@ -436,7 +436,8 @@ void Simulation::measure_crowd(uid_t uid) {
   }
   for (const Client* client : crowd) {
     Share& share = parts_[client];
-    if (client->waiting_subjects() < 2) {
+    // A program of a crowd has one place, which what is stuck takes until it is overdue.
+    if (client->waiting_subjects() < 2 || client->in_trouble()) {
       share.since.reset();
       continue;
     }
@@ -462,6 +463,7 @@ void Simulation::measure(const TargetPlan& target) {
     if (plan.target != target.name) continue;
     answered[plan.uid] += client->answered();
     all += client->answered();
+    if (plan_.crowd && client->in_trouble()) continue;
     waiting[plan.uid] += client->waiting_subjects();  // none of who is limited
   }
   for (const auto& [uid, mine] : answered) {
