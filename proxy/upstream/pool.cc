@@ -308,9 +308,12 @@ void Pool::answer(const Call& call) {
   queue_.answered(topic);
 }
 
-void Pool::hand_out(const Call& call, const Frame& reply) {
+void Pool::hand_out(const Upstream& upstream, const Call& call, const Frame& reply) {
   const auto status = static_cast<policy::Status>(reply.header.status);
-  if (target_.max_age.count() > 0 && status == policy::Status::ok) recent_.add(call, reply.body);
+  // One that is ending may be of the daemon that the target led to before.
+  if (target_.max_age.count() > 0 && status == policy::Status::ok && !upstream.finishing()) {
+    recent_.add(call, reply.body);
+  }
   if (call.lane != nullptr) call.lane->user.on_reply(call, status, reply.body, reply.keeper);
   for (const Call& one : call.joined) {
     if (one.lane != nullptr) one.lane->user.on_reply(one, status, reply.body, reply.keeper);
@@ -347,7 +350,7 @@ void Pool::on_upstream_reply(Upstream& upstream, Calls answered, const Frame& re
     if (nowait_.refused(call, reply)) {
       ask_without_nowait(call, reply);
     } else {
-      hand_out(call, reply);
+      hand_out(upstream, call, reply);
     }
   } else if (!upstream.finishing() && !events_.on_reply(call, reply)) {
     return upstream.close({Reason::Kind::protocol, tunnel::io::Stage::established,

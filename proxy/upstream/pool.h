@@ -125,7 +125,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   void fall_silent(Topic& topic, const Call& call);
   void answer(const Call& call);
   bool answer_at_once(Lane& lane, const Call& call);
-  void hand_out(const Call& call, const policy::Frame& reply);
+  void hand_out(const Upstream& upstream, const Call& call, const policy::Frame& reply);
   void ask_without_nowait(Call& call, const policy::Frame& reply);
   void replace_stuck();
   void end_replaced();

@@ -29,7 +29,7 @@ constexpr Milliseconds kSlack{1500};
 constexpr std::size_t kMostOfTurn = 64;
 constexpr Milliseconds kTogether{3000};  // when all of them speak
 constexpr Milliseconds kChorus{2000};    // for what all of them say together
-constexpr std::size_t kPadding = 200;
+constexpr std::size_t kPadding = 1200;
 constexpr std::int32_t kDenied = static_cast<std::int32_t>(policy::ErrorCode::operation_denied);
 
 std::int32_t number_of(Remote procedure) { return static_cast<std::int32_t>(procedure); }

@@ -204,3 +204,26 @@ TEST_CASE("what is kept of answers is bounded", "[proxy][recent]") {
   CHECK(recent.take(call_about(1, 0), *lanes.back(), milliseconds(0)) == nullptr);
   CHECK(recent.bytes() == 0);
 }
+
+TEST_CASE("what the daemon of before still answers is had by nobody else", "[proxy][recent]") {
+  World world;
+  world.config.targets[0].max_age = milliseconds(60000);
+  world.gate();
+  world.daemon().hold = true;
+  RawClient& first = world.opened();
+  RawClient& second = world.opened("hail", 1001);
+  const auto asked = first.call(kInfo, machine(1));
+  world.settle();
+  conf::Config changed = world.config;
+  changed.targets[0].upstreams = 2;
+  world.gate().reload(changed, {});
+  world.settle();
+  world.daemon().hold = false;
+  world.daemon().answer_all();
+  world.settle();
+  CHECK(first.ok(asked));
+  const auto later = second.call(kInfo, machine(1));
+  world.settle();
+  CHECK(second.ok(later));
+  CHECK(world.daemon().count(kInfo) == 2);
+}
