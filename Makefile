@@ -9,6 +9,7 @@ CXX ?= g++
 SANITIZE_CXX ?= clang++-16
 FUZZ_SECONDS ?= 60
 SEEDS ?= 1000
+MINUTES ?= 20
 CLANG_FORMAT ?= clang-format-16
 CLANG_TIDY ?= clang-tidy-16
 PYTHON ?= /usr/bin/python3
@@ -71,7 +72,7 @@ ifneq ($(V),1)
 quiet = @printf '  %-8s %s\n' '$(1)' '$@';
 endif
 
-.PHONY: all deps demo test test-qemu simulate bench lint format fuzz fuzz-client install uninstall srcdist deb test-package clean help \
+.PHONY: all deps demo test test-qemu simulate soak bench lint format fuzz fuzz-client install uninstall srcdist deb test-package clean help \
         unit-tests fuzzers
 .DELETE_ON_ERROR:
 
@@ -84,6 +85,7 @@ help:
 	@echo 'test      all tests; SANITIZE=1 for ASan and UBSan, built by $(SANITIZE_CXX)'
 	@echo 'test-qemu  libvirt with its qemu driver and guests without KVM, as root'
 	@echo 'simulate  a gate with simulated daemons, clients and faults, once for each of SEEDS ($(SEEDS)) seeds'
+	@echo 'soak      users at work for MINUTES ($(MINUTES)), restarts of the daemon and reloads; every answer is looked at'
 	@echo 'bench     figures beside direct connections, other tunnels and trouble of others'
 	@echo 'lint      formatting, clang-tidy, shellcheck, directions of includes; LINT_SINCE=REVISION: of what changed'
 	@echo 'format    format the sources'
@@ -152,6 +154,10 @@ test-qemu: deps
 simulate: deps
 	@$(MAKE) --no-print-directory $(BUILD)/simulate
 	@$(BUILD)/simulate --seeds $(SEEDS)
+
+soak: deps
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) $(PYTHON) tests/soak/soak.py $(MINUTES)
 
 bench: deps
 	@$(MAKE) --no-print-directory all $(BUILD)/bench-load
