@@ -20,19 +20,21 @@ struct TargetCount {
   std::uint64_t most;
 };
 
-constexpr std::array<TargetCount, 4> kTargetCounts = {{
+constexpr std::array<TargetCount, 5> kTargetCounts = {{
     {"upstreams", &TargetConfig::upstreams, 1, 1000},
     {"spare", &TargetConfig::spare, 0, 100},
     {"calls_per_subject", &TargetConfig::calls_per_subject, 1, 100},
     {"overdue_calls", &TargetConfig::overdue_calls, 1, 1000},
+    {"keepalive_count", &TargetConfig::keepalive_count, 1, 100},
 }};
 
-constexpr std::array<TimeKey<TargetConfig>, 5> kTargetTimes = {{
+constexpr std::array<TimeKey<TargetConfig>, 6> kTargetTimes = {{
     {"open_timeout", &TargetConfig::open_timeout, Milliseconds(1)},
     {"call_timeout", &TargetConfig::call_timeout, Milliseconds(1)},
     {"retry_timeout", &TargetConfig::retry_timeout, Milliseconds(0)},
     {"idle_timeout", &TargetConfig::idle_timeout, Milliseconds(0)},
     {"max_age", &TargetConfig::max_age, Milliseconds(0)},
+    {"keepalive_interval", &TargetConfig::keepalive_interval, Milliseconds(0)},
 }};
 
 constexpr std::string_view kTargetWanted = "a URI in quotes, or a table { uri = \"...\" }";
@@ -94,11 +96,24 @@ void read_target_keys(Reader& reader, const Node& table, TargetConfig& target) {
   }
 }
 
-constexpr std::array<std::string_view, 16> kTargetKeys = {
-    "uri",           "spare",           "calls_per_subject", "overdue_calls",
-    "upstreams",     "call_timeout",    "open_timeout",      "retry_timeout",
-    "idle_timeout",  "max_age",         "stats_nowait",      "connect_timeout",
-    "login_timeout", "passphrase_file", "forward",           "insecure"};
+constexpr std::array<std::string_view, 18> kTargetKeys = {"uri",
+                                                          "spare",
+                                                          "calls_per_subject",
+                                                          "overdue_calls",
+                                                          "upstreams",
+                                                          "call_timeout",
+                                                          "open_timeout",
+                                                          "retry_timeout",
+                                                          "idle_timeout",
+                                                          "max_age",
+                                                          "stats_nowait",
+                                                          "connect_timeout",
+                                                          "login_timeout",
+                                                          "passphrase_file",
+                                                          "forward",
+                                                          "insecure",
+                                                          "keepalive_interval",
+                                                          "keepalive_count"};
 
 // TOML takes hail.example.com = "..." for a table in a table; empty: this is no such thing.
 std::string dotted_name(const Node& node) {

@@ -71,6 +71,10 @@ struct TargetConfig {
   Milliseconds call_timeout{30000};
   // How long a lost target may stay away before clients get errors.
   Milliseconds retry_timeout{10000};
+  // How often an upstream that says nothing is asked whether it is there, and how many such
+  // questions it may leave unanswered; 0: it is never asked.
+  Milliseconds keepalive_interval{5000};
+  std::uint32_t keepalive_count = 3;
   // How long the last upstream of a target that nobody uses is kept.
   Milliseconds idle_timeout{600000};
   // Where a bridge may connect through it.
@@ -114,7 +118,7 @@ struct Limits {
   Milliseconds write_timeout{60000};
   // For calls in flight when the gate stops.
   Milliseconds drain_timeout{10000};
-  // 0: no pings.
+  // Of clients; 0: no pings.
   Milliseconds keepalive_interval{5000};
   std::uint32_t keepalive_count = 5;
 };

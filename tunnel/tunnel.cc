@@ -41,6 +41,7 @@ class Watched final : public Tunnel {
     marks_.note();
     return tunnel_->stream();
   }
+  void avoid_silent(io::Milliseconds silent_for) override { tunnel_->avoid_silent(silent_for); }
   [[nodiscard]] bool outdated() const override { return marks_.changed(); }
 
  private:

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "tunnel/io/clock.h"
 #include "tunnel/io/stream.h"
 #include "tunnel/notes.h"
 #include "tunnel/target.h"
@@ -29,6 +30,9 @@ class Tunnel {
 
   // A new stream, not yet open. The tunnel outlives it.
   virtual std::unique_ptr<io::Stream> stream() = 0;
+
+  // Streams to come share nothing with others on which nothing has been heard for so long.
+  virtual void avoid_silent(io::Milliseconds silent_for) { static_cast<void>(silent_for); }
 
   // Whether the certificates, keys, CRLs or known hosts that streams of it relied on have changed
   // on the disk since. Streams that are open stay as they are.

@@ -26,6 +26,7 @@ struct UpstreamSnapshot {
   std::string state;  // "opening", "open" or "closing"
   std::string stage;  // of the opening, or "established"
   std::uint64_t in_flight = 0;
+  std::uint64_t silent_ms = 0;  // it answers no ping, and was last heard so long ago
 };
 
 struct FailureSnapshot {
@@ -58,6 +59,8 @@ struct TargetSnapshot {
   std::uint64_t overdue = 0;    // of these, for much longer than their kind takes
   std::uint64_t abandoned = 0;  // of these, whose clients do not wait any more
   std::uint64_t silent = 0;     // subjects
+  // No open upstream answers pings, and the last that was heard of any is so old; 0: one does.
+  std::uint64_t silent_ms = 0;
   std::vector<TroubleSnapshot> troubles;
   std::uint64_t registrations = 0;  // for events
   std::vector<UpstreamSnapshot> upstreams;

@@ -21,6 +21,7 @@ struct Present {
   std::uint64_t silent = 0;
   std::uint64_t registrations = 0;
   std::uint64_t failing = 0;
+  std::uint64_t silent_ms = 0;
   std::array<std::uint64_t, kUpstreamStates.size()> upstreams{};
 };
 
@@ -36,6 +37,7 @@ std::map<std::string, Present> present(const Snapshot& snapshot) {
     to.silent += target.silent;
     to.registrations += target.registrations;
     if (target.state == "failing") ++to.failing;
+    to.silent_ms = std::max(to.silent_ms, target.silent_ms);
     for (const UpstreamSnapshot& upstream : target.upstreams) {
       for (std::size_t i = 0; i < kUpstreamStates.size(); ++i) {
         if (upstream.state == kUpstreamStates[i]) ++to.upstreams[i];
@@ -170,6 +172,10 @@ void add_targets(Exposition& to, const Snapshot& from) {
   each(&Present::clients);
   to.gauge("virtgate_target_failing", "", "1 when the last attempt to reach the target failed.");
   each(&Present::failing);
+  to.gauge(
+      "virtgate_target_silent_seconds", "seconds",
+      "How long nothing has come from a daemon that is connected and answers no ping; else 0.");
+  for (const auto& [name, one] : targets) to.milli_sample({{"target", name}}, one.silent_ms);
   to.gauge("virtgate_calls_waiting", "", "Calls that wait for a place at the daemon.");
   each(&Present::waiting);
   to.gauge("virtgate_calls_in_flight", "", "Calls at the daemon.");

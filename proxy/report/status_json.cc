@@ -36,6 +36,7 @@ void members(Self& of, auto& each) {
   each("state", of.state);
   each("stage", of.stage);
   each("in_flight", of.in_flight);
+  each("silent_ms", of.silent_ms);
 }
 
 template <Is<FailureSnapshot> Self>
@@ -83,6 +84,7 @@ void members(Self& of, auto& each) {
   each("overdue", of.overdue);
   each("abandoned", of.abandoned);
   each("silent", of.silent);
+  each("silent_ms", of.silent_ms);
   each("troubles", of.troubles);
   each("registrations", of.registrations);
   each("upstreams", of.upstreams);

@@ -194,12 +194,15 @@ void add_summary(std::vector<StyledLine>& to, const Snapshot& now, const Snapsho
 
 std::string upstreams_text(const TargetSnapshot& target) {
   std::size_t open = 0;
+  std::size_t silent = 0;
   std::string opening;
   for (const UpstreamSnapshot& upstream : target.upstreams) {
     if (upstream.state == "open") ++open;
+    if (upstream.silent_ms > 0) ++silent;
     if (upstream.state == "opening") opening = "+" + base::printable(upstream.stage, 16);
   }
-  return std::to_string(open) + opening;
+  return std::to_string(open) + opening +
+         (silent == 0 ? "" : ", " + std::to_string(silent) + " silent");
 }
 
 std::string mean_text(const Durations& durations) {
@@ -209,10 +212,15 @@ std::string mean_text(const Durations& durations) {
                      static_cast<double>(durations.milliseconds) / static_cast<double>(count));
 }
 
-Style style_of(const std::string& state) {
-  if (state == "failing") return Style::bad;
-  if (state == "opening") return Style::warning;
-  return state == "open" ? Style::good : Style::plain;
+std::string state_text(const TargetSnapshot& target) {
+  const std::string state = base::printable(target.state, 16);
+  return target.silent_ms == 0 ? state : state + ", silent for " + duration(target.silent_ms);
+}
+
+Style style_of(const TargetSnapshot& target) {
+  if (target.state == "failing" || target.silent_ms > 0) return Style::bad;
+  if (target.state == "opening") return Style::warning;
+  return target.state == "open" ? Style::good : Style::plain;
 }
 
 void add_targets(std::vector<StyledLine>& to, const Snapshot& now, const Snapshot* before,
@@ -233,13 +241,13 @@ void add_targets(std::vector<StyledLine>& to, const Snapshot& now, const Snapsho
       failure = fmt::format("{} ago, {}: {}", duration(one.age_ms), base::printable(one.stage, 16),
                             base::printable(one.reason, kLongestReason));
     }
-    rows.push_back({base::printable(target.name, kLongestName), base::printable(target.state, 16),
+    rows.push_back({base::printable(target.name, kLongestName), state_text(target),
                     base::printable(target.transport, 16), upstreams_text(target),
                     number(target.clients), number(target.waiting), number(target.in_flight),
                     number(passed), rates.of(passed, was == nullptr ? 0 : was->calls[Fate::passed]),
                     number(counters.replies[Outcome::failed] + counters.replies[Outcome::timeout]),
                     mean_text(counters.durations), number(counters.lost.sum()), failure});
-    styles.push_back(style_of(target.state));
+    styles.push_back(style_of(target));
   }
   to.push_back({});
   add_table(to, rows, styles, 4);

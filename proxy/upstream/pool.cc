@@ -22,6 +22,7 @@ constexpr std::uint8_t kMostLosses = 2;
 constexpr Milliseconds kFirstRetry{50};
 constexpr Milliseconds kLongestRetry{2000};
 constexpr Milliseconds kLongestRetryWhenRefused{30000};
+constexpr Milliseconds kTogether{1000};
 constexpr Milliseconds kNoGrowth{5000};
 constexpr Milliseconds kShortLife{5000};
 constexpr Milliseconds kRelapseForgotten{10000};
@@ -72,6 +73,7 @@ Pool::Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::TargetConfig ta
       limits_(limits),
       tunnel_(std::move(tunnel)),
       counters_(std::move(counters)),
+      silence_(clock, log, target_),
       events_(*this),
       retry_(clock, [this] { reach(); }),
       refuse_(clock, [this] { give_up(last_fault_); }),
@@ -150,8 +152,12 @@ std::size_t Pool::ready_upstreams() const {
 
 bool Pool::wanted() const { return queue_.waiting() > 0 || !events_.empty() || !openers_.empty(); }
 
+bool Pool::takes(const Upstream& upstream) const {
+  return upstream.has_room() && !silence_.is_silent(upstream);
+}
+
 bool Pool::has_room() const {
-  return std::ranges::any_of(upstreams_, [](const auto& one) { return one->has_room(); });
+  return std::ranges::any_of(upstreams_, [this](const auto& one) { return takes(*one); });
 }
 
 // Something would be sent if there were one more upstream.
@@ -167,7 +173,7 @@ Upstream* Pool::choose(const Call& call) {
   Upstream* best = nullptr;
   std::pair<bool, std::size_t> best_rank;
   for (const auto& upstream : upstreams_) {
-    if (!upstream->has_room() || (call.suspect && !upstream->proven_since(lost_))) continue;
+    if (!takes(*upstream) || (call.suspect && !upstream->proven_since(lost_))) continue;
     const std::pair rank{upstream->has_older_than(kOld) == quick, upstream->in_flight()};
     if (best != nullptr && rank >= best_rank) continue;
     best = upstream.get();
@@ -193,7 +199,7 @@ Queue::Places Pool::places() const {
   bool proven = false;
   for (const auto& upstream : upstreams_) {
     if (upstream->ready()) taken += upstream->in_flight();
-    proven = proven || (upstream->has_room() && upstream->proven_since(lost_));
+    proven = proven || (takes(*upstream) && upstream->proven_since(lost_));
   }
   taken -= std::min<std::size_t>({taken, overdue_at(false), target_.overdue_calls});
   return {ready_upstreams() * Upstream::kSlots, most - std::min(most, taken), proven};
@@ -208,14 +214,15 @@ std::size_t Pool::allowed_upstreams() const {
 Upstream* Pool::event_upstream() {
   if (event_upstream_ == nullptr) {
     for (const auto& upstream : upstreams_) {
-      if (upstream->ready() && event_upstream_ == nullptr) event_upstream_ = upstream.get();
+      const bool better = event_upstream_ == nullptr || silence_.is_silent(*event_upstream_);
+      if (upstream->ready() && better) event_upstream_ = upstream.get();
     }
   }
   return event_upstream_;
 }
 
 void Pool::dispatch() {
-  while (!events_.empty() && event_upstream() != nullptr && event_upstream_->has_room()) {
+  while (!events_.empty() && event_upstream() != nullptr && takes(*event_upstream_)) {
     Calls call = events_.next();
     if (call.empty()) break;
     call.front().deadline = deadline();
@@ -240,15 +247,18 @@ void Pool::dispatch() {
 void Pool::reach(bool ahead) {
   if (closed_ || (!ahead && !wanted())) return;
   std::size_t living = 0;
+  std::size_t silent = 0;
   std::size_t replaced = 0;
   for (const auto& upstream : upstreams_) {
     if (upstream->connecting()) return;
-    if (upstream->ready()) ++living;
+    if (upstream->ready()) ++(silence_.is_silent(*upstream) ? silent : living);
     if (upstream->replaced_since()) ++replaced;
   }
-  if (living > 0) {
+  if (living + silent > 0) {
+    // One that finds out whether the daemon is there.
+    const std::uint32_t spare = living == 0 ? std::max(1U, target_.spare) : target_.spare;
     const bool may = living < allowed_upstreams() &&
-                     living + replaced < std::size_t{target_.upstreams} + target_.spare;
+                     living + silent + replaced < std::size_t{target_.upstreams} + spare;
     if (may && clock_.now() >= no_growth_until_) dial();
   } else if (!retry_.running()) {
     dial();
@@ -259,11 +269,13 @@ void Pool::reach(bool ahead) {
 
 void Pool::dial() {
   UpstreamSettings settings = upstream_settings(target_);
-  settings.keepalive_interval = limits_.keepalive_interval;
-  settings.keepalive_count = limits_.keepalive_count;
   settings.max_message = limits_.max_message;
   settings.traffic = &counters_->traffic;
   ++counters_->dials;
+  if (std::ranges::any_of(upstreams_,
+                          [this](const auto& one) { return silence_.is_silent(*one); })) {
+    tunnel_->avoid_silent(silence_.quiet_time());
+  }
   UpstreamOwner& owner = *this;
   upstreams_.push_back(
       std::make_unique<Upstream>(clock_, sasl_, owner, tunnel_->stream(), std::move(settings)));
@@ -382,7 +394,8 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
     events_.upstream_lost();
   }
   std::erase_if(upstreams_, [&](const auto& u) { return u.get() == &upstream; });
-  if (was_open) lost_ = clock_.now();
+  // One that was given up here says nothing of others, which would have been too.
+  if (was_open && reason.kind != Reason::Kind::timeout) lost_ = clock_.now();
   counters_->ended(was_open, reason);
   if (reason.kind != Reason::Kind::requested) {
     log_.line(Level::warning, was_open ? "upstream-lost" : "upstream-failed")
@@ -394,15 +407,22 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
     last_fault_.text = "target '" + target_.name + "': " + fault.text;
     last_fault_.plain = plain_failure(target_.name, reason);
     if (was_open) {
+      // The next is not to be carried by what carried it.
+      if (reason.kind == Reason::Kind::timeout) {
+        tunnel_->avoid_silent(silence_.quiet_time());
+      }
       patience_end_ = clock_.now() + target_.retry_timeout;
       if (reason.kind == Reason::Kind::protocol || clock_.now() - ready_since < kShortLife) {
         slow_down(ready_since);
       }
-    } else if (std::ranges::any_of(
-                   upstreams_, [](const auto& u) { return u->was_ready() && !u->finishing(); })) {
+    } else if (ready_upstreams() > 0) {
       // One that is being lost at the same time counts: with its end patience begins.
       no_growth_until_ = clock_.now() + kNoGrowth;
     } else {
+      // There is still one that takes no more calls.
+      const bool was_there =
+          std::ranges::any_of(upstreams_, [](const auto& u) { return u->was_ready(); });
+      if (was_there && failures_ == 0) patience_end_ = clock_.now() + target_.retry_timeout;
       retry_later(reason);
     }
   }
@@ -448,7 +468,8 @@ void Pool::retake(Calls calls, Milliseconds ready_since, const Fault& fault) {
     for (auto it = askers.begin(); it != askers.end();) {
       const auto one = it++;
       if (one->lane == nullptr) continue;
-      if (one->losses == 0 || ready_since >= one->lost) {
+      const bool together = ready_since < one->lost && clock_.now() - call.sent < kTogether;
+      if (one->losses == 0 || !together) {
         ++one->losses;
         one->lost = clock_.now();
       }
@@ -506,6 +527,10 @@ Fault Pool::timeout_fault(const Call* call) const {
                                         (about.empty() ? ": " : " ") + limit
                                   : fault.text + " (" + limit + ")";
   if (!fault.plain.empty()) fault.plain += " (" + limit + ")";
+  if (const Milliseconds silent = silence_.silent_for(upstreams_); silent.count() > 0) {
+    fault.text += "; nothing has come from the daemon for " +
+                  std::to_string(silent.count() / 1000) + " s, and it answers no ping";
+  }
   return fault;
 }
 
@@ -539,7 +564,8 @@ void Pool::expire_in_flight(Upstream& upstream) {
       late.splice(late.end(), one_asker(call));
       queue_.let_go(call);
     }
-    if (!call.overdue || call.topic->silent_since) continue;
+    // Where all is silent its subject is not to blame.
+    if (!call.overdue || call.topic->silent_since || silence_.is_silent(upstream)) continue;
     silent = call.topic;
     fall_silent(*call.topic, call);
     held_up.splice(held_up.end(), queue_.about(*call.topic));
@@ -559,6 +585,7 @@ void Pool::expire_in_flight(Upstream& upstream) {
 
 // What is overdue holds up nothing else: an upstream is there for others before they come.
 void Pool::watch() {
+  if (silence_.look(upstreams_)) reach(true);
   bool some = false;
   bool free = false;
   for (const auto& upstream : upstreams_) {
@@ -567,7 +594,7 @@ void Pool::watch() {
       if (clock_.now() - call.sent >= patience(call)) queue_.mark_overdue(call);
     }
     free = free || upstream->connecting() ||
-           (upstream->ready() &&
+           (upstream->ready() && !silence_.is_silent(*upstream) &&
             (upstream->in_flight() <= Upstream::kSlots / 2 || !upstream->has_older_than(kOld)));
   }
   if (some && !free) reach(true);
@@ -739,6 +766,7 @@ TargetSnapshot Pool::snapshot() const {
   describe_target(target_, *counters_, out);
   out.clients = queue_.lanes();
   out.waiting = queue_.waiting();
+  out.silent_ms = static_cast<std::uint64_t>(silence_.silent_for(upstreams_).count());
   describe_trouble(out);
   out.registrations = events_.registrations();
   bool opening = false;
@@ -746,9 +774,11 @@ TargetSnapshot Pool::snapshot() const {
     const bool connecting = upstream->connecting();
     opening = opening || connecting;
     out.in_flight += upstream->in_flight();
-    out.upstreams.push_back({upstream->ready() ? "open" : (connecting ? "opening" : "closing"),
-                             std::string(tunnel::io::stage_name(upstream->stage())),
-                             upstream->in_flight()});
+    out.upstreams.push_back(
+        {upstream->ready() ? "open" : (connecting ? "opening" : "closing"),
+         std::string(tunnel::io::stage_name(upstream->stage())), upstream->in_flight(),
+         silence_.is_silent(*upstream) ? milliseconds_since(upstream->last_heard(), clock_.now())
+                                       : 0});
   }
   out.last_failure = describe(last_failure_, clock_.now());
   if (ready_upstreams() > 0) {

@@ -8,6 +8,10 @@
 // then calls about it fail at once, but for one at a time that asks again, until an answer comes.
 // An upstream with several calls that are overdue and that nobody waits for is replaced.
 //
+// An upstream that is silent (see silence.h) gets no more calls, and another one is opened to find
+// out whether the daemon is there. If it is, the silent one is dead, and its calls move on long
+// before their deadline; if it is not, nothing but waiting helps.
+//
 // A target that is lost is dialled again at once; one that lets us in and is lost soon after, again
 // and again, after pauses that grow as those between dials that fail.
 //
@@ -40,6 +44,7 @@
 #include "proxy/upstream/nowait.h"
 #include "proxy/upstream/queue.h"
 #include "proxy/upstream/recent.h"
+#include "proxy/upstream/silence.h"
 #include "proxy/upstream/upstream.h"
 #include "tunnel/tunnel.h"
 
@@ -106,6 +111,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
 
   void dispatch();
   Upstream* choose(const Call& call);
+  [[nodiscard]] bool takes(const Upstream& upstream) const;
   [[nodiscard]] bool has_room() const;
   [[nodiscard]] bool lacks_place() const;
   [[nodiscard]] Queue::Places places() const;
@@ -146,7 +152,8 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   // Of before retarget(), for upstreams that still finish.
   std::vector<std::unique_ptr<tunnel::Tunnel>> old_tunnels_;
   const std::shared_ptr<TargetCounters> counters_;
-  std::list<std::unique_ptr<Upstream>> upstreams_;
+  Upstreams upstreams_;
+  Silence silence_;
   Upstream* event_upstream_ = nullptr;
   Events events_;
 

@@ -40,6 +40,8 @@ UpstreamSettings upstream_settings(const conf::TargetConfig& target) {
   settings.connect_name = target.connect_name;
   settings.authentication = authentication_settings(target);
   settings.open_timeout = target.open_timeout;
+  settings.keepalive_interval = target.keepalive_interval;
+  settings.keepalive_count = target.keepalive_count;
   return settings;
 }
 
@@ -84,6 +86,7 @@ void Upstream::on_data(base::Bytes data) {
   if (settings_.traffic != nullptr) settings_.traffic->in += data.size();
   last_heard_ = clock_.now();
   pings_unanswered_ = 0;
+  silence_ = {};
   if (state_ < State::ready) {
     bytes_ += data.size();
     if (bytes_ > kMostBeforeReady) {
@@ -266,9 +269,7 @@ void Upstream::on_opened() {
   deadline_.stop();
   ready_since_ = last_used_ = clock_.now();
   messages_ = bytes_ = 0;
-  if (daemon_pings_ && settings_.keepalive_interval.count() > 0) {
-    keepalive_.start(settings_.keepalive_interval);
-  }
+  if (may_ping()) keepalive_.start(settings_.keepalive_interval);
   owner_.on_upstream_ready(*this);
 }
 
@@ -357,8 +358,15 @@ void Upstream::keep_alive() {
                                            std::to_string(silent.count() / 1000) + " s");
   }
   ++pings_unanswered_;
+  if (!silence_.asked_since) silence_.asked_since = clock_.now();
   write(policy::keepalive_frame(policy::Keepalive::ping));
   keepalive_.start(settings_.keepalive_interval);
+}
+
+void Upstream::ping() {
+  if (!established() || !may_ping() || silence_.asked_since) return;
+  silence_.asked_since = clock_.now();
+  write(policy::keepalive_frame(policy::Keepalive::ping));
 }
 
 void Upstream::finish() {

@@ -47,7 +47,7 @@ struct UpstreamSettings {
   AuthenticationSettings authentication;
   Milliseconds open_timeout{10000};
   Milliseconds keepalive_interval{5000};  // 0: none
-  std::uint32_t keepalive_count = 5;
+  std::uint32_t keepalive_count = 3;
   std::uint32_t max_message = policy::kMaxMessage;
   Traffic* traffic = nullptr;  // counts its bytes, and outlives it; null: nobody does
 };
@@ -90,6 +90,20 @@ class Upstream final : private tunnel::io::StreamOwner {
     return ready_since_ >= time || last_heard_ > time;
   }
   [[nodiscard]] bool connecting() const { return state_ < State::ready; }
+  // Open, whether or not it takes calls.
+  [[nodiscard]] bool established() const { return state_ == State::ready; }
+
+  // What is known of a connection on which nothing comes; any byte that does ends all of it.
+  struct Silence {
+    std::optional<Milliseconds> asked_since;      // unanswered
+    std::optional<Milliseconds> elsewhere_since;  // the daemon answers on other connections
+    bool logged = false;
+  };
+  [[nodiscard]] Silence& silence() { return silence_; }
+  [[nodiscard]] const Silence& silence() const { return silence_; }
+  // Asks whether the daemon is there, unless it has been asked already or knows no such question.
+  void ping();
+  [[nodiscard]] Milliseconds last_heard() const { return last_heard_; }
   // Takes no more calls, since it has some that nobody waits for any more.
   void replace() {
     finish();
@@ -153,6 +167,9 @@ class Upstream final : private tunnel::io::StreamOwner {
   void write(base::Bytes data);
   void fail(tunnel::io::Reason::Kind kind, std::string text);
   void keep_alive();
+  [[nodiscard]] bool may_ping() const {
+    return daemon_pings_ && settings_.keepalive_interval.count() > 0;
+  }
 
   tunnel::io::Clock& clock_;
   UpstreamOwner& owner_;
@@ -179,7 +196,8 @@ class Upstream final : private tunnel::io::StreamOwner {
   bool finishing_ = false;
   std::optional<Milliseconds> replaced_since_;
   bool retired_ = false;
-  std::uint32_t pings_unanswered_ = 0;
+  std::uint32_t pings_unanswered_ = 0;  // of keepalive
+  Silence silence_;
   Milliseconds last_heard_{0};
   Milliseconds ready_since_{0};
   Milliseconds last_used_{0};

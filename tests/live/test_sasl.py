@@ -67,7 +67,8 @@ def test_many_clients_and_a_crash(
     sasl_daemon: sasl_scene.Daemon, make_gate: MakeGate, kind: str
 ) -> None:
     sasl_daemon.auth_conf()
-    gate = make_gate({"machines": sasl_daemon.target(kind)}, keepalive_interval="200ms")
+    target = {"uri": sasl_daemon.target(kind), "keepalive_interval": "200ms"}
+    gate = make_gate({"machines": target})
     with busy.Crew(gate.socket, "machines", 8) as crew:
         crew.progress(50)
         sasl_daemon.kill()

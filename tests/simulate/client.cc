@@ -25,6 +25,7 @@ constexpr Milliseconds kGrace{6000};
 // Whatever happens, an open is answered by then: each daemon of the run may be tried to its limit.
 constexpr Milliseconds kOpenBound{60000};
 constexpr Milliseconds kSlack{1500};
+constexpr Milliseconds kLeastMoved{1500};
 // Twice as many as a turn has for a client, since two of them can fall into one of the clock.
 constexpr std::size_t kMostOfTurn = 64;
 constexpr Milliseconds kTogether{3000};  // when all of them speak
@@ -418,7 +419,7 @@ void Client::check_rules(const Asked& asked, bool denied) {
 void Client::check_guilt(const Asked& asked) {
   const FaultPlan& faults = stage_.plan.faults;
   if (faults.daemon_dies || faults.daemon_away || faults.daemon_freezes || faults.cuts) return;
-  if (faults.lies || faults.reloads) return;
+  if (faults.lies || faults.swallows || faults.reloads) return;
   const Daemon& daemon = surroundings_.daemon(plan_.target);
   // Beside what is suspected there may be somebody else who is guilty, and of whom nobody knows.
   if (daemon.was_poisonous(asked.subject) || daemon.poisons() > 1) return;
@@ -556,6 +557,23 @@ bool Client::well(const Asked& asked) const {
   const Milliseconds quiet = asked.at - kGrace;
   const Daemon& daemon = surroundings_.daemon(plan_.target);
   if (!daemon.well() || daemon.troubled_at() > quiet) return false;
+  return is_well_else(asked, quiet);
+}
+
+// Of a daemon that swallowed a connection and has had no trouble since. Then nothing but finding
+// that out, which takes a part of the time for a call, may be why it takes long.
+bool Client::should_have_moved(const Asked& asked) const {
+  if (limited(stage_.plan, plan_.uid)) return false;
+  const Milliseconds limit = surroundings_.call_timeout(plan_.target);
+  const Milliseconds found_out = std::max(kLeastMoved, limit / 3);
+  const Milliseconds bound = surroundings_.bound(plan_.target) + found_out;
+  const Daemon& daemon = surroundings_.daemon(plan_.target);
+  return stage_.clock.now() - asked.at > bound && daemon.answers() &&
+         daemon.fault_at() <= asked.at && is_well_else(asked, asked.at - kGrace);
+}
+
+bool Client::is_well_else(const Asked& asked, Milliseconds quiet) const {
+  const Daemon& daemon = surroundings_.daemon(plan_.target);
   if (stage_.judge.disturbed_at(plan_.target) > quiet || !reads_all(asked.at)) return false;
   const bool hangs = asked.subject == kSweep ? daemon.any_hung()
                                              : asked.subject >= 0 && daemon.hung(asked.subject);
@@ -584,6 +602,10 @@ void Client::check() {
     if (stage_.plan.chorus && asked.kind == Kind::forbidden && age > kChorus) {
       fail("turns", fmt::format("{}/{} has waited for {} ms for its turn", asked.procedure, serial,
                                 age.count()));
+    }
+    if (asked.kind == Kind::question && !offended_ && should_have_moved(asked)) {
+      fail("moved", fmt::format("{}/{} about {} has waited for {} ms, since a connection is dead",
+                                asked.procedure, serial, asked.subject, age.count()));
     }
     // Nothing more is read of who has broken the protocol.
     if (asked.kind == Kind::question && age > bound && !offended_ && well(asked)) {

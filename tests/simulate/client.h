@@ -112,6 +112,8 @@ class Client final : private tunnel::io::StreamOwner {
   void check_guilt(const Asked& asked);
   void on_event(const policy::Frame& frame);
   [[nodiscard]] bool well(const Asked& asked) const;
+  [[nodiscard]] bool should_have_moved(const Asked& asked) const;
+  [[nodiscard]] bool is_well_else(const Asked& asked, Milliseconds quiet) const;
   [[nodiscard]] bool reads_all(Milliseconds since) const;
   void fail(const char* check, const std::string& what);
   [[nodiscard]] std::string name() const;

@@ -36,6 +36,7 @@ constexpr int kMostCrashes = 2;
 constexpr std::uint32_t kErrorsPerMille = 30;
 constexpr unsigned kBusy = 1;
 constexpr unsigned kFrozen = 2;
+constexpr unsigned kSwallowed = 4;
 
 std::int32_t number_of(Remote procedure) { return static_cast<std::int32_t>(procedure); }
 
@@ -72,6 +73,7 @@ struct Daemon::Connection final : tunnel::io::StreamOwner {
   }
   // Part of it only, when the connection is to end there.
   void write(base::Bytes bytes) {
+    if (swallowed) return;
     if (bytes_left) {
       bytes = bytes.first(std::min<std::size_t>(bytes.size(), *bytes_left));
       *bytes_left -= static_cast<std::uint32_t>(bytes.size());
@@ -91,6 +93,7 @@ struct Daemon::Connection final : tunnel::io::StreamOwner {
   std::size_t works = 0;
   bool open = false;
   std::optional<std::uint32_t> bytes_left;
+  bool swallowed = false;
   std::list<Registration> registrations;
 };
 
@@ -519,6 +522,33 @@ void Daemon::cut() {
                                 *connection->bytes_left));
 }
 
+void Daemon::swallow() {
+  Connection* connection = any();
+  if (connection == nullptr || connection->swallowed) return;
+  trouble();
+  connection->swallowed = true;
+  connection->stream->pause(kSwallowed);
+  stage_.trace.line(fmt::format("{}.{} is swallowed", name_, connection->number));
+}
+
+bool Daemon::swallows() const {
+  return std::ranges::any_of(connections_, [](const auto& one) { return one->swallowed; });
+}
+
+Milliseconds Daemon::troubled_at() const {
+  const bool now = std::ranges::any_of(
+      connections_, [](const auto& one) { return one->swallowed && one->stream->left_alone(); });
+  return now ? stage_.clock.now() : std::max(troubled_at_, given_up_at_);
+}
+
+void Daemon::look_after_swallowed() {
+  for (const auto& connection : connections_) {
+    if (!connection->swallowed || !connection->stream->left_alone()) continue;
+    given_up_at_ = stage_.clock.now();
+    connection->close("swallowed");
+  }
+}
+
 void Daemon::lie() {
   Connection* connection = any();
   if (connection == nullptr || !connection->open) return;
@@ -584,6 +614,10 @@ void Daemon::heal() {
     if (machines_[i].hung) hang(machine, false);
     if (machines_[i].poisonous) poison(machine, false);
     slow(machine, 1);
+  }
+  if (swallows()) trouble();
+  for (const auto& connection : connections_) {
+    if (connection->swallowed) connection->close("swallowed");
   }
   if (away_.running()) {
     away_.stop();

@@ -34,15 +34,23 @@ class Daemon final : public tunnel::Tunnel {
   void die(Milliseconds away);   // every connection ends, and it does not listen for so long
   void cut();                    // a connection ends after some byte
   void lie();                    // it breaks the protocol on a connection
+  void swallow();                // nothing passes any more on a connection, and nobody ends it
   void happen(Subject machine);  // an event
   void heal();                   // everything is well again
 
   // How it is.
-  [[nodiscard]] bool well() const { return !frozen_ && !away_.running(); }
+  [[nodiscard]] bool well() const { return answers() && !swallows(); }
+  // Whoever connects now.
+  [[nodiscard]] bool answers() const { return !frozen_ && !away_.running(); }
+  // The gate still has a connection on which nothing passes.
+  [[nodiscard]] bool swallows() const;
+  // Ends what was swallowed, once the gate has given it up.
+  void look_after_swallowed();
   [[nodiscard]] bool hung(Subject machine) const { return machines_[index(machine)].hung; }
   [[nodiscard]] bool any_hung() const;
   // When the last fault of all of it, and of a machine, began or ended.
-  [[nodiscard]] Milliseconds troubled_at() const { return troubled_at_; }
+  [[nodiscard]] Milliseconds troubled_at() const;
+  [[nodiscard]] Milliseconds fault_at() const { return troubled_at_; }
   [[nodiscard]] Milliseconds troubled_at(Subject machine) const;
   [[nodiscard]] std::size_t connections() const { return connections_.size(); }
   [[nodiscard]] bool was_poisonous(Subject machine) const {
@@ -109,6 +117,7 @@ class Daemon final : public tunnel::Tunnel {
   bool frozen_ = false;
   tunnel::io::Timer away_;
   Milliseconds troubled_at_{-1000000};
+  Milliseconds given_up_at_{-1000000};  // when the gate last gave up what was swallowed
 };
 
 }  // namespace simulate

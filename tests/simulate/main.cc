@@ -1,8 +1,9 @@
 // A whole gate in memory, among everything that can happen to it, and all of it decided by a seed:
 // users whose programs come, ask, subscribe, stop reading, break the protocol and go; daemons whose
-// machines hang, that slow down, freeze, die after any byte, come back and lie; reloads that move
-// targets and change rules. Only the simulation turns the clock, so minutes pass in milliseconds,
-// and a seed is the same run each time, to the byte of its trace.
+// machines hang, that slow down, freeze, die after any byte, come back and lie; connections that go
+// dead and stay open; reloads that move targets and change rules. Only the simulation turns the
+// clock, so minutes pass in milliseconds, and a seed is the same run each time, to the byte of its
+// trace.
 //
 // What holds in each run (the words in front are what a failure is called):
 //
@@ -12,6 +13,7 @@
 //   order              of a client's calls about one machine the first is the first to be read
 //   deadline           nothing is answered later than the target's call_timeout says
 //   isolation          what is well is answered within a bound, whatever is stuck elsewhere
+//   moved              calls on a connection that is dead are answered on another, in time
 //   fairness           no user who has calls waiting gets less than a third of a fair share
 //   places, buffers, upstreams, subjects, overdue, registrations   no bound is passed
 //   read-only, rules   only calls that the table and the rules let pass reach a daemon

@@ -20,6 +20,7 @@ FaultPlan make_faults(Random& random) {
   out.daemon_freezes = random.percent(15);
   out.cuts = random.percent(25);
   out.lies = random.percent(15);
+  out.swallows = random.percent(25);
   out.poison = random.percent(20);
   out.reloads = random.percent(25);
   out.rules = random.percent(25);
@@ -218,6 +219,7 @@ std::string to_text(const Plan& plan) {
   add(f.daemon_freezes, "freeze");
   add(f.cuts, "cut");
   add(f.lies, "lie");
+  add(f.swallows, "swallow");
   add(f.reloads, "reload");
   add(f.poison, "poison");
   add(f.rules, "rules");

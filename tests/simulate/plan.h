@@ -57,6 +57,7 @@ struct FaultPlan {
   bool daemon_freezes = false;  // answers nothing at all
   bool cuts = false;            // a connection ends after some byte
   bool lies = false;            // the daemon breaks the protocol
+  bool swallows = false;        // nothing passes any more on a connection that stays open
   bool poison = false;          // a call about some machine makes the daemon crash
   bool reloads = false;         // of limits, and targets that move
   bool rules = false;           // there are rules, and they change

@@ -179,6 +179,7 @@ void Simulation::write_target(std::size_t index, std::size_t to) {
   target.retry_timeout = plan.retry_timeout;
   target.max_age = plan.max_age;
   target.stats_nowait = plan.stats_nowait;
+  target.keepalive_interval = Milliseconds(2000);
   if (index < config_.targets.size()) {
     config_.targets[index] = std::move(target);
   } else {
@@ -227,7 +228,6 @@ void Simulation::set_up() {
   limits.client_buffer = plan_.limits.client_buffer;
   limits.user_buffer = plan_.limits.user_buffer;
   limits.clients_per_user = plan_.limits.clients_per_user;
-  limits.keepalive_interval = Milliseconds(2000);
   limits.max_call = plan_.limits.max_call;
   if (plan_.faults.rules || !plan_.rule_limits.empty()) write_rules();
   gate_ = std::make_unique<proxy::Gate>(
@@ -301,7 +301,7 @@ void Simulation::fault() {
 void Simulation::fault_of(Daemon& at) {
   const FaultPlan& faults = plan_.faults;
   const auto machine = static_cast<Subject>(random_.below(plan_.machines));
-  switch (random_.below(9)) {
+  switch (random_.below(10)) {
     case 0:
     case 1:
       if (faults.machines_hang) at.hang(machine, random_.percent(50));
@@ -322,6 +322,9 @@ void Simulation::fault_of(Daemon& at) {
       if (faults.cuts) at.cut();
       return;
     case 7:
+      if (faults.swallows) at.swallow();
+      return;
+    case 8:
       if (faults.poison) at.poison(machine, random_.percent(40));
       return;
     default:
@@ -337,6 +340,7 @@ void Simulation::event() {
 
 void Simulation::tick() {
   tick_.start(kTick);
+  for (const auto& daemon : daemons_) daemon->look_after_swallowed();
   for (const auto& client : clients_) client->check();
   check_bounds();
   check_upstreams();

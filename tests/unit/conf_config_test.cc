@@ -74,6 +74,8 @@ retry_timeout = "0s"
 idle_timeout = "1h"
 max_age = "2s"
 stats_nowait = true
+keepalive_interval = "700ms"
+keepalive_count = 2
 connect_timeout = "2min"
 login_timeout = "3min"
 [targets.hoar]
@@ -130,6 +132,8 @@ keepalive_interval = "0ms"
   CHECK(config.targets[2].idle_timeout == Milliseconds(3600000));
   CHECK(config.targets[2].max_age == Milliseconds(2000));
   CHECK(config.targets[2].stats_nowait);
+  CHECK(config.targets[2].keepalive_interval == Milliseconds(700));
+  CHECK(config.targets[2].keepalive_count == 2);
   CHECK(config.targets[1].max_age == Milliseconds(0));
   CHECK_FALSE(config.targets[1].stats_nowait);
   CHECK(config.targets[2].tunnel.timeouts.connect == Milliseconds(120000));
@@ -158,7 +162,7 @@ keepalive_interval = "0ms"
   CHECK(config.rules.rules[0].targets == Texts{"*", "ha*"});
   CHECK(config.rules.rules[0].allow == Texts{"DOMAIN_GET_*", "CONNECT_LIST_ALL_DOMAINS"});
   CHECK(config.rules.rules[0].deny == Texts{"DOMAIN_GET_XML_DESC"});
-  CHECK(config.rules.rules[0].place == "f line 30");
+  CHECK(config.rules.rules[0].place == "f line 32");
   CHECK(config.rules.rules[0].limits.clients == 0);
   CHECK(config.rules.rules[1].allow.empty());
   CHECK(config.rules.rules[1].limits.clients == 2);
@@ -462,7 +466,7 @@ targets = ["snow*"]
           "f:15:43: unknown key \"colour\" in target \"sleet\"; known are uri, spare, "
           "calls_per_subject, overdue_calls, upstreams, call_timeout, open_timeout, retry_timeout, "
           "idle_timeout, max_age, stats_nowait, connect_timeout, login_timeout, passphrase_file, "
-          "forward, insecure",
+          "forward, insecure, keepalive_interval, keepalive_count",
           "f:16:1: \"-rain\" cannot be the name of a target; it must be of letters, digits, _ . "
           "and -, and not begin with -",
           "f:16:1: target \"-rain\" has no \"uri\"",

@@ -194,6 +194,9 @@ TEST_CASE("the examples of the reference configuration are right too", "[conf][f
   CHECK(rain->idle_timeout == defaults.idle_timeout);
   CHECK(rain->max_age == defaults.max_age);
   CHECK(rain->stats_nowait == defaults.stats_nowait);
+  CHECK(rain->keepalive_interval == defaults.keepalive_interval);
+  CHECK(rain->keepalive_count == defaults.keepalive_count);
+  CHECK(rain->keepalive_interval * (rain->keepalive_count + 1) < rain->call_timeout);
   CHECK(rain->tunnel.timeouts.connect == defaults.tunnel.timeouts.connect);
   CHECK(rain->tunnel.insecure);
   CHECK(rain->tunnel.timeouts.handshake == defaults.tunnel.timeouts.handshake);

@@ -455,3 +455,30 @@ TEST_CASE("what nobody waits for any more is counted apart, and its upstream rep
   CHECK(world.daemon().connections() == 1);
   CHECK(time_of(world, client, machine(9)) == 0);
 }
+
+TEST_CASE("a daemon that refuses connections is not dialled without a pause while an old one lasts",
+          "[proxy][stuck]") {
+  World world;
+  world.gate();
+  hang(world, 1, 3);
+  RawClient& client = world.opened();
+  RawClient& gone = world.opened("hail", 1001);
+  for (std::uint8_t i = 1; i <= 3; ++i) gone.call(Remote::DOMAIN_GET_INFO, machine(i));
+  world.settle();
+  world.leave(gone);
+  world.pass(seconds(2));
+  REQUIRE(world.log.count("upstream-replaced target=hail") == 1);
+  REQUIRE(time_of(world, client, machine(9)) == 0);
+  world.daemon().down = true;
+  world.daemon().send(1, test::words({0}));
+  world.settle();
+  CHECK(world.daemon().connections() == 1);
+  const std::size_t before = world.daemon().dials;
+  const auto call = client.call(Remote::DOMAIN_GET_INFO, machine(9));
+  world.pass(seconds(3));
+  CHECK(world.daemon().dials > before);
+  CHECK(world.daemon().dials < before + 10);
+  world.daemon().down = false;
+  world.pass(seconds(3));
+  CHECK(client.ok(call));
+}

@@ -197,4 +197,48 @@ TEST_CASE("ssh session: what cannot work is refused before anything is connected
   CHECK_FALSE(connected);
 }
 
+TEST_CASE("ssh session: what is opened after a silence shares nothing with what is silent") {
+  tunnel::io::Clock clock;
+  std::vector<std::unique_ptr<Recorder>> servers;
+  tunnel::Target target;
+  target.host = "hail";
+  target.port = 22;
+  target.user = "somebody";
+  target.sockets = {"/run/x"};
+  target.known_hosts = "/nowhere/known_hosts";
+  tunnel::ssh::Parts parts;
+  parts.connect = [&] {
+    auto [near, far] = MemoryStream::pair(clock);
+    servers.push_back(std::make_unique<Recorder>(std::move(far)));
+    servers.back()->open();
+    return std::move(near);
+  };
+  auto tunnel = tunnel::ssh::make_ssh_tunnel(clock, target, parts);
+  std::vector<std::unique_ptr<Recorder>> clients;
+  const auto dial = [&] {
+    clients.push_back(std::make_unique<Recorder>(tunnel->stream()));
+    clients.back()->open();
+    settle(clock);
+    return servers.size();
+  };
+  CHECK(dial() == 1);
+  CHECK(dial() == 1);
+  clock.advance(clock.now() + Milliseconds(2000));
+  servers[0]->stream->write(base::bytes_of("SSH-2.0-Scripted_1.0\r\n"));
+  settle(clock);
+  clock.advance(clock.now() + Milliseconds(1000));
+  tunnel->avoid_silent(Milliseconds(1500));
+  CHECK(dial() == 1);
+  tunnel->avoid_silent(Milliseconds(1000));
+  CHECK(dial() == 2);
+  CHECK(dial() == 2);
+  for (const auto& client : clients) client->close();
+  settle(clock);
+  tunnel.reset();
+  for (const auto& server : servers) {
+    if (server->stream) server->close();
+  }
+  settle(clock);
+}
+
 }  // namespace test

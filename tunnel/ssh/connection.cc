@@ -40,6 +40,7 @@ Connection::Connection(io::Clock& clock, const Target& target, const Parts& part
       parts_(parts),
       died_(std::move(died)),
       user_(target.user.empty() ? parts.environment.user : target.user),
+      last_heard_(clock.now()),
       wake_timer_(clock, [this] { service(); }),
       deadline_(clock, [this] { deadline_passed(); }),
       idle_(clock,
@@ -127,6 +128,7 @@ void Connection::on_open() {
 }
 
 void Connection::on_data(base::Bytes data) {
+  last_heard_ = clock_.now();
   if (phase_ != Phase::ready) {
     before_login_ += data.size();
     if (before_login_ > kMostBeforeLogin) {

@@ -51,6 +51,10 @@ class Connection : private io::StreamOwner {
   [[nodiscard]] bool ready() const { return phase_ == Phase::ready; }
   [[nodiscard]] bool dead() const { return phase_ == Phase::dead; }
   [[nodiscard]] io::Stage stage() const { return stage_; }
+  // Gets no new channels if the server has said nothing for so long.
+  void avoid_silent(io::Milliseconds silent_for) {
+    if (clock_.now() - last_heard_ >= silent_for) stale_ = true;
+  }
 
   // The channel is the connection's. It is good until its owner hears of its refusal or its end, or
   // says that it needs it no more.
@@ -100,11 +104,12 @@ class Connection : private io::StreamOwner {
   Phase phase_ = Phase::lower;
   io::Stage stage_ = io::Stage::look_up;
   std::size_t before_login_ = 0;  // bytes that have come
+  io::Milliseconds last_heard_;
   bool servicing_ = false;
   bool again_ = false;
   bool lower_open_ = false;
   bool paused_ = false;
-  bool stale_ = false;          // a close was never answered
+  bool stale_ = false;          // a close was never answered, or the server is silent
   bool sessions_full_ = false;  // the server refused one more session
   bool forwards_ = false;       // a socket was forwarded
   bool ran_nothing_ = false;

@@ -57,6 +57,10 @@ Connection* SshTunnel::connection_for(Way::Kind kind) {
   return connections_.back().get();
 }
 
+void SshTunnel::avoid_silent(io::Milliseconds silent_for) {
+  for (const auto& connection : connections_) connection->avoid_silent(silent_for);
+}
+
 void SshTunnel::sweep() {
   std::erase_if(connections_, [](const auto& connection) { return connection->dead(); });
 }

@@ -31,6 +31,7 @@ class SshTunnel : public Tunnel {
   ~SshTunnel() override;
 
   std::unique_ptr<io::Stream> stream() override;
+  void avoid_silent(io::Milliseconds silent_for) override;
 
   // For the streams.
   [[nodiscard]] const Target& target() const { return target_; }

@@ -1,6 +1,6 @@
 """Stands between a gate and its daemon, passes every byte on, and remembers what was said.
 
-It can hold the daemon's replies back, and cut every connection.
+It can hold the daemon's replies back, let connections go dead, and cut every one.
 """
 
 import contextlib
@@ -30,6 +30,7 @@ class Recorder(stand_in.StandIn):
         self._daemon = daemon
         self._said: list[Said] = []
         self._pairs: dict[int, tuple[socket.socket, socket.socket]] = {}
+        self._stalled: set[int] = set()
         self._lock = threading.Lock()
         self._flows = threading.Event()
         self._flows.set()
@@ -61,6 +62,11 @@ class Recorder(stand_in.StandIn):
 
     def release(self) -> None:
         self._flows.set()
+
+    def stall(self) -> None:
+        """From now on nothing passes on the connections that there are, either way."""
+        with self._lock:
+            self._stalled |= set(self._pairs)
 
     def cut(self) -> None:
         """Ends every connection there is. What is held back is lost, and nothing is held any more."""
@@ -120,6 +126,8 @@ class Recorder(stand_in.StandIn):
         pending = bytearray()
         with contextlib.suppress(OSError, raw.Closed):
             while data := source.recv(1 << 18):
+                if number in self._stalled:
+                    continue
                 pending += data
                 frames = list(raw.frames_of(pending))
                 with self._lock:

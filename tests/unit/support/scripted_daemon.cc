@@ -145,6 +145,7 @@ DaemonConnection* ScriptedDaemon::find(std::size_t number) {
 }
 
 void ScriptedDaemon::on_call(DaemonConnection& connection, const policy::Frame& frame) {
+  if (black_holes.contains(connection.number)) return;
   asked.push_back({connection.number, frame.header, {frame.body.begin(), frame.body.end()}});
   if (silent || frame.header.procedure == silent_at) return;
   const Asked call = asked.back();

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,10 +48,11 @@ class ScriptedDaemon : public tunnel::Tunnel {
   };
 
   // How it behaves.
-  bool files_changed = false;                         // what connections to it rely on
-  bool down = false;                                  // connections are refused
-  bool silent = false;                                // accepts, and never says a word
-  std::uint32_t auth = 0;                             // the one authentication that it offers
+  bool files_changed = false;         // what connections to it rely on
+  bool down = false;                  // connections are refused
+  bool silent = false;                // accepts, and never says a word
+  std::set<std::size_t> black_holes;  // connections on which nothing passes any more, either way
+  std::uint32_t auth = 0;             // the one authentication that it offers
   std::function<std::unique_ptr<DaemonSasl>()> sasl;  // for each connection, with auth 1
   std::int32_t silent_at = 0;                         // says nothing to calls of this procedure
   bool eager_ping = false;                      // sends a ping together with its last word of SASL

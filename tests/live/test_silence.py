@@ -1,0 +1,151 @@
+"""A connection that goes dead without an end costs its clients a delay and no error."""
+
+import contextlib
+import json
+import pathlib
+import subprocess
+import time
+from typing import Any, Callable, Iterator
+
+import pytest
+
+import busy
+import harness
+import raw
+import recorder
+import sshd
+import stuck
+
+MakeGate = Callable[..., harness.Gate]
+MakeRecorder = Callable[[harness.Daemon], recorder.Recorder]
+Folders = Iterator[pathlib.Path]
+
+DEAD = "and the daemon answers on another"
+# Keepalive alone would take longer than any client here waits.
+TIMES = {"call_timeout": "2min", "keepalive_count": 100}
+NETWORK = ["unshare", "-n", "sh", "-c", "ip link set lo up && exec sleep 600"]
+
+
+def status(gate: harness.Gate, *options: str) -> str:
+    command = [harness.GATE, "status", "--control", gate.control, *options]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=harness.PATIENCE
+    )
+    return done.stdout
+
+
+def target_of(gate: harness.Gate) -> dict[str, Any]:
+    found = json.loads(status(gate, "--json"))["targets"][0]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_calls_leave_connections_that_have_gone_dead(
+    daemon: harness.Daemon, make_recorder: MakeRecorder, make_gate: MakeGate
+) -> None:
+    between = make_recorder(daemon)
+    gate = make_gate({"machines": {"uri": between.uri(daemon.file), **TIMES}})
+    with busy.Crew(gate.socket, "machines", 6) as crew:
+        for _ in range(2):
+            crew.progress(20)
+            before = between.accepted
+            between.stall()
+            crew.progress(20)
+            assert between.accepted > before
+    gate.logged(DEAD)
+    assert "subject-silent" not in gate.log()
+
+
+def test_a_daemon_that_is_slow_keeps_its_connection(
+    folders: Folders, make_gate: MakeGate, connect: Callable[..., raw.Client]
+) -> None:
+    with stuck.running(str(next(folders) / "slow.sock")) as slow:
+        gate = make_gate({"machines": {"uri": slow.uri(), "call_timeout": "30s"}})
+        client = connect(gate.socket, "machines")
+        slow.hang("machine1")
+        serial = client.post(raw.DOMAIN_LOOKUP_BY_NAME, raw.string("machine1"))
+        time.sleep(8)
+        slow.hang()
+        assert client.reply(serial).status == raw.OK
+        assert slow.report()["connections"] == 1
+    assert "upstream-silent" not in gate.log()
+
+
+def test_a_daemon_that_is_silent_everywhere_is_said_to_be(
+    folders: Folders, make_gate: MakeGate, connect: Callable[..., raw.Client]
+) -> None:
+    with stuck.running(str(next(folders) / "frozen.sock")) as frozen:
+        gate = make_gate({"machines": {"uri": frozen.uri(), "call_timeout": "60s"}})
+        client = connect(gate.socket, "machines")
+        assert target_of(gate)["silent_ms"] == 0
+        frozen.freeze()
+        serial = client.post(raw.DOMAIN_LOOKUP_BY_NAME, raw.string("machine1"))
+        gate.logged("upstream-silent target=machines")
+        assert target_of(gate)["silent_ms"] > 0
+        assert target_of(gate)["upstreams"][0]["silent_ms"] > 0
+        assert "silent for" in status(gate)
+        time.sleep(2)
+        frozen.thaw()
+        assert client.reply(serial).status == raw.OK
+        harness.wait_for("it to be heard", lambda: target_of(gate)["silent_ms"] == 0)
+    assert DEAD not in gate.log()
+
+
+@pytest.fixture
+def network(folders: Folders) -> Iterator[list[str]]:
+    """What to put in front of a command to run it in a network of its own, of loopback alone."""
+    folder = next(folders)
+    holder = harness.Process(NETWORK, folder / "network.log", harness.environment(folder))
+    try:
+        inside = ["nsenter", "-t", str(holder.pid), "-n"]
+        with contextlib.suppress(harness.Failure):
+            harness.wait_for("a network", lambda: not holder.running() or up(inside))
+        if not holder.running() or not up(inside) or drop(inside, "--sport", "1") != 0:
+            pytest.skip("no network of our own can be had here")
+        yield inside
+    finally:
+        holder.end()
+
+
+def up(inside: list[str]) -> bool:
+    shown = subprocess.run([*inside, "ip", "link"], capture_output=True, text=True, check=False)
+    return "LOOPBACK,UP" in shown.stdout
+
+
+def drop(inside: list[str], *what: str) -> int:
+    command = [*inside, "iptables", "-A", "INPUT", "-p", "tcp", *what, "-j", "DROP"]
+    return subprocess.run(command, capture_output=True, check=False).returncode
+
+
+def ports_to(inside: list[str], port: int) -> set[str]:
+    """Those that connections to this port come from."""
+    table = subprocess.run([*inside, "cat", "/proc/net/tcp"], capture_output=True, check=True)
+    rows = [line.split() for line in table.stdout.decode().splitlines()[1:]]
+    mine = [row[1] for row in rows if int(row[2].split(":")[1], 16) == port and row[3] == "01"]
+    return {str(int(address.split(":")[1], 16)) for address in mine}
+
+
+def test_a_black_hole_on_the_way_swallows_no_calls(
+    daemon: harness.Daemon, network: list[str], folders: Folders
+) -> None:
+    """Through ssh, whose connection is shared by all that goes to the host."""
+    server = sshd.Server(next(folders))
+    server.launcher = network
+    gate = harness.Gate(next(folders), {"machines": {"uri": server.uri(daemon), **TIMES}})
+    gate.launcher = network
+    try:
+        server.start()
+        gate.start()
+        with busy.Crew(gate.socket, "machines", 6) as crew:
+            crew.progress(20)
+            swallowed = ports_to(network, server.port)
+            assert swallowed
+            for port in swallowed:
+                for side in ("--sport", "--dport"):
+                    assert drop(network, side, port) == 0
+            crew.progress(20)
+            assert ports_to(network, server.port) - swallowed
+        gate.logged(DEAD)
+    finally:
+        gate.stop()
+        server.stop()

@@ -1,0 +1,177 @@
+// A connection that is dead is told from a daemon that is slow, and calls leave it long before
+// their deadline.
+#include "policy/procedures.h"
+#include "tests/unit/support/catch.h"
+#include "tests/unit/support/world.h"
+
+using Catch::Matchers::Contains;
+using policy::Remote;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using test::RawClient;
+using test::words;
+using test::World;
+
+namespace {
+
+constexpr std::int32_t kPing = policy::number(policy::Keepalive::ping);
+
+std::size_t pings(World& world) {
+  const auto& asked = world.daemon().asked;
+  return static_cast<std::size_t>(std::ranges::count_if(asked, [](const auto& one) {
+    return one.header.program == policy::kKeepaliveProgram && one.header.procedure == kPing;
+  }));
+}
+
+proxy::TargetSnapshot target_of(World& world) { return world.gate().snapshot().targets.at(0); }
+
+}  // namespace
+
+TEST_CASE("calls on a dead connection move long before their deadline", "[silence]") {
+  const bool alone = GENERATE(true, false);
+  World world;
+  if (alone) {
+    world.config.targets[0].upstreams = 1;
+    world.config.targets[0].spare = 0;
+  }
+  RawClient& client = world.opened();
+  world.pass(seconds(20));
+  world.daemon().black_holes = {0};
+  std::vector<std::uint32_t> serials;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    serials.push_back(client.call(Remote::DOMAIN_LOOKUP_BY_ID, words({i})));
+  }
+  world.pass(seconds(10));
+  for (const auto serial : serials) CHECK(client.ok(serial));
+  CHECK(world.daemon().dials == 2);
+  CHECK(world.daemon().connections() == 1);
+  CHECK(world.log.count("upstream-silent target=hail") == 1);
+  CHECK(world.log.count("upstream-lost target=hail") == 1);
+  CHECK(world.log.count("and the daemon answers on another") == 1);
+}
+
+TEST_CASE("where calls have little time, a dead connection is found out as much sooner",
+          "[silence]") {
+  World world;
+  world.config.targets[0].call_timeout = seconds(4);
+  RawClient& client = world.opened();
+  world.daemon().black_holes = {0};
+  const auto call = client.call(Remote::DOMAIN_LOOKUP_BY_ID, words({7}));
+  world.pass(milliseconds(2500));
+  CHECK(client.ok(call));
+}
+
+TEST_CASE("a daemon that is slow is not taken for dead", "[silence]") {
+  World world;
+  world.config.targets[0].call_timeout = seconds(600);
+  RawClient& client = world.opened();
+  world.daemon().hold = true;
+  const auto call = client.call(Remote::DOMAIN_LOOKUP_BY_ID, words({7}));
+  world.pass(seconds(500));
+  CHECK(world.daemon().dials == 1);
+  CHECK(world.log.count("upstream-silent") == 0);
+  CHECK(target_of(world).silent_ms == 0);
+  CHECK(pings(world) > 0);
+  world.daemon().answer_all();
+  world.settle();
+  CHECK(client.ok(call));
+}
+
+TEST_CASE("a connection that has died beside one that lives needs no other", "[silence]") {
+  World world;
+  world.config.targets[0].upstreams = 2;
+  world.gate();
+  std::vector<RawClient*> clients(4);
+  for (RawClient*& client : clients) client = &world.opened();
+  world.daemon().hold = true;
+  for (std::uint32_t i = 0; i < 8; ++i) {
+    clients[i % 4]->call(Remote::DOMAIN_LOOKUP_BY_ID, words({i}));
+  }
+  world.settle();
+  CHECK(world.daemon().dials == 2);
+  world.daemon().hold = false;
+  world.daemon().answer_all();
+  world.settle();
+  world.daemon().black_holes = {0};
+  std::vector<std::uint32_t> serials;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    serials.push_back(clients[i]->call(Remote::DOMAIN_LOOKUP_BY_ID, words({10 + i})));
+  }
+  world.pass(seconds(10));
+  for (std::size_t i = 0; i < 4; ++i) CHECK(clients[i]->ok(serials[i]));
+  CHECK(world.daemon().dials == 2);
+  CHECK(world.log.count("and the daemon answers on another") == 1);
+}
+
+TEST_CASE("calls do not go to a connection that is silent, and wait for one that is not",
+          "[silence]") {
+  World world;
+  RawClient& client = world.opened();
+  world.daemon().black_holes = {0};
+  client.call(Remote::DOMAIN_LOOKUP_BY_ID, words({1}));
+  world.daemon().down = true;
+  world.pass(seconds(6));
+  const auto late = client.call(Remote::DOMAIN_LOOKUP_BY_ID, words({2}));
+  world.pass(seconds(1));
+  CHECK(target_of(world).waiting == 1);
+  CHECK(target_of(world).in_flight == 1);
+  world.daemon().down = false;
+  world.pass(seconds(6));
+  CHECK(client.ok(late));
+}
+
+TEST_CASE("a daemon that is silent everywhere is said to be, and not dialled without end",
+          "[silence]") {
+  World world;
+  RawClient& client = world.opened();
+  world.daemon().silent = true;
+  const auto call = client.call(Remote::DOMAIN_LOOKUP_BY_ID, words({1}));
+  world.pass(seconds(8));
+  CHECK(target_of(world).state == "open");
+  CHECK(target_of(world).silent_ms >= 7000);
+  CHECK(target_of(world).upstreams.at(0).silent_ms == target_of(world).silent_ms);
+  world.pass(seconds(24));
+  CHECK(client.error(call).code == 68);
+  CHECK(world.daemon().dials <= 4);
+  CHECK(world.log.count("and the daemon answers on another") == 0);
+}
+
+TEST_CASE("a call that times out while all is silent says so, and blames no machine", "[silence]") {
+  World world;
+  world.config.targets[0].keepalive_count = 100;
+  RawClient& client = world.opened();
+  world.daemon().silent = true;
+  const auto call = client.call(Remote::DOMAIN_LOOKUP_BY_ID, words({1}));
+  world.pass(seconds(31));
+  CHECK_THAT(client.error(call).text,
+             Contains("no answer within 30000 ms; nothing has come from the daemon for 30 s, and "
+                      "it answers no ping"));
+  CHECK(world.log.count("subject-silent") == 0);
+}
+
+TEST_CASE("what is on two connections that die is not sent a third time", "[silence]") {
+  World world;
+  world.config.targets[0].call_timeout = seconds(120);
+  RawClient& client = world.opened();
+  world.daemon().black_holes = {0};
+  const auto call = client.call(Remote::DOMAIN_LOOKUP_BY_ID, words({1}));
+  world.daemon().hold = true;
+  world.pass(seconds(10));
+  REQUIRE(world.daemon().held.size() == 1);
+  world.daemon().black_holes = {0, 1};
+  world.pass(seconds(10));
+  CHECK_THAT(client.error(call).text, Contains("lost 2 times"));
+  CHECK(world.daemon().held.size() == 1);
+}
+
+TEST_CASE("without keepalive nobody is asked, and nothing is taken for dead", "[silence]") {
+  World world;
+  world.config.targets[0].keepalive_interval = milliseconds(0);
+  RawClient& client = world.opened();
+  world.daemon().black_holes = {0};
+  const auto call = client.call(Remote::DOMAIN_LOOKUP_BY_ID, words({1}));
+  world.pass(seconds(31));
+  CHECK(client.error(call).code == 68);
+  CHECK(world.daemon().dials == 1);
+  CHECK(pings(world) == 0);
+}
