@@ -161,4 +161,25 @@ inline bool Call::wanted() const {
   return false;
 }
 
+// The same call of the one who asked first, without those that joined.
+inline Calls one_asker(const Call& call) {
+  Calls out;
+  Call& one = out.emplace_back();
+  one.program = call.program;
+  one.procedure = call.procedure;
+  one.serial = call.serial;
+  one.losses = call.losses;
+  one.nowait = call.nowait;
+  one.lost = call.lost;
+  one.probe = call.probe;
+  one.number = call.number;
+  one.began = call.began;
+  one.sent = call.sent;
+  one.deadline = call.deadline;
+  one.subject = call.subject;
+  one.lane = call.lane;
+  one.body = call.body;
+  return out;
+}
+
 }  // namespace proxy

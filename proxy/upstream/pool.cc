@@ -19,13 +19,10 @@ using tunnel::io::Reason;
 namespace {
 
 constexpr std::uint8_t kMostLosses = 2;
-constexpr Milliseconds kFirstRetry{50};
-constexpr Milliseconds kLongestRetry{2000};
-constexpr Milliseconds kLongestRetryWhenRefused{30000};
 constexpr Milliseconds kTogether{1000};
 constexpr Milliseconds kNoGrowth{5000};
 constexpr Milliseconds kShortLife{5000};
-constexpr Milliseconds kRelapseForgotten{10000};
+constexpr Milliseconds kLongestWait{20000};  // for a turn to dial
 constexpr Milliseconds kSweep{250};
 constexpr Milliseconds kIdleSweep{5000};
 constexpr Milliseconds kSpareIdle{30000};
@@ -41,29 +38,9 @@ constexpr std::size_t kMostGivenUp = 4;
 constexpr Milliseconds kGivenUpForgotten{300000};
 constexpr Milliseconds kSilenceForgotten{600000};
 
-Calls one_asker(const Call& call) {
-  Calls out;
-  Call& one = out.emplace_back();
-  one.program = call.program;
-  one.procedure = call.procedure;
-  one.serial = call.serial;
-  one.losses = call.losses;
-  one.nowait = call.nowait;
-  one.lost = call.lost;
-  one.probe = call.probe;
-  one.number = call.number;
-  one.began = call.began;
-  one.sent = call.sent;
-  one.deadline = call.deadline;
-  one.subject = call.subject;
-  one.lane = call.lane;
-  one.body = call.body;
-  return out;
-}
-
 }  // namespace
 
-Pool::Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::TargetConfig target,
+Pool::Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, Pacer& pacer, conf::TargetConfig target,
            const conf::Limits& limits, std::unique_ptr<tunnel::Tunnel> tunnel,
            std::shared_ptr<TargetCounters> counters)
     : clock_(clock),
@@ -80,7 +57,12 @@ Pool::Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::TargetConfig ta
       sweep_(clock, [this] { sweep(); }),
       watch_(clock, [this] { watch(); }),
       idle_(clock, [this] { let_idle_go(); }),
-      old_(clock, [this] { old_tunnels_.clear(); }) {}
+      old_(clock, [this] { old_tunnels_.clear(); }),
+      retries_(target_.name),
+      turn_(pacer, clock, [this] {
+        const bool needed = !closed_ && (wanted() || ready_upstreams() > 0);
+        return needed ? dial_now() : turn_.end();
+      }) {}
 
 Pool::~Pool() { CHECK(upstreams_.empty()); }
 
@@ -245,7 +227,7 @@ void Pool::dispatch() {
 
 // Brings about one more upstream if there may be one; at most one at a time.
 void Pool::reach(bool ahead) {
-  if (closed_ || (!ahead && !wanted())) return;
+  if (closed_ || turn_.waiting() || (!ahead && !wanted())) return;
   std::size_t living = 0;
   std::size_t silent = 0;
   std::size_t replaced = 0;
@@ -262,12 +244,17 @@ void Pool::reach(bool ahead) {
     if (may && clock_.now() >= no_growth_until_) dial();
   } else if (!retry_.running()) {
     dial();
-  } else if (refused_ && !refuse_.running()) {
+  } else if (retries_.refused() && !refuse_.running()) {
     refuse_.start(Milliseconds(0));
   }
 }
 
 void Pool::dial() {
+  const Milliseconds patience = std::min(kLongestWait, limits_.open_timeout * 2 / 3);
+  if (turn_.ask(target_.tunnel, patience)) dial_now();
+}
+
+void Pool::dial_now() {
   UpstreamSettings settings = upstream_settings(target_);
   settings.max_message = limits_.max_message;
   settings.traffic = &counters_->traffic;
@@ -279,16 +266,23 @@ void Pool::dial() {
   UpstreamOwner& owner = *this;
   upstreams_.push_back(
       std::make_unique<Upstream>(clock_, sasl_, owner, tunnel_->stream(), std::move(settings)));
-  upstreams_.back()->start();
+  dialled_ = upstreams_.back().get();
+  dialled_->start();
 }
 
-void Pool::on_upstream_ready(Upstream&) {
+void Pool::let_next_dial(const Upstream& upstream) {
+  if (dialled_ != &upstream) return;
+  dialled_ = nullptr;
+  turn_.end();
+}
+
+void Pool::on_upstream_ready(Upstream& upstream) {
+  let_next_dial(upstream);
   log_.line(Level::info, "upstream-open")
       .with("target", target_.name)
       .with("upstreams", static_cast<std::int64_t>(ready_upstreams()));
   ++counters_->opened;
-  failures_ = 0;
-  refused_ = false;
+  retries_.opened();
   retry_.stop();
   refuse_.stop();
   if (!idle_.running()) idle_.start(kIdleSweep);
@@ -389,6 +383,7 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
   const bool was_open = upstream.was_ready();
   const Milliseconds ready_since = upstream.ready_since();
   Calls calls = upstream.take_in_flight();
+  let_next_dial(upstream);
   if (event_upstream_ == &upstream) {
     event_upstream_ = nullptr;
     events_.upstream_lost();
@@ -411,7 +406,7 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
       if (reason.kind == Reason::Kind::timeout) {
         tunnel_->avoid_silent(silence_.quiet_time());
       }
-      patience_end_ = clock_.now() + target_.retry_timeout;
+      retries_.have_patience(clock_.now(), target_.retry_timeout);
       if (reason.kind == Reason::Kind::protocol || clock_.now() - ready_since < kShortLife) {
         slow_down(ready_since);
       }
@@ -422,7 +417,9 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
       // There is still one that takes no more calls.
       const bool was_there =
           std::ranges::any_of(upstreams_, [](const auto& u) { return u->was_ready(); });
-      if (was_there && failures_ == 0) patience_end_ = clock_.now() + target_.retry_timeout;
+      if (was_there && retries_.failures() == 0) {
+        retries_.have_patience(clock_.now(), target_.retry_timeout);
+      }
       retry_later(reason);
     }
   }
@@ -432,26 +429,17 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
   dispatch();
 }
 
-// A daemon that lets us in only to break the rules or to hang up would be dialled as fast as it
-// does so. The first time is free, for a daemon that was started again.
 void Pool::slow_down(Milliseconds ready_since) {
-  // Upstreams that a daemon takes along when it ends are one loss.
-  if (ready_since < relapses_until_ - kRelapseForgotten) return;
-  relapses_ = clock_.now() < relapses_until_ ? relapses_ + 1 : 0;
-  relapses_until_ = clock_.now() + kRelapseForgotten;
-  if (relapses_ == 0) return;
-  const Milliseconds wait = std::min(kLongestRetry, kFirstRetry * (1U << std::min(relapses_, 10U)));
+  const Milliseconds wait = retries_.relapsed(ready_since, clock_.now());
+  if (wait.count() == 0) return;
   no_growth_until_ = clock_.now() + wait;
   retry_.start(wait);
 }
 
 void Pool::retry_later(const Reason& reason) {
-  refused_ = reason.kind == Reason::Kind::refused;
-  const Milliseconds longest = refused_ ? kLongestRetryWhenRefused : kLongestRetry;
-  const Milliseconds first = refused_ ? 20 * kFirstRetry : kFirstRetry;
-  retry_.start(std::min(longest, first * (1U << std::min(failures_, 10U))));
-  ++failures_;
-  if (refused_ || clock_.now() >= patience_end_) give_up(last_fault_);
+  const Retries::Next next = retries_.failed(reason, clock_.now());
+  retry_.start(next.pause);
+  if (next.told) give_up(last_fault_);
 }
 
 // Calls of a lost upstream go to the head of their lanes, in the order in which they were sent.
@@ -695,11 +683,11 @@ void Pool::retarget(conf::TargetConfig target, std::unique_ptr<tunnel::Tunnel> t
   if (std::exchange(event_upstream_, nullptr) != nullptr) events_.upstream_lost();
   retry_.stop();
   refuse_.stop();
-  failures_ = 0;
-  relapses_ = 0;
-  refused_ = false;
+  retries_.forget();
+  dialled_ = nullptr;
+  turn_.end();
   no_growth_until_ = Milliseconds(0);
-  patience_end_ = clock_.now() + target_.retry_timeout;
+  retries_.have_patience(clock_.now(), target_.retry_timeout);
   for (const auto& upstream : upstreams_) upstream->finish();
   let_old_tunnels_go();
   reach();
@@ -720,6 +708,7 @@ void Pool::close(std::function<void()> closed) {
   sweep_.stop();
   watch_.stop();
   idle_.stop();
+  turn_.end();
   closed_ = std::move(closed);
   if (upstreams_.empty()) return std::exchange(closed_, nullptr)();
   for (const auto& upstream : upstreams_) upstream->retire();
@@ -769,7 +758,7 @@ TargetSnapshot Pool::snapshot() const {
   out.silent_ms = static_cast<std::uint64_t>(silence_.silent_for(upstreams_).count());
   describe_trouble(out);
   out.registrations = events_.registrations();
-  bool opening = false;
+  bool opening = turn_.waiting();
   for (const auto& upstream : upstreams_) {
     const bool connecting = upstream->connecting();
     opening = opening || connecting;
@@ -783,7 +772,7 @@ TargetSnapshot Pool::snapshot() const {
   out.last_failure = describe(last_failure_, clock_.now());
   if (ready_upstreams() > 0) {
     out.state = "open";
-  } else if (failures_ > 0 || retry_.running()) {
+  } else if (retries_.failures() > 0 || retry_.running()) {
     out.state = "failing";
   } else {
     out.state = opening ? "opening" : "idle";

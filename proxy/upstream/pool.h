@@ -13,7 +13,8 @@
 // before their deadline; if it is not, nothing but waiting helps.
 //
 // A target that is lost is dialled again at once; one that lets us in and is lost soon after, again
-// and again, after pauses that grow as those between dials that fail.
+// and again, after pauses that grow as those between dials that fail (see retries.h). Dials to one
+// host take turns (see pacer.h).
 //
 // Every call ends exactly once while its lane is attached: with a reply, or with a fault that names
 // the target, the stage and what the system said. Calls only read, so a call whose upstream was
@@ -42,8 +43,10 @@
 #include "proxy/upstream/estimate.h"
 #include "proxy/upstream/events.h"
 #include "proxy/upstream/nowait.h"
+#include "proxy/upstream/pacer.h"
 #include "proxy/upstream/queue.h"
 #include "proxy/upstream/recent.h"
+#include "proxy/upstream/retries.h"
 #include "proxy/upstream/silence.h"
 #include "proxy/upstream/upstream.h"
 #include "tunnel/tunnel.h"
@@ -52,9 +55,9 @@ namespace proxy {
 
 class Pool final : private UpstreamOwner, private EventsOwner {
  public:
-  // The target is copied; clock, log, sasl, limits and counters outlive the pool. `tunnel` is the
+  // The target is copied; clock, log, sasl, pacer, limits and counters outlive it. `tunnel` is the
   // way to the target. Limits may change at any time: the next upstream has them.
-  Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, conf::TargetConfig target,
+  Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, Pacer& pacer, conf::TargetConfig target,
        const conf::Limits& limits, std::unique_ptr<tunnel::Tunnel> tunnel,
        std::shared_ptr<TargetCounters> counters);
   Pool(const Pool&) = delete;
@@ -121,6 +124,8 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   [[nodiscard]] bool wanted() const;
   void reach(bool ahead = false);
   void dial();
+  void dial_now();
+  void let_next_dial(const Upstream& upstream);
   void slow_down(Milliseconds ready_since);
   void retry_later(const tunnel::io::Reason& reason);
   void retake(Calls calls, Milliseconds ready_since, const policy::Fault& fault);
@@ -171,14 +176,12 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   tunnel::io::Timer watch_;
   tunnel::io::Timer idle_;
   tunnel::io::Timer old_;
-  std::uint32_t failures_ = 0;       // dials that failed in a row
-  std::uint32_t relapses_ = 0;       // losses to a breach or soon after the open, close together
-  Milliseconds relapses_until_{0};   // one before then counts as close
+  Retries retries_;
+  Pacer::Turn turn_;
+  Upstream* dialled_ = nullptr;      // whose turn it is
   Milliseconds unused_since_{0};     // when the last user left
-  Milliseconds patience_end_{0};     // until then failures are kept from users
   Milliseconds lost_{-1};            // when an upstream was lost last
   Milliseconds no_growth_until_{0};  // after an additional upstream was refused
-  bool refused_ = false;             // the last dial: trying again soon would only annoy the daemon
   policy::Fault last_fault_;
   std::optional<UpstreamFailure> last_failure_;
   std::function<void()> closed_;

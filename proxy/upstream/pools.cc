@@ -32,8 +32,8 @@ void Pools::insert(const conf::TargetConfig& target, std::optional<uid_t> opener
                    policy::UriParts parts) {
   // Those of all hosts that clients have named are together, or their number would have no bound.
   auto counters = counters_.target(opener ? Counters::kOpened : target.name);
-  auto pool = std::make_unique<Pool>(clock_, log_, sasl_, target, limits_, tunnels_(target.tunnel),
-                                     std::move(counters));
+  auto pool = std::make_unique<Pool>(clock_, log_, sasl_, pacer_, target, limits_,
+                                     tunnels_(target.tunnel), std::move(counters));
   const bool added =
       entries_
           .try_emplace(target.name, Entry{std::move(pool), opener, std::move(parts), clock_.now()})

@@ -19,6 +19,7 @@
 #include "conf/values.h"
 #include "proxy/record/counters.h"
 #include "proxy/record/snapshot.h"
+#include "proxy/upstream/pacer.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/retired.h"
 #include "tunnel/tunnel.h"
@@ -96,6 +97,7 @@ class Pools {
   Counters& counters_;
   const conf::Limits& limits_;
   const TunnelFactory tunnels_;
+  Pacer pacer_;
   Entries entries_;
   std::list<std::unique_ptr<Pool>> leaving_;  // removed, and somebody is still attached
   Retired<Pool> retired_;

@@ -11,7 +11,6 @@ namespace proxy {
 namespace {
 
 using tunnel::io::Reason;
-using tunnel::io::Stage;
 
 constexpr Milliseconds kFirstRetry{50};
 constexpr Milliseconds kLongestRetry{2000};
@@ -91,8 +90,8 @@ Retries::Next Retries::failed(const Reason& reason, Milliseconds now) {
   return next;
 }
 
-// A daemon that lets us in only to break the rules or to hang up would be dialled as fast as it does
-// so. The first time is free, for a daemon that was started again.
+// A daemon that lets us in only to break the rules or to hang up would be dialled as fast as it
+// does so. The first time is free, for a daemon that was started again.
 Milliseconds Retries::relapsed(Milliseconds ready_since, Milliseconds now) {
   // Upstreams that a daemon takes along when it ends are one loss.
   if (ready_since < relapses_until_ - kRelapseForgotten) return Milliseconds(0);

@@ -1,5 +1,5 @@
-// When a target that could not be reached, or was lost, is dialled again, and until when the failure
-// is kept from whoever waits for it. An engine without I/O.
+// When a target that could not be reached, or was lost, is dialled again, and until when the
+// failure is kept from whoever waits for it. An engine without I/O.
 //
 // A target that was open has the patience of its `retry_timeout`. One that was not has a short one
 // for what ends before it is open without a word of refusal: a daemon that is being started, or an

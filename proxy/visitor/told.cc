@@ -15,6 +15,7 @@ constexpr std::string_view kOwnFiles = "the gate's own certificates cannot be us
 
 std::string_view words_of(const Reason& reason) {
   const bool refused = reason.kind == Reason::Kind::refused;
+  const bool cut = reason.kind == Reason::Kind::end;
   switch (reason.stage) {
     case Stage::look_up:
       return "its host's name was not found";
@@ -22,11 +23,13 @@ std::string_view words_of(const Reason& reason) {
       return "nothing answers at its address";
     case Stage::handshake:
       if (tunnel::is_of_own_files(reason)) return kOwnFiles;
+      if (cut) return "it closed the connection before that was secured";
       return refused ? "its host key or certificate was not accepted"
                      : "the connection could not be secured";
     case Stage::login:
     case Stage::authentication:
       if (tunnel::is_of_own_files(reason)) return kOwnFiles;
+      if (cut) return "it closed the connection during the gate's login";
       return refused ? "it did not accept the gate's login" : "the gate's login failed";
     case Stage::channel:
       return "its ssh server has no way to the libvirt daemon";

@@ -1,5 +1,6 @@
 """Through ssh to a libvirtd: what gets there, and what is said when nothing does."""
 
+import concurrent.futures
 import contextlib
 import pathlib
 import re
@@ -99,6 +100,42 @@ def test_clients_do_not_notice_that_the_daemon_is_killed(
         time.sleep(1.0)
         own_daemon.start()
         crew.progress(50)
+
+
+def test_forty_targets_behind_one_sshd_that_takes_few_logins(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    server = make_server("MaxStartups 3:50:6\n")
+    names = [f"hail{number}" for number in range(40)]
+    gate = make_gate({name: server.uri(daemon) for name in names})
+
+    def version(name: str) -> int:
+        with raw.connect(gate.socket, name) as one:
+            return one.version()
+
+    with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
+        assert all(pool.map(version, names))
+    assert server.connections() == len(names)
+
+
+def test_first_logins_that_are_cut_off_are_tried_again(
+    daemon: harness.Daemon, make_server: MakeServer, make_gate: MakeGate
+) -> None:
+    """As by an sshd that others keep busy; a login that is refused is told of at once."""
+    server = make_server()
+    between = Meddler(server.port)
+    between.refuses = 3
+    server.known_hosts.write_text(f"[127.0.0.1]:{between.port} {sshd.public(server.host_key)}")
+    uri = server.uri(daemon).replace(f":{server.port}/", f":{between.port}/")
+    gate = make_gate({"machines": {"uri": uri, "retry_timeout": "0s"}})
+    with contextlib.closing(between):
+        assert opens(gate)
+        assert between.refuses == 0
+        server.authorized.write_text("")
+        other = make_gate({"machines": {"uri": uri, "retry_timeout": "0s"}})
+        assert "ssh login as" in refusal(other)
+    other.logged("upstream-failed")
+    assert other.log().count("upstream-failed") == 1
 
 
 @pytest.mark.parametrize("sessions", [10, 2, 1])

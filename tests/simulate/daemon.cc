@@ -11,6 +11,7 @@
 #include "policy/events.h"
 #include "policy/filter.h"
 #include "policy/xdr.h"
+#include "proxy/upstream/pacer.h"
 
 namespace simulate {
 
@@ -92,6 +93,8 @@ struct Daemon::Connection final : tunnel::io::StreamOwner {
   policy::FrameReader reader;
   std::size_t works = 0;
   bool open = false;
+  bool was_open = false;
+  Milliseconds begun{0};
   std::optional<std::uint32_t> bytes_left;
   bool swallowed = false;
   std::list<Registration> registrations;
@@ -141,9 +144,21 @@ std::unique_ptr<tunnel::io::Stream> Daemon::stream() {
   Connection& added = *connections_.back();
   added.stream->hold_open();
   added.stream->open(added);
+  added.begun = stage_.clock.now();
+  check_logins();
   if (frozen_) added.stream->pause(kFrozen);
   added.dial.start(random_.time(0, 3));
   return std::move(theirs);
+}
+
+// One that takes long has had its turn.
+void Daemon::check_logins() {
+  const auto logins = std::ranges::count_if(connections_, [&](const auto& one) {
+    return !one->was_open && !one->stream->left_alone() &&
+           stage_.clock.now() - one->begun < proxy::Pacer::kLongestTurn;
+  });
+  if (static_cast<std::size_t>(logins) <= proxy::Pacer::kMostOfSsh) return;
+  stage_.judge.fail("logins", fmt::format("{} has {} logins at once", name_, logins));
 }
 
 void Daemon::on_frame(Connection& connection, const Frame& frame) {
@@ -187,7 +202,7 @@ bool Daemon::on_handshake(Connection& connection, const Frame& frame) {
       if (frame.body.back() != 1) {
         stage_.judge.fail("read-only", name_ + " was opened for writing");
       }
-      connection.open = true;
+      connection.open = connection.was_open = true;
       break;
     case Remote::CONNECT_CLOSE:
       connection.open = false;

@@ -89,6 +89,7 @@ class Daemon final : public tunnel::Tunnel {
   void take(Connection& connection, const policy::Frame& frame, Subject subject);
   void start_next();
   void run(Work& work);
+  void check_logins();
   void check_place(const Connection& connection);
   void check_user(const Work& work);
   void check_poison(const Work& work);

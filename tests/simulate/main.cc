@@ -19,6 +19,7 @@
 //   read-only, rules   only calls that the table and the rules let pass reach a daemon
 //   events             each goes to those who asked for it, in order, once, and to nobody else
 //   limits, turns      nor what rules let a user do, nor what a turn of the loop has for a client
+//   logins             few are under way at one daemon at once, whatever targets lead there
 //   abandoned          no call goes where several lie that nobody waits for
 //   poison, guilt      what ends the daemon is sent twice, and nothing else is refused for that
 //   nowait             nobody is told of what the gate added to a call

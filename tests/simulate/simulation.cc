@@ -168,11 +168,10 @@ class Simulation final : private Surroundings {
   tunnel::io::Timer tick_;
 };
 
-// What an upstream's socket is called says which daemon that is.
+// What an upstream's host is called says which daemon that is.
 void Simulation::write_target(std::size_t index, std::size_t to) {
   const TargetPlan& plan = plan_.targets[index];
-  const std::string uri =
-      fmt::format("test+unix:///{}?socket=/run/{}", plan.name, daemons_[to]->name());
+  const std::string uri = fmt::format("test+ssh://gate@{}/{}", daemons_[to]->name(), plan.name);
   conf::TargetConfig target = conf::make_target(plan.name, uri).value();
   target.upstreams = plan.upstreams;
   target.call_timeout = plan.call_timeout;
@@ -232,9 +231,8 @@ void Simulation::set_up() {
   if (plan_.faults.rules || !plan_.rule_limits.empty()) write_rules();
   gate_ = std::make_unique<proxy::Gate>(
       clock_, log_, sasl_, config_, conf::LibvirtConf(), [this](const tunnel::Target& target) {
-        const auto there = std::ranges::find_if(daemons_, [&](const auto& one) {
-          return target.sockets.at(0) == "/run/" + one->name();
-        });
+        const auto there = std::ranges::find_if(
+            daemons_, [&](const auto& one) { return target.host == one->name(); });
         return std::make_unique<test::BorrowedTunnel>(**there);
       });
 }

@@ -1,4 +1,4 @@
-"""Between a gate and what it connects to: counts bytes, and flips a bit."""
+"""Between a gate and what it connects to: counts bytes, flips a bit, and hangs up."""
 
 import contextlib
 import socket
@@ -9,6 +9,7 @@ class Meddler:
     """Flips one bit of one connection, and of no other: of what the server says, or the gate."""
 
     def __init__(self, to: int, server_speaks: bool = True) -> None:
+        self.refuses = 0  # so many connections end as soon as they are there
         self.flips: int | None = None  # the bit's byte, counted from the connection's first
         self.flipped = 0
         self.heard = 0  # from the server, on all connections
@@ -27,6 +28,10 @@ class Meddler:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
+                if self.refuses > 0:
+                    self.refuses -= 1
+                    near.close()
+                    continue
                 far = socket.create_connection(("127.0.0.1", self._to))
                 offset, self.flips = self.flips, None
                 for source, to, server_speaks in ((near, far, False), (far, near, True)):

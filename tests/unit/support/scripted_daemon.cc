@@ -147,6 +147,10 @@ DaemonConnection* ScriptedDaemon::find(std::size_t number) {
 void ScriptedDaemon::on_call(DaemonConnection& connection, const policy::Frame& frame) {
   if (black_holes.contains(connection.number)) return;
   asked.push_back({connection.number, frame.header, {frame.body.begin(), frame.body.end()}});
+  if (cut_off > 0 && frame.header.procedure == number(Remote::AUTH_LIST)) {
+    --cut_off;
+    return connection.stream->close({Reason::Kind::end, Stage::established, "cut off"});
+  }
   if (silent || frame.header.procedure == silent_at) return;
   const Asked call = asked.back();
   if (call.header.program == policy::kKeepaliveProgram) {

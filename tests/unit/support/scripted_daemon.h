@@ -51,6 +51,7 @@ class ScriptedDaemon : public tunnel::Tunnel {
   bool files_changed = false;         // what connections to it rely on
   bool down = false;                  // connections are refused
   bool silent = false;                // accepts, and never says a word
+  std::size_t cut_off = 0;            // so many connections end at their first call
   std::set<std::size_t> black_holes;  // connections on which nothing passes any more, either way
   std::uint32_t auth = 0;             // the one authentication that it offers
   std::function<std::unique_ptr<DaemonSasl>()> sasl;  // for each connection, with auth 1
