@@ -259,10 +259,9 @@ void Pool::dial_now() {
   settings.max_message = limits_.max_message;
   settings.traffic = &counters_->traffic;
   ++counters_->dials;
-  if (std::ranges::any_of(upstreams_,
-                          [this](const auto& one) { return silence_.is_silent(*one); })) {
-    tunnel_->avoid_silent(silence_.quiet_time());
-  }
+  dialled_in_silence_ =
+      std::ranges::any_of(upstreams_, [this](const auto& one) { return silence_.is_silent(*one); });
+  if (dialled_in_silence_) tunnel_->avoid_silent(silence_.quiet_time());
   UpstreamOwner& owner = *this;
   upstreams_.push_back(
       std::make_unique<Upstream>(clock_, sasl_, owner, tunnel_->stream(), std::move(settings)));
@@ -573,7 +572,13 @@ void Pool::expire_in_flight(Upstream& upstream) {
 
 // What is overdue holds up nothing else: an upstream is there for others before they come.
 void Pool::watch() {
-  if (silence_.look(upstreams_)) reach(true);
+  if (silence_.look(upstreams_)) {
+    // What was dialled before may be carried by what is silent.
+    if (dialled_ != nullptr && !dialled_in_silence_) {
+      dialled_->close({Reason::Kind::requested, dialled_->stage(), "another is tried"});
+    }
+    reach(true);
+  }
   bool some = false;
   bool free = false;
   for (const auto& upstream : upstreams_) {

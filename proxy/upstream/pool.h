@@ -178,7 +178,8 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   tunnel::io::Timer old_;
   Retries retries_;
   Pacer::Turn turn_;
-  Upstream* dialled_ = nullptr;      // whose turn it is
+  Upstream* dialled_ = nullptr;  // whose turn it is
+  bool dialled_in_silence_ = false;
   Milliseconds unused_since_{0};     // when the last user left
   Milliseconds lost_{-1};            // when an upstream was lost last
   Milliseconds no_growth_until_{0};  // after an additional upstream was refused

@@ -50,6 +50,24 @@ TEST_CASE("calls on a dead connection move long before their deadline", "[silenc
   CHECK(world.log.count("and the daemon answers on another") == 1);
 }
 
+TEST_CASE("a dial that hangs with the others does not hold up the one that finds out",
+          "[silence]") {
+  World world;
+  world.gate();
+  std::vector<RawClient*> clients(6);
+  for (RawClient*& client : clients) client = &world.opened();
+  world.daemon().black_holes = {0, 1};
+  std::vector<std::uint32_t> serials;
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    serials.push_back(clients[i]->call(Remote::DOMAIN_LOOKUP_BY_ID, words({i})));
+  }
+  world.pass(seconds(1));
+  CHECK(world.daemon().dials == 2);
+  world.pass(seconds(8));
+  for (std::size_t i = 0; i < 6; ++i) CHECK(clients[i]->ok(serials[i]));
+  CHECK(world.daemon().dials == 3);
+}
+
 TEST_CASE("where calls have little time, a dead connection is found out as much sooner",
           "[silence]") {
   World world;
