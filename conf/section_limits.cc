@@ -1,6 +1,7 @@
 // [limits]
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +12,7 @@ namespace conf {
 namespace {
 
 constexpr std::uint64_t kKiB = 1U << 10;
+constexpr std::uint64_t kMiB = 1U << 20;
 constexpr std::uint64_t kGiB = 1U << 30;
 // A frame's length word and 32 MiB: VIR_NET_MESSAGE_MAX and VIR_NET_MESSAGE_LEN_MAX of libvirt.
 constexpr std::uint64_t kLargestMessage = (32U << 20) + 4;
@@ -31,6 +33,9 @@ constexpr std::array<NumberKey<std::uint32_t>, 7> kCounts = {{
     {"open_targets", &Limits::open_targets, 1, 4096},
     {"open_targets_per_user", &Limits::open_targets_per_user, 1, 4096},
     {"keepalive_count", &Limits::keepalive_count, 1, 100},
+}};
+constexpr std::array<NumberKey<std::optional<std::uint64_t>>, 1> kWholes = {{
+    {"buffer", &Limits::buffer, kMiB, 1024 * kGiB},
 }};
 constexpr std::array<NumberKey<std::uint64_t>, 4> kBuffers = {{
     {"client_buffer", &Limits::client_buffer, 64 * kKiB, kGiB},
@@ -71,6 +76,7 @@ void read_limits(Reader& reader, const Node& section, ConfigDraft& draft) {
   std::vector<std::string_view> keys;
   append_keys(keys, kCounts);
   append_keys(keys, kBuffers);
+  append_keys(keys, kWholes);
   append_keys(keys, kMessages);
   append_keys(keys, kLimitTimes);
   reader.expect_keys(section, "[limits]", keys);
@@ -82,6 +88,7 @@ void read_limits(Reader& reader, const Node& section, ConfigDraft& draft) {
   };
   read_numbers(section, kCounts, draft.limits, count);
   read_numbers(section, kBuffers, draft.limits, size);
+  read_numbers(section, kWholes, draft.limits, size);
   read_numbers(section, kMessages, draft.limits, size);
   read_times(reader, section, kLimitTimes, draft.limits);
 }

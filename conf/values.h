@@ -105,6 +105,8 @@ struct Limits {
   std::uint64_t client_buffer = 16U << 20;
   // The same for all clients of one user, and as many bytes of their calls that wait for answers.
   std::uint64_t user_buffer = 64U << 20;
+  // The same for all users together, calls and answers. None: what fits the memory that there is.
+  std::optional<std::uint64_t> buffer;
   // Bytes of records about one user in a day: of the log, and of the file of the audit.
   std::uint64_t user_log = 16U << 20;
   std::uint64_t user_audit = 1U << 30;

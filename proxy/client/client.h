@@ -108,6 +108,7 @@ class Client final : public Visitor,
   void on_event(std::int32_t procedure, base::Bytes first, base::Bytes rest) override;
   void on_events_lost(const policy::Fault& fault) override;
   bool can_take_reply() override;
+  void on_expected(std::uint64_t bytes) override { holding_.expect(bytes); }
 
   [[nodiscard]] std::uint64_t queued() const override { return stream_->queued(); }
   void on_may_answer() override;

@@ -363,6 +363,7 @@ void Gate::close_pools() {
 
 void Gate::describe_users(Snapshot& to) const {
   to.users = budget_.users();
+  to.buffer = budget_.buffer();
   for (const UserSnapshot& user : to.users) to.buffered += user.buffered;
   to.user_count = to.users.size();
   keep_first(to.users, Snapshot::kMostUsers, [](const UserSnapshot& a, const UserSnapshot& b) {

@@ -71,6 +71,16 @@ struct UserSnapshot {
   std::uint64_t uid = 0;
   std::uint64_t clients = 0;
   std::uint64_t buffered = 0;  // bytes that wait for them to be read
+  std::uint64_t held = 0;      // with those expected, and those of calls
+};
+
+// What all users hold together, in bytes.
+struct BufferSnapshot {
+  std::uint64_t bound = 0;
+  std::uint64_t held = 0;
+  std::uint64_t expected = 0;  // of these, of answers that are on their way
+  std::uint64_t calls = 0;     // of these, of calls
+  std::uint64_t users_over_share = 0;
 };
 
 struct ClientSnapshot {
@@ -138,6 +148,7 @@ struct Snapshot {
   std::uint64_t accepted = 0;
   std::uint64_t turned_away = 0;
   std::uint64_t buffered = 0;
+  BufferSnapshot buffer;
   std::uint64_t log_lost = 0;    // records that could not be written to the log
   std::uint64_t audit_lost = 0;  // and to the audit file
   std::vector<DroppedSnapshot> dropped;

@@ -68,6 +68,14 @@ void add_gate(Exposition& to, const Snapshot& from) {
   to.sample({}, from.user_count);
   to.gauge("virtgate_client_buffer_bytes", "bytes", "Answers and events that wait to be read.");
   to.sample({}, from.buffered);
+  to.gauge("virtgate_buffer_held_bytes", "bytes",
+           "What all clients hold: answers, those expected, and calls.");
+  to.sample({}, from.buffer.held);
+  to.gauge("virtgate_buffer_limit_bytes", "bytes", "What they may hold: buffer of [limits].");
+  to.sample({}, from.buffer.bound);
+  to.gauge("virtgate_buffer_users_over_share", "",
+           "Users whose calls wait because they hold more than their share of it.");
+  to.sample({}, from.buffer.users_over_share);
   to.gauge("virtgate_problems", "", "Parts of the configuration that are not in force.");
   to.sample({}, from.problems.size());
   to.gauge("virtgate_warnings", "", "Parts of the configuration that are probably not meant.");

@@ -96,6 +96,16 @@ void members(Self& of, auto& each) {
   each("uid", of.uid);
   each("clients", of.clients);
   each("buffered", of.buffered);
+  each("held", of.held);
+}
+
+template <Is<BufferSnapshot> Self>
+void members(Self& of, auto& each) {
+  each("bound", of.bound);
+  each("held", of.held);
+  each("expected", of.expected);
+  each("calls", of.calls);
+  each("users_over_share", of.users_over_share);
 }
 
 template <Is<ClientSnapshot> Self>
@@ -154,6 +164,7 @@ void members(Self& of, auto& each) {
   each("accepted", of.accepted);
   each("turned_away", of.turned_away);
   each("buffered", of.buffered);
+  each("buffer", of.buffer);
   each("log_lost", of.log_lost);
   each("audit_lost", of.audit_lost);
   each("dropped", of.dropped);

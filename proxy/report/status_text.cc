@@ -190,6 +190,13 @@ void add_summary(std::vector<StyledLine>& to, const Snapshot& now, const Snapsho
       {fmt::format("bytes     {} from clients{}, {} to them{}, unread {}", bytes(now.traffic.in),
                    byte_rate(now.traffic.in, bytes_was.in), bytes(now.traffic.out),
                    byte_rate(now.traffic.out, bytes_was.out), bytes(now.buffered))});
+  const bool scarce = now.buffer.users_over_share > 0;
+  to.push_back(
+      {fmt::format("buffer    {} of {} held{}", bytes(now.buffer.held), bytes(now.buffer.bound),
+                   scarce ? fmt::format(", users who wait for more than their share: {}",
+                                        now.buffer.users_over_share)
+                          : std::string()),
+       scarce ? Style::warning : Style::plain});
 }
 
 std::string upstreams_text(const TargetSnapshot& target) {

@@ -22,6 +22,7 @@
 #include "conf/target.h"
 #include "proxy/report/status_desks.h"
 #include "proxy/service/doubts.h"
+#include "proxy/service/memory.h"
 #include "proxy/service/procedure_names.h"
 #include "tunnel/io/aside.h"
 
@@ -159,6 +160,7 @@ conf::Loaded configuration(const Sources& options) {
     }
   }
   conf::in_order(loaded.mistakes, loaded.files);
+  if (!loaded.config.limits.buffer) loaded.config.limits.buffer = usual_buffer();
   if (loaded.mistakes.empty()) add_defaults(environment, loaded);
   return loaded;
 }

@@ -66,6 +66,8 @@ class PoolUser {
   // Whether a reply could be handed over now. When it says no, it calls Pool::wake() as soon as it
   // would say yes.
   virtual bool can_take_reply() = 0;
+  // So many bytes of replies are on their way to it, as far as can be told.
+  virtual void on_expected(std::uint64_t bytes) { static_cast<void>(bytes); }
 };
 
 struct Call {
@@ -83,6 +85,7 @@ struct Call {
   Milliseconds sent{0};      // the latest attempt
   Milliseconds lost{0};      // the latest of the losses
   Milliseconds deadline{0};
+  std::uint64_t expected = 0;  // bytes of its reply
   policy::Subject subject;
   Lane* lane = nullptr;  // null: nobody waits for it any more
   base::Buffer body;     // as the filter encoded it
@@ -118,6 +121,7 @@ struct Lane {
   const uid_t uid;  // of the person for whom it is
   State state = State::detached;
   std::uint32_t in_flight = 0;  // calls at the daemon that are not overdue
+  std::uint64_t expected = 0;   // bytes of their replies
   // Calls of the user, with those of its other lanes, at the daemon at once; 0: as the pool lets
   // it.
   std::uint32_t most_in_flight = 0;
@@ -176,6 +180,7 @@ inline Calls one_asker(const Call& call) {
   one.began = call.began;
   one.sent = call.sent;
   one.deadline = call.deadline;
+  one.expected = call.expected;
   one.subject = call.subject;
   one.lane = call.lane;
   one.body = call.body;

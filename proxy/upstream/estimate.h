@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "tunnel/io/clock.h"
 
@@ -35,6 +36,23 @@ class Estimate {
   bool known_ = false;
   int late_ = 0;  // how many of the latest took longer
   std::int64_t usual_ = 0;
+};
+
+// How long a kind of reply usually is on a target: as the longest of the latest. One that is long
+// is forgotten slowly.
+class ReplySize {
+ public:
+  void add(std::uint64_t bytes) {
+    usual_ =
+        !std::exchange(known_, true) || bytes >= usual_ ? bytes : usual_ - (usual_ - bytes) / 16;
+  }
+  [[nodiscard]] std::uint64_t usual() const { return usual_; }
+
+ private:
+  static constexpr std::uint64_t kUnknown = 16U << 10;
+
+  bool known_ = false;
+  std::uint64_t usual_ = kUnknown;
 };
 
 }  // namespace proxy

@@ -167,6 +167,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   Recent recent_;
   std::list<Lane*> openers_;
   std::map<std::pair<std::uint32_t, std::int32_t>, Estimate> estimates_;  // by procedure
+  std::map<std::pair<std::uint32_t, std::int32_t>, ReplySize> sizes_;     // by procedure
   // When upstreams were ended with calls on them that the daemon probably still works on.
   std::list<Milliseconds> given_up_;
 

@@ -77,6 +77,7 @@ void Queue::detach(Lane& lane) {
   }
   lane.state = State::detached;
   lane.in_flight = 0;
+  expect(lane, 0);
   lane.party->lanes.erase(lane.node);
   drop(*std::exchange(lane.party, nullptr));
 }
@@ -379,7 +380,7 @@ Calls Queue::send(Strand& line) {
   lane.ready.splice(lane.ready.end(), lane.ready, line.node);
   ++topic.lying;
   ++party.in_flight;
-  ++lane.in_flight;
+  begin_to_count(lane, line.calls.front());
   Question* question = line.calls.front().question;
   if (question != nullptr) ++question->asked;
   Calls out;
@@ -407,7 +408,7 @@ void Queue::join(Call& call, Question& question) {
     if (&line.calls.front() != &other || other.probe) continue;
     if (lane.state == State::parked || !lane.user.can_take_reply()) continue;
     if (other.losses > 0 && !call.suspect) continue;
-    ++lane.in_flight;
+    begin_to_count(lane, other);
     take(other, call.joined);
     if (!lane.ready.empty()) {
       lane.party->ring.splice(lane.party->ring.end(), lane.party->ring, lane.turn);
@@ -421,6 +422,7 @@ void Queue::let_go(Call& asker) {
   Lane* lane = std::exchange(asker.lane, nullptr);
   if (lane == nullptr || lane->state == State::detached || asker.overdue) return;
   --lane->in_flight;
+  expect(*lane, lane->expected - asker.expected);
   settle(*lane);
 }
 
@@ -449,9 +451,19 @@ void Queue::no_longer_suspect(Call& call) {
   release_lean();
 }
 
+void Queue::expect(Lane& lane, std::uint64_t bytes) {
+  if (std::exchange(lane.expected, bytes) != bytes) lane.user.on_expected(bytes);
+}
+
+void Queue::begin_to_count(Lane& lane, const Call& asker) {
+  ++lane.in_flight;
+  expect(lane, lane.expected + asker.expected);
+}
+
 void Queue::no_longer_counts(const Call& asker) {
   if (asker.lane == nullptr) return;
   --asker.lane->in_flight;
+  expect(*asker.lane, asker.lane->expected - asker.expected);
   settle(*asker.lane);
 }
 

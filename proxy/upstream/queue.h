@@ -181,6 +181,8 @@ class Queue {
   void resume(Lane& lane);
   void settle(Lane& lane);
 
+  static void expect(Lane& lane, std::uint64_t bytes);
+  static void begin_to_count(Lane& lane, const Call& asker);
   void no_longer_counts(const Call& asker);
   void no_longer_suspect(Call& call);
   void make_lean(Topic& topic);

@@ -13,22 +13,68 @@ std::uint64_t part_of(std::uint64_t all, std::uint64_t others, std::size_t parts
 
 }  // namespace
 
+// Of the whole buffer a quarter is for calls, and half for answers. What is left is for those who
+// come when others hold all of that: nobody else is served from it.
+struct Budget::Whole {
+  std::uint64_t all;
+  std::uint64_t calls;
+  std::uint64_t answers;
+  std::uint64_t answers_at_most;
+  std::uint64_t least;  // that each user may hold in any case
+
+  explicit Whole(const conf::Limits& limits)
+      : all(limits.buffer.value_or(kUsual)),
+        calls(all / 4),
+        answers(all / 2),
+        answers_at_most(all - calls),
+        least(std::min(kLeast, all / 64)) {}
+};
+
+std::uint64_t Budget::share_of_answers() const {
+  const Whole whole(limits_);
+  if (held_.sum() > whole.answers_at_most) return whole.least;
+  return std::max(whole.least, whole.answers / std::max<std::size_t>(held_.holders(), 1));
+}
+
+bool Budget::answers_are_scarce() const { return held_.sum() > Whole(limits_).answers; }
+
+bool Budget::is_over_share(const User& user, std::uint64_t fraction, bool expected) const {
+  const std::uint64_t has = expected ? user.held.sum() : user.unread.sum();
+  return answers_are_scarce() && has > share_of_answers() / fraction;
+}
+
 // One call of any length can always come to its end.
+bool Budget::asks_too_much(const User& user, std::uint64_t fraction) const {
+  const std::uint64_t all = Whole(limits_).calls;
+  const std::uint64_t share = all / std::max<std::size_t>(asked_.holders(), 1);
+  return asked_.sum() > all &&
+         user.asked.sum() > std::max(std::uint64_t{2} * limits_.max_call, share) / fraction;
+}
+
 Budget::Part::Part(const Budget& budget, User& user)
-    : unread(
-          budget.clock_,
-          [this, &user, &limits = budget.limits_] {
-            return part_of(limits.user_buffer, user.unread - unread.sum(), user.parts.size());
-          },
-          user.unread),
-      asked(
-          budget.clock_,
-          [this, &user, &limits = budget.limits_] {
-            const std::uint64_t longest = std::uint64_t{2} * limits.max_call;
-            return std::max(longest, part_of(std::max<std::uint64_t>(limits.user_buffer, longest),
-                                             user.asked - asked.sum(), user.parts.size()));
-          },
-          user.asked) {}
+    : answers(budget, user, *this),
+      calls(budget, user, *this),
+      unread(budget.clock_, answers, user.unread, &user.expected),
+      asked(budget.clock_, calls, user.asked, nullptr) {}
+
+std::uint64_t Budget::Part::Answers::most() const {
+  return part_of(budget.limits_.user_buffer, user.held.sum() - part.unread.sum(),
+                 user.parts.size());
+}
+
+bool Budget::Part::Answers::over_share(std::uint64_t fraction, bool expected) const {
+  return budget.is_over_share(user, fraction, expected);
+}
+
+std::uint64_t Budget::Part::Calls::most() const {
+  const std::uint64_t longest = std::uint64_t{2} * budget.limits_.max_call;
+  return std::max(longest, part_of(std::max<std::uint64_t>(budget.limits_.user_buffer, longest),
+                                   user.asked.sum() - part.asked.sum(), user.parts.size()));
+}
+
+bool Budget::Part::Calls::over_share(std::uint64_t fraction, bool) const {
+  return budget.asks_too_much(user, fraction);
+}
 
 std::uint32_t Budget::clients(uid_t uid) const {
   const auto user = users_.find(uid);
@@ -38,7 +84,21 @@ std::uint32_t Budget::clients(uid_t uid) const {
 std::vector<UserSnapshot> Budget::users() const {
   std::vector<UserSnapshot> out;
   out.reserve(users_.size());
-  for (const auto& [uid, user] : users_) out.push_back({uid, user.clients, user.unread});
+  for (const auto& [uid, user] : users_) {
+    out.push_back({uid, user.clients, user.unread.sum(), user.held.sum() + user.asked.sum()});
+  }
+  return out;
+}
+
+BufferSnapshot Budget::buffer() const {
+  BufferSnapshot out;
+  out.bound = Whole(limits_).all;
+  out.held = held_.sum() + asked_.sum();
+  out.calls = asked_.sum();
+  for (const auto& [uid, user] : users_) {
+    out.expected += user.expected.sum();
+    if (is_over_share(user, 1, true) || asks_too_much(user, 1)) ++out.users_over_share;
+  }
   return out;
 }
 
@@ -46,7 +106,7 @@ Budget::Stake::Member::Member(Budget& of, uid_t number, const std::string& name)
     : budget(of),
       uid(number),
       target(name),
-      user(of.users_[number]),
+      user(of.users_.try_emplace(number, of).first->second),
       part(user.parts.try_emplace(name, of, user).first->second) {
   ++user.clients;
   ++part.clients;
@@ -78,6 +138,7 @@ void Budget::Holding::enter(const std::string& target) {
   if (stake_->member_.target == target) return;
   auto next = std::make_unique<Stake>(budget_, uid_, target, *this);
   next->unread_.set(stake_->unread_.bytes());
+  next->unread_.expect(stake_->unread_.expected());
   next->asked_.set(stake_->asked_.bytes());
   if (stake_->unread_.waits() || stake_->asked_.waits()) {
     entered_.start(tunnel::io::Milliseconds(0));

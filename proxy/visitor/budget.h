@@ -4,6 +4,10 @@
 // Clients of one target leave room for those of another, so that a daemon with long answers, or
 // with none, holds up nobody who asks another one: once all of a user's bytes are taken, whoever is
 // at a target with more than its equal part of them waits, and nobody else.
+//
+// What all users hold together is bounded by `buffer`. While that is scarce, whoever holds more
+// than an equal share of it waits, at whatever target. An answer counts from when its call is sent,
+// with as many bytes as are expected of it.
 #pragma once
 
 #include <cstdint>
@@ -46,29 +50,67 @@ class Budget {
   // How many holdings the user has.
   [[nodiscard]] std::uint32_t clients(uid_t uid) const;
   [[nodiscard]] std::vector<UserSnapshot> users() const;
+  [[nodiscard]] BufferSnapshot buffer() const;
 
  private:
+  // Where nothing else is told.
+  static constexpr std::uint64_t kUsual = 1U << 30;
+  static constexpr std::uint64_t kLeast = 64U << 10;
+
+  struct Whole;
   struct User;
 
   // What a user's clients at one target hold. The parts are of all that the user may hold, which is
   // therefore exceeded by no more than itself, and a message for each client.
   struct Part {
+    struct Answers final : QuotaBound {
+      Answers(const Budget& b, const User& u, const Part& p) : budget(b), user(u), part(p) {}
+      [[nodiscard]] std::uint64_t most() const override;
+      [[nodiscard]] bool over_share(std::uint64_t fraction, bool expected) const override;
+
+      const Budget& budget;
+      const User& user;
+      const Part& part;
+    };
+    struct Calls final : QuotaBound {
+      Calls(const Budget& b, const User& u, const Part& p) : budget(b), user(u), part(p) {}
+      [[nodiscard]] std::uint64_t most() const override;
+      [[nodiscard]] bool over_share(std::uint64_t fraction, bool expected) const override;
+
+      const Budget& budget;
+      const User& user;
+      const Part& part;
+    };
+
     Part(const Budget& budget, User& user);
 
     std::uint32_t clients = 0;
+    const Answers answers;
+    const Calls calls;
     Quota unread;
     Quota asked;
   };
   struct User {
+    explicit User(Budget& budget) : held(&budget.held_), asked(&budget.asked_) {}
+
     std::uint32_t clients = 0;
-    std::uint64_t unread = 0;  // at all targets
-    std::uint64_t asked = 0;
+    ByteSum held;  // of answers, at all targets
+    ByteSum unread{&held};
+    ByteSum expected{&held};
+    ByteSum asked;
     std::map<std::string, Part, std::less<>> parts;  // by target, those with clients
   };
   class Stake;
 
+  [[nodiscard]] std::uint64_t share_of_answers() const;
+  [[nodiscard]] bool answers_are_scarce() const;
+  [[nodiscard]] bool is_over_share(const User& user, std::uint64_t fraction, bool expected) const;
+  [[nodiscard]] bool asks_too_much(const User& user, std::uint64_t fraction) const;
+
   tunnel::io::Clock& clock_;
   const conf::Limits& limits_;
+  ByteSum held_;
+  ByteSum asked_;
   std::map<uid_t, User> users_;  // those with clients
 };
 
@@ -117,6 +159,8 @@ class Budget::Holding {
   // Counts what the stream has queued now. Called after each write.
   void recount();
   [[nodiscard]] std::uint64_t unread() const { return stake_->unread_.bytes(); }
+  // How many bytes of answers its calls at the daemon are likely to bring.
+  void expect(std::uint64_t bytes) { stake_->unread_.expect(bytes); }
   [[nodiscard]] tunnel::io::Milliseconds recounted_at() const { return recounted_at_; }
   // When the client was last seen to have read something, or began to have something to read.
   [[nodiscard]] tunnel::io::Milliseconds read_at() const { return read_at_; }

@@ -15,14 +15,18 @@ constexpr Milliseconds kRecount{20};
 
 }  // namespace
 
-Quota::Quota(tunnel::io::Clock& clock, std::function<std::uint64_t()> most, std::uint64_t& together)
-    : most_(std::move(most)), together_(together), relieves_(clock, [this] { look(); }) {}
+Quota::Quota(tunnel::io::Clock& clock, const QuotaBound& bound, ByteSum& together,
+             ByteSum* expected)
+    : bound_(bound),
+      together_(together),
+      all_expected_(expected),
+      relieves_(clock, [this] { look(); }) {}
 
-Quota::~Quota() { CHECK(sum_ == 0 && waiting_.empty()); }
+Quota::~Quota() { CHECK(sum() == 0 && waiting_.empty()); }
 
 bool Quota::has_room(std::uint64_t bytes) const {
-  const std::uint64_t most = most_();
-  return sum_ <= most && bytes <= most - sum_;
+  const std::uint64_t most = bound_.most();
+  return sum_ <= most && bytes <= most - sum_ && !bound_.over_share(1, false);
 }
 
 void Quota::recount() {
@@ -34,25 +38,44 @@ void Quota::recount() {
 void Quota::change(Part& part, std::uint64_t bytes) {
   const std::uint64_t before = std::exchange(part.bytes_, bytes);
   sum_ = sum_ - before + bytes;
-  together_ = together_ - before + bytes;
+  together_.change(before, bytes);
   if (part.recount_ && before == 0 && bytes > 0) counted_.insert(&part);
   if (part.recount_ && before > 0 && bytes == 0) counted_.erase(&part);
-  if (bytes < before && !waiting_.empty() && sum_ <= most_() / 2) relieves_.start(Milliseconds(0));
+  if (bytes < before) became_less();
+}
+
+void Quota::expect(Part& part, std::uint64_t bytes) {
+  CHECK(all_expected_ != nullptr || bytes == 0);
+  const std::uint64_t before = std::exchange(part.expected_, bytes);
+  if (before == bytes) return;
+  expected_ = expected_ - before + bytes;
+  all_expected_->change(before, bytes);
+  if (bytes < before) became_less();
+}
+
+void Quota::became_less() {
+  if (!waiting_.empty() && sum() <= bound_.most() / 2) relieves_.start(Milliseconds(0));
+}
+
+// Then whoever waits may have to be woken though nothing of this quota tells so.
+bool Quota::may_go_on_unnoticed() const {
+  return !counted_.empty() || expected_ > 0 || bound_.over_share(2, true);
 }
 
 void Quota::wait(Part& part) {
   if (!std::exchange(part.waits_, true)) waiting_.push_back(&part);
-  if (!counted_.empty() && !relieves_.running()) relieves_.start(kRecount);
+  if (may_go_on_unnoticed() && !relieves_.running()) relieves_.start(kRecount);
 }
 
 void Quota::forget(Part& part) {
   if (part.waits_) waiting_.remove(&part);
+  expect(part, 0);
   change(part, 0);
 }
 
 void Quota::look() {
   recount();
-  if (sum_ <= most_() / 2) {
+  if (sum() <= bound_.most() / 2 && !bound_.over_share(2, true)) {
     // Whoever begins to wait again meanwhile is not called a second time.
     for (std::size_t left = waiting_.size(); left > 0 && !waiting_.empty(); --left) {
       Part& part = *waiting_.front();
@@ -61,7 +84,7 @@ void Quota::look() {
       part.relieved_();
     }
   }
-  if (!waiting_.empty() && !counted_.empty()) return relieves_.start(kRecount);
+  if (!waiting_.empty() && may_go_on_unnoticed()) return relieves_.start(kRecount);
   relieves_.stop();
 }
 

@@ -553,7 +553,8 @@ bool Client::reads_all(Milliseconds since) const {
 // Whether what was asked is about something that is well and has been for a while, so that nothing
 // but the gate can be why it takes long.
 bool Client::well(const Asked& asked) const {
-  if (limited(stage_.plan, plan_.uid)) return false;
+  // Or others, who hold what all may hold together.
+  if (limited(stage_.plan, plan_.uid) || stage_.plan.limits.buffer < kUsualBuffer) return false;
   const Milliseconds quiet = asked.at - kGrace;
   const Daemon& daemon = surroundings_.daemon(plan_.target);
   if (!daemon.well() || daemon.troubled_at() > quiet) return false;

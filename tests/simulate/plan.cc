@@ -199,6 +199,9 @@ Plan make_plan(std::uint64_t seed) {
     out.drains_while_busy = false;
   }
   if (out.recovers) out.duration = Milliseconds(25000);
+  if (!out.crowd && !out.chorus && !out.recovers && random.percent(25)) {
+    out.limits.buffer = random.between(64, 1024) << 10U;
+  }
   return out;
 }
 
@@ -235,7 +238,8 @@ std::string to_text(const Plan& plan) {
           (plan.crowd ? ", crowd" : "") + (plan.chorus ? ", chorus" : "") +
           (plan.recovers ? ", recovers" : "") + (plan.poisoned ? ", poisoned" : "") +
           (plan.rule_limits.empty() ? "" : ", limited users") +
-          (plan.limits.max_call < 4096 ? ", tight" : ""));
+          (plan.limits.max_call < 4096 ? ", tight" : "") +
+          (plan.limits.buffer < kUsualBuffer ? ", scarce" : ""));
 }
 
 }  // namespace simulate

@@ -69,11 +69,14 @@ struct NetworkPlan {
   std::uint32_t piece = 0;  // bytes at most; 0: all at once
 };
 
+constexpr std::uint64_t kUsualBuffer = 1U << 30;
+
 struct LimitsPlan {
   std::uint32_t calls_per_client = 16;
   std::uint32_t registrations_per_client = 8;
   std::uint64_t client_buffer = 4U << 20;
   std::uint64_t user_buffer = 8U << 20;
+  std::uint64_t buffer = kUsualBuffer;
   std::uint32_t clients_per_user = 100;
   std::uint32_t max_call = 1U << 20;
 };

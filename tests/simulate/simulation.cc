@@ -226,6 +226,7 @@ void Simulation::set_up() {
   limits.registrations_per_client = plan_.limits.registrations_per_client;
   limits.client_buffer = plan_.limits.client_buffer;
   limits.user_buffer = plan_.limits.user_buffer;
+  limits.buffer = plan_.limits.buffer;
   limits.clients_per_user = plan_.limits.clients_per_user;
   limits.max_call = plan_.limits.max_call;
   if (plan_.faults.rules || !plan_.rule_limits.empty()) write_rules();
@@ -358,6 +359,11 @@ void Simulation::check_bounds() {
   }
   // Whoever is at one target leaves a part to those at the others.
   const std::uint64_t most = plan_.limits.user_buffer * (plan_.targets.size() == 1 ? 1 : 2) + more;
+  // Of whom nobody waits, each may have as much again.
+  const std::uint64_t all = plan_.limits.buffer + plan_.users.size() * more;
+  if (snapshot.buffer.held > all) {
+    judge_.fail("buffers", fmt::format("all have {} bytes, of {}", snapshot.buffer.held, all));
+  }
   for (const proxy::UserSnapshot& user : snapshot.users) {
     if (user.buffered <= most) continue;
     judge_.fail("buffers", fmt::format("user {} has {} bytes that wait", user.uid, user.buffered));
@@ -529,9 +535,10 @@ void Simulation::come_to_rest() {
 
 void Simulation::check_rest() {
   const proxy::Snapshot snapshot = gate_->snapshot();
-  if (snapshot.client_count + snapshot.user_count + snapshot.buffered != 0) {
-    judge_.fail("rest", fmt::format("{} clients of {} users and {} bytes are left",
-                                    snapshot.client_count, snapshot.user_count, snapshot.buffered));
+  if (snapshot.client_count + snapshot.user_count + snapshot.buffer.held != 0) {
+    judge_.fail("rest",
+                fmt::format("{} clients of {} users and {} bytes are left", snapshot.client_count,
+                            snapshot.user_count, snapshot.buffer.held));
   }
   for (const proxy::TargetSnapshot& target : snapshot.targets) {
     if (target.clients + target.waiting + target.in_flight + target.registrations == 0) continue;

@@ -103,6 +103,7 @@ queue = 5
 clients = 20000
 client_buffer = "1GiB"
 user_buffer = 65536
+buffer = "1MiB"
 max_call = "64KiB"
 keepalive_interval = "0ms"
 )");
@@ -174,6 +175,8 @@ keepalive_interval = "0ms"
   CHECK(config.limits.clients_per_user == 1000);
   CHECK(config.limits.client_buffer == 1U << 30);
   CHECK(config.limits.user_buffer == 65536);
+  CHECK(config.limits.buffer == 1048576);
+  CHECK_FALSE(conf::Limits{}.buffer);
   CHECK(config.limits.max_call == 65536);
   CHECK(config.limits.keepalive_interval == Milliseconds(0));
 }
@@ -452,8 +455,8 @@ targets = ["snow*"]
           "f:2:11: \"clients\" is a string; it must be an integer from 1 to 1000000",
           "f:3:1: unknown key \"wat\" in [limits]; known are clients, clients_per_user, "
           "calls_per_client, registrations_per_client, open_targets, open_targets_per_user, "
-          "keepalive_count, client_buffer, user_buffer, user_log, user_audit, max_message, "
-          "max_call, open_timeout, write_timeout, drain_timeout, keepalive_interval",
+          "keepalive_count, client_buffer, user_buffer, user_log, user_audit, buffer, "
+          "max_message, max_call, open_timeout, write_timeout, drain_timeout, keepalive_interval",
           "f:5:8: the path \"relative\" is relative; it must begin with /, or with @ for the "
           "abstract namespace",
           "f:6:8: \"mode\" is \"9\"; it must be an octal mode in quotes, such as \"0660\"",

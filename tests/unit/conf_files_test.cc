@@ -243,6 +243,7 @@ TEST_CASE("the reference configuration has every key", "[conf][files]") {
                           "registrations_per_client",
                           "client_buffer",
                           "user_buffer",
+                          "buffer",
                           "user_log",
                           "user_audit",
                           "max_message",

@@ -226,3 +226,135 @@ TEST_CASE("a budget knows a user as long as that has clients") {
   CHECK(scene.budget.clients(1) == 0);
   CHECK(scene.budget.users().empty());
 }
+
+namespace {
+
+// Half of it, 1 MiB, is for answers, and a quarter for calls.
+constexpr std::uint64_t kWhole = 2U << 20;
+constexpr std::uint64_t kShared = kWhole / 2;
+
+struct Crowd : Scene {
+  Crowd() {
+    limits.user_buffer = kWhole;
+    limits.max_call = 1000;
+    limits.buffer = kWhole;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("while the whole is scarce, whoever holds more than their share waits") {
+  Crowd scene;
+  auto hoards = scene.holder(1);
+  auto same = scene.holder(1);
+  auto little = scene.holder(2);
+  hoards->holding.enter("hail");
+  same->holding.enter("sleet");
+  hoards->write(kShared);
+  CHECK_FALSE(same->holding.must_wait_to_answer());
+  hoards->write(1);
+  // At another target too, and events find no room.
+  CHECK(same->holding.must_wait_to_answer());
+  CHECK_FALSE(same->holding.has_room(1));
+  CHECK(scene.budget.buffer().users_over_share == 1);
+  // Of two, each may hold half.
+  little->write(kShared / 2 - 100);
+  CHECK_FALSE(little->holding.must_wait_to_answer());
+  CHECK(little->holding.has_room(100));
+  little->write(101);
+  CHECK(little->holding.must_wait_to_answer());
+  CHECK(scene.budget.buffer().users_over_share == 2);
+  CHECK(scene.budget.buffer().held == kShared * 3 / 2 + 2);
+  CHECK(scene.budget.buffer().bound == kWhole);
+
+  SECTION("whoever has read half of their share goes on") {
+    little->bytes = kShared / 4;
+    scene.pass(20);
+    CHECK(little->answers == 1);
+    CHECK(same->answers == 0);
+  }
+  SECTION("all go on when there is enough again, also those who have read nothing") {
+    hoards->bytes = 0;
+    hoards->holding.recount();
+    scene.pass(20);
+    CHECK(little->answers == 1);
+    CHECK(same->answers == 1);
+  }
+  SECTION("all go on when who held most has gone") {
+    hoards.reset();
+    scene.pass(20);
+    CHECK(little->answers == 1);
+    CHECK(same->answers == 1);
+  }
+}
+
+TEST_CASE("nobody is served from the last quarter but who holds next to nothing") {
+  Crowd scene;
+  std::vector<std::unique_ptr<Holder>> users;
+  // Whoever comes later has a smaller share, and those of before keep what they have.
+  for (uid_t uid = 1; uid < 200; ++uid) {
+    users.push_back(scene.holder(uid));
+    while (!users.back()->holding.must_wait_to_answer()) users.back()->write(4096);
+  }
+  CHECK(scene.budget.buffer().held > kWhole * 3 / 4);
+  CHECK(scene.budget.buffer().held < kWhole * 3 / 4 + 200 * (kWhole / 64 + 4096));
+  auto last = scene.holder(200);
+  CHECK_FALSE(last->holding.must_wait_to_answer());
+  for (const auto& user : users) user->bytes = 0;
+  scene.pass(20);
+  for (const auto& user : users) CHECK(user->answers == 1);
+}
+
+TEST_CASE("what is expected counts as what is there, but for events") {
+  Crowd scene;
+  scene.limits.user_buffer = 1000;
+  auto asks = scene.holder();
+  auto waits = scene.holder();
+  asks->holding.expect(1001);
+  CHECK(waits->holding.must_wait_to_answer());
+  CHECK(waits->holding.has_room(1000));
+  CHECK(scene.budget.buffer().held == 1001);
+  CHECK(scene.budget.buffer().expected == 1001);
+  CHECK(scene.budget.users()[0].buffered == 0);
+  // It comes.
+  asks->holding.expect(0);
+  asks->write(900);
+  scene.pass(20);
+  CHECK(waits->answers == 0);
+  asks->holding.expect(200);
+  asks->bytes = 0;
+  scene.pass(20);
+  CHECK(waits->answers == 1);
+  CHECK(waits->holding.must_wait_to_answer() == false);
+  asks->holding.expect(2000);
+  CHECK(waits->holding.must_wait_to_answer());
+  SECTION("who expects it goes") { asks.reset(); }
+  SECTION("who expects it goes to another target") {
+    asks->holding.enter("hail");
+    CHECK(scene.budget.buffer().expected == 2000);
+  }
+  scene.pass(20);
+  CHECK(waits->answers == 2);
+}
+
+TEST_CASE("while calls of all are scarce, whoever asks more than their share waits") {
+  Crowd scene;
+  auto asks = scene.holder(1);
+  auto waits = scene.holder(2);
+  auto little = scene.holder(3);
+  asks->holding.set_asked(kWhole / 4);
+  CHECK_FALSE(asks->holding.must_wait_to_ask());
+  little->holding.set_asked(2000);
+  waits->holding.set_asked(kWhole / 8 + 1);
+  CHECK(asks->holding.must_wait_to_ask());
+  CHECK(waits->holding.must_wait_to_ask());
+  // One call of any length comes to its end.
+  CHECK_FALSE(little->holding.must_wait_to_ask());
+  CHECK(scene.budget.buffer().calls == kWhole * 3 / 8 + 2001);
+  CHECK(scene.budget.buffer().users_over_share == 2);
+  // Neither is woken by what it does itself.
+  asks->holding.set_asked(0);
+  scene.pass(20);
+  CHECK(asks->asks == 1);
+  CHECK(waits->asks == 1);
+}

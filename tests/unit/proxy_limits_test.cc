@@ -13,7 +13,13 @@ namespace {
 
 constexpr std::int32_t kLibVersion = policy::number(policy::Remote::CONNECT_GET_LIB_VERSION);
 constexpr std::int32_t kCapabilities = policy::number(policy::Remote::CONNECT_GET_CAPABILITIES);
+constexpr std::int32_t kXmlDesc = policy::number(policy::Remote::DOMAIN_GET_XML_DESC);
 constexpr std::int32_t kBaselineCpu = policy::number(policy::Remote::CONNECT_BASELINE_CPU);
+
+// The arguments of a call about one machine.
+base::Buffer machine(std::uint32_t number) {
+  return words({4, 0x6e616d65, number, number, number, number, number, 0});
+}
 
 }  // namespace
 
@@ -272,6 +278,80 @@ TEST_CASE("what a user leaves unread of one target costs its clients of another 
   CHECK(same.ok(held));
   for (RawClient* client : hoard) CHECK(client->replies.size() == 3);
   for (RawClient* client : more) CHECK(client->replies.size() == 3);
+}
+
+TEST_CASE("what all users leave unread is bounded together, and whoever has little goes on") {
+  const bool close = GENERATE(true, false);
+  const base::Buffer large = test::text_reply(std::size_t{200} * 1024);
+  World world({"hail", "sleet"});
+  world.config.limits.buffer = 8 << 20;
+  world.config.limits.user_buffer = 4 << 20;
+  world.gate();
+  const auto long_one = [&](const policy::Header& header, base::Bytes) {
+    return header.procedure == kCapabilities ? std::optional(large) : std::nullopt;
+  };
+  world.daemon("hail").reply = long_one;
+  world.daemon("sleet").reply = long_one;
+  std::vector<RawClient*> hoard;
+  for (uid_t uid = 1000; uid < 1040; ++uid) {
+    for (const char* target : {"hail", "sleet", "hail", "sleet"}) {
+      RawClient& client = world.opened(target, uid);
+      client.stop_reading();
+      client.call(kCapabilities);
+      client.call(kCapabilities);
+      hoard.push_back(&client);
+      world.settle();
+    }
+  }
+  RawClient& waits = world.opened("sleet", 1000);
+  const auto held = waits.call(kLibVersion);
+  world.pass(std::chrono::milliseconds(500));
+  const proxy::Snapshot scarce = world.gate().snapshot();
+  // In all it would be 64 MiB.
+  CHECK(scarce.buffer.held <= (8 << 20) * 3 / 4 + 40 * large.size());
+  CHECK(scarce.buffer.held > (8 << 20) / 2);
+  CHECK(scarce.buffer.users_over_share > 0);
+  CHECK_FALSE(waits.ok(held));
+  RawClient& other = world.opened("hail", 2000);
+  const auto version = other.call(kLibVersion);
+  world.settle();
+  CHECK(other.ok(version));
+  for (RawClient* client : hoard) close ? world.leave(*client) : client->go_on_reading();
+  world.pass(std::chrono::seconds(30));
+  CHECK(waits.ok(held));
+  CHECK(world.gate().snapshot().buffer.held == 0);
+  if (close) return;
+  for (RawClient* client : hoard) CHECK(client->replies.size() == 4);
+}
+
+TEST_CASE("calls are sent only while what they are likely to bring has room") {
+  const base::Buffer large = test::text_reply(std::size_t{300} * 1024);
+  World world;
+  world.config.limits.user_buffer = 1 << 20;
+  world.gate();
+  const auto long_one = [&](const policy::Header& header, base::Bytes) {
+    return header.procedure == kXmlDesc ? std::optional(large) : std::nullopt;
+  };
+  world.daemon().reply = long_one;
+  std::vector<RawClient*> clients;
+  for (int i = 0; i < 12; ++i) clients.push_back(&world.opened("hail", 1000));
+  const auto first = clients[0]->call(kXmlDesc, machine(0));
+  world.settle();
+  CHECK(clients[0]->ok(first));
+  world.daemon().hold = true;
+  std::vector<std::uint32_t> calls;
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    calls.push_back(clients[i]->call(kXmlDesc, machine(static_cast<std::uint32_t>(i))));
+  }
+  world.settle();
+  CHECK(world.gate().snapshot().buffer.expected >= 4 * large.size());
+  CHECK(world.gate().snapshot().buffer.expected < 5 * (large.size() + 100));
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    world.daemon().answer_all();
+    world.pass(std::chrono::milliseconds(50));
+  }
+  for (std::size_t i = 0; i < calls.size(); ++i) CHECK(clients[i]->ok(calls[i]));
+  CHECK(world.gate().snapshot().buffer.held == 0);
 }
 
 TEST_CASE("too many calls in flight pause the client, not the gate") {
