@@ -12,6 +12,7 @@
 #include "proxy/command/command_text.h"
 #include "proxy/command/commands.h"
 #include "proxy/command/other_programs.h"
+#include "proxy/record/last_words.h"
 #include "proxy/record/log.h"
 
 namespace {
@@ -399,6 +400,7 @@ int run(int argc, char** argv) {
 
 // The one place where something may throw: CLI11 has no other way to say what is wrong.
 int main(int argc, char** argv) {
+  proxy::end_when_memory_ends();
   try {
     const auto other = proxy::run_as_other_program({argv, argv + argc});
     return other ? *other : run(argc, argv);

@@ -18,6 +18,7 @@
 #include "proxy/command/command_text.h"
 #include "proxy/command/commands.h"
 #include "proxy/record/audit_file.h"
+#include "proxy/record/last_words.h"
 #include "proxy/service/confine.h"
 #include "proxy/service/service.h"
 #include "proxy/service/settings.h"
@@ -88,6 +89,7 @@ int serve(const ServeOptions& options, Log& log) {
   Service service(log, std::move(audit), told,
                   {[sources] { return read_all(sources); }, [sources] { return stamps(sources); }},
                   std::move(mistakes));
+  const MemoryAccount account([&] { return service.memory_use(); });
   if (const auto most = longest_turn()) service.measure(*most);
   if (!service.open_doors()) return 1;
   Confined confined = confine(needs);

@@ -381,6 +381,12 @@ void Gate::describe_clients(Snapshot& to) const {
   for (const Visitor* visitor : busiest) to.clients.push_back(visitor->snapshot());
 }
 
+MemoryUse Gate::memory_use() const {
+  MemoryUse out = budget_.memory_use();
+  out.clients = clients();
+  return out;
+}
+
 Snapshot Gate::snapshot() const {
   Snapshot out;
   out.version = VIRTGATE_VERSION;

@@ -85,6 +85,8 @@ class Gate final : private VisitorOwner, private ClientTargets, private XendTarg
   [[nodiscard]] std::size_t clients() const { return visitors_.size(); }
   // Hosts that clients have named beyond the targets, and that are not yet forgotten. For tests.
   [[nodiscard]] std::size_t opened_targets() const { return pools_.opened(); }
+  // Allocates nothing.
+  [[nodiscard]] MemoryUse memory_use() const;
   // What there is now. Its cost grows with the number of clients.
   [[nodiscard]] Snapshot snapshot() const;
 

@@ -143,6 +143,8 @@ class JournalLog : public Log {
   }
 };
 
+}  // namespace
+
 // JOURNAL_STREAM names the device and inode of what leads to the journal (systemd.exec(5)).
 bool stderr_leads_to_journal() {
   const char* stream = std::getenv("JOURNAL_STREAM");
@@ -150,8 +152,6 @@ bool stderr_leads_to_journal() {
   if (stream == nullptr || fstat(STDERR_FILENO, &status) != 0) return false;
   return std::string(stream) == std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
 }
-
-}  // namespace
 
 std::string_view level_name(Level level) {
   switch (level) {

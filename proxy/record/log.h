@@ -78,6 +78,9 @@ class Line {
   Record record_;
 };
 
+// Whether the journal reads standard error.
+bool stderr_leads_to_journal();
+
 // To the journal, with the fields as fields, where standard error leads there; else plain lines on
 // standard error, with the time. Either way nobody waits for it: see background_log.h.
 std::unique_ptr<Log> make_log(Level least);

@@ -4,6 +4,7 @@
 // more than the bounds below.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -72,6 +73,15 @@ struct UserSnapshot {
   std::uint64_t clients = 0;
   std::uint64_t buffered = 0;  // bytes that wait for them to be read
   std::uint64_t held = 0;      // with those expected, and those of calls
+};
+
+// Who holds how many bytes, for when there is no memory to say it with.
+struct MemoryUse {
+  std::uint64_t clients = 0;
+  std::uint64_t users = 0;
+  std::uint64_t held = 0;
+  std::uint64_t bound = 0;
+  std::array<UserSnapshot, 5> largest;  // users who hold most
 };
 
 // What all users hold together, in bytes.

@@ -69,6 +69,9 @@ class Service final : private StatusService {
   // through. `held`: what the process can do, which bounds what it can be told anew.
   End run(Confinement held);
 
+  // Allocates nothing.
+  [[nodiscard]] MemoryUse memory_use() const { return gate_.memory_use(); }
+
  private:
   class Door;
   // What a reload needs, read and opened beside the loop.

@@ -102,6 +102,20 @@ BufferSnapshot Budget::buffer() const {
   return out;
 }
 
+MemoryUse Budget::memory_use() const {
+  MemoryUse out;
+  out.users = users_.size();
+  out.held = held_.sum() + asked_.sum();
+  out.bound = Whole(limits_).all;
+  for (const auto& [uid, user] : users_) {
+    UserSnapshot one{uid, user.clients, user.unread.sum(), user.held.sum() + user.asked.sum()};
+    for (UserSnapshot& larger : out.largest) {
+      if (one.held > larger.held) std::swap(one, larger);
+    }
+  }
+  return out;
+}
+
 Budget::Stake::Member::Member(Budget& of, uid_t number, const std::string& name)
     : budget(of),
       uid(number),

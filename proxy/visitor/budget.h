@@ -51,6 +51,8 @@ class Budget {
   [[nodiscard]] std::uint32_t clients(uid_t uid) const;
   [[nodiscard]] std::vector<UserSnapshot> users() const;
   [[nodiscard]] BufferSnapshot buffer() const;
+  // But for the clients. Allocates nothing.
+  [[nodiscard]] MemoryUse memory_use() const;
 
  private:
   // Where nothing else is told.

@@ -358,3 +358,21 @@ TEST_CASE("while calls of all are scarce, whoever asks more than their share wai
   CHECK(asks->asks == 1);
   CHECK(waits->asks == 1);
 }
+
+TEST_CASE("those who hold most are told first") {
+  Crowd scene;
+  std::vector<std::unique_ptr<Holder>> users;
+  for (const std::uint64_t bytes : {50U, 70U, 10U, 60U, 20U, 80U, 30U}) {
+    users.push_back(scene.holder(static_cast<uid_t>(bytes)));
+    users.back()->write(bytes);
+  }
+  users[0]->holding.set_asked(45);
+  const proxy::MemoryUse use = scene.budget.memory_use();
+  CHECK(use.users == 7);
+  CHECK(use.held == 365);
+  CHECK(use.bound == kWhole);
+  std::vector<std::uint64_t> largest;
+  for (const proxy::UserSnapshot& user : use.largest) largest.push_back(user.held);
+  CHECK(largest == std::vector<std::uint64_t>{95, 80, 70, 60, 30});
+  CHECK(use.largest[0].uid == 50);
+}

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <optional>
 #include <string_view>
 #include <typeinfo>
@@ -10,6 +11,7 @@
 
 #include <uv.h>
 
+#include "base/allocate.h"
 #include "base/check.h"
 #include "tunnel/io/loop_inside.h"
 
@@ -119,6 +121,9 @@ void Loop::State::run_tasks() {
 
 Loop::Loop(Resolve resolve, Resolve at_once) : state_(std::make_unique<State>()) {
   State& s = *state_;
+  // It would abort, or fail as if the system had refused what it asks.
+  CHECK(uv_replace_allocator(base::allocate, base::reallocate, base::allocate_zeros, std::free) ==
+        0);
   CHECK(uv_loop_init(&s.uv) == 0);
   s.uv.data = this;
   CHECK(uv_timer_init(&s.uv, &s.timer) == 0);

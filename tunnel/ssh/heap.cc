@@ -7,6 +7,8 @@
 
 #include <malloc.h>
 
+#include "base/allocate.h"
+
 namespace tunnel::ssh {
 namespace {
 
@@ -21,7 +23,7 @@ std::size_t cost_of(void* block) { return ::malloc_usable_size(block) + kHead; }
 void* Heap::allocate(std::size_t size) {
   const std::size_t left = most_ > used_ ? most_ - used_ : 0;
   if (size > std::numeric_limits<std::size_t>::max() - kHead || size + kHead > left) return nullptr;
-  void* block = std::malloc(size);
+  void* block = base::allocate(size);
   if (block != nullptr) used_ += cost_of(block);
   return block;
 }

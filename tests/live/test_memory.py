@@ -1,0 +1,125 @@
+"""What all clients make a gate hold together is bounded, and a gate that has no more memory says so."""
+
+import contextlib
+import os
+import pathlib
+import re
+import resource
+import signal
+import subprocess
+from typing import Any, Callable, Iterator
+
+import ask
+import harness
+import machines
+import raw
+import stuck
+
+MakeGate = Callable[..., harness.Gate]
+
+MIB = 1 << 20
+OUT_OF_MEMORY = 71  # EX_OSERR
+SANITIZED = harness.BUILD.name == "sanitize"
+
+# Clients of one user who ask for much and read nothing, until their input ends. Each asks something
+# else, so that no answer is for two of them.
+HOARD = """
+import socket, sys
+import raw, stuck
+here = []
+for number in range({clients}):
+    one = socket.socket(socket.AF_UNIX)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.connect({path!r})
+    frames = raw.frame(raw.AUTH_LIST, b"", serial=1)
+    frames += raw.frame(raw.CONNECT_OPEN, raw.open_body("hail"), serial=2)
+    for call in range({calls}):
+        what = raw.uint(0) + raw.uint(1 + (number * {calls} + call) % 2047) + raw.uint({uid} % 8)
+        frames += raw.frame(stuck.STATISTICS, what, serial=3 + call)
+    one.sendall(frames)
+    here.append(one)
+print("here", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def hoards(gate: harness.Gate, uids: range, clients: int, calls: int) -> Iterator[None]:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with contextlib.ExitStack() as stack:
+        for uid in uids:
+            script = HOARD.format(path=gate.socket, uid=uid, clients=clients, calls=calls)
+            one = machines.run_as(uid, script, **pipes)
+            stack.callback(one.communicate)
+            assert one.stdout is not None
+            one.stdout.readline()
+        yield
+
+
+def buffer(gate: harness.Gate) -> dict[str, Any]:
+    found = ask.status(gate)["buffer"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_what_all_users_hold_is_bounded_and_who_has_little_goes_on(
+    folders: Iterator[pathlib.Path], make_gate: MakeGate
+) -> None:
+    folder = next(folders)
+    with stuck.running(str(folder / "hail.sock")) as daemon:
+        target = {"uri": daemon.uri(0), "upstreams": 4}
+        gate = make_gate({"hail": target}, buffer="4MiB", user_buffer="1MiB")
+        with hoards(gate, range(61001, 61021), 8, 64):
+            harness.wait_for("it to be scarce", lambda: buffer(gate)["users_over_share"] > 0)
+            with raw.connect(gate.socket, "hail") as other:
+                for number in range(1, 50):
+                    assert other.domain(f"machine{number}")
+            now = buffer(gate)
+            assert now["bound"] == 4 * MIB
+            # Beyond it there is for each user what anybody may hold, and the answer that came to it.
+            assert MIB < now["held"] < 4 * MIB + 20 * (64 + 16) * 1024
+            assert harness.memory(gate.pid) < 100 * MIB
+            code, _, metrics = ask.fetch(gate.control, "/metrics")
+            assert code == 200
+            assert f"virtgate_buffer_limit_bytes {4 * MIB}\n" in metrics
+            text = subprocess.run(
+                [harness.GATE, "status", "--control", gate.control],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=harness.PATIENCE,
+            ).stdout
+            assert re.search(r"^buffer +[\d.]+ MiB of 4.0 MiB held", text, re.MULTILINE), text
+        harness.wait_for("all to be gone", lambda: buffer(gate)["held"] == 0)
+
+
+def test_the_last_words_say_who_held_the_memory(
+    folders: Iterator[pathlib.Path], make_gate: MakeGate
+) -> None:
+    folder = next(folders)
+    with stuck.running(str(folder / "hail.sock")) as daemon:
+        gate = make_gate(
+            {"hail": {"uri": daemon.uri(0), "upstreams": 16}}, buffer="1GiB", user_buffer="1GiB"
+        )
+        size = int(pathlib.Path(f"/proc/{gate.pid}/statm").read_text().split()[0])
+        most = size * os.sysconf("SC_PAGESIZE") + 8 * MIB
+        resource.prlimit(gate.pid, resource.RLIMIT_AS, (most, most))
+        assert gate.process is not None
+        process, gate.process = gate.process, None
+        try:
+            with hoards(gate, range(61001, 61005), 100, 64):
+                harness.wait_for("the gate to end", lambda: not process.running())
+        finally:
+            process.end(signal.SIGKILL)
+        code, log = process.popen.wait(harness.PATIENCE), process.output()
+        if SANITIZED:
+            # They end the process themselves.
+            assert re.search("out.of.memory", log, re.IGNORECASE), log[-4000:]
+            return
+        assert code == OUT_OF_MEMORY
+        assert not harness.TROUBLE.search(log), log[-4000:]
+        assert re.search(
+            r"^virtgate: out of memory; resident \d+ bytes; \d+ clients of \d+ users held \d+ "
+            r"bytes, of 1073741824 that \[limits\] buffer allows: user 61\d+ \d+",
+            log.splitlines()[-1],
+        ), log[-4000:]
