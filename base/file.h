@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "base/secret.h"
+#include "base/shortage.h"
 
 namespace base {
 
@@ -21,6 +22,8 @@ struct FileError {
   [[nodiscard]] bool missing() const;
   // We may not read it.
   [[nodiscard]] bool denied() const;
+  // It cannot be read now.
+  [[nodiscard]] bool shortage() const { return is_shortage(code); }
 };
 
 struct FileText {

@@ -13,6 +13,7 @@ BridgeEnd bridge_end(const ClientEnd& end) {
       if (end.opened || !end.failure) return {};
       return {1, end.failure->text};
     case Reason::Kind::system:
+    case Reason::Kind::exhausted:
       return {1, {}};
     case Reason::Kind::timeout:
     case Reason::Kind::refused:

@@ -122,6 +122,11 @@ std::vector<std::string> hints_for_xend(const Reason& reason) {
 
 std::vector<std::string> hints_for(const conf::TargetConfig& target, const Reason& reason) {
   if (target.protocol == conf::Protocol::xend) return hints_for_xend(reason);
+  if (reason.kind == Reason::Kind::exhausted) {
+    return {
+        "descriptors, memory or processes of this host ran out: LimitNOFILE= of the unit, "
+        "ulimit -n"};
+  }
   std::vector<std::string> out;
   for (const Row& row : kRows) {
     if (row.stage != reason.stage || (row.transports & bit(target.tunnel.transport)) == 0) continue;

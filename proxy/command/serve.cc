@@ -23,7 +23,7 @@
 #include "proxy/service/service.h"
 #include "proxy/service/settings.h"
 #include "proxy/service/system_calls.h"
-#include "tunnel/io/local_socket.h"
+#include "tunnel/io/descriptors.h"
 
 namespace proxy {
 namespace {
@@ -71,7 +71,7 @@ int serve(const ServeOptions& options, Log& log) {
   if (!reading && !passed) return 1;
   if constexpr (!kBuiltWithSanitizers) refuse_rings();
   std::signal(SIGPIPE, SIG_IGN);
-  tunnel::io::raise_file_limit();
+  tunnel::io::raise_descriptor_limit();
   // Or each tunnel would ask NSS for it, in the loop.
   ::setenv("HOME", base::home_folder().c_str(), 1);
   std::shared_ptr<AuditFile> audit;

@@ -186,11 +186,11 @@ void Gate::count_turned_away(uid_t user) {
 }
 
 void Gate::accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer peer,
-                  std::size_t listener, Guest guest) {
+                  std::size_t listener, Guest guest, std::optional<std::string> refusal) {
   CHECK(listener < config_.listen.size() && !draining_);
   identities_.apply(peer);
   const uid_t uid = peer.uid;
-  const std::optional<std::string> refusal = too_many(uid);
+  if (!refusal) refusal = too_many(uid);
   const std::int64_t number = next_visitor_++;
   ++counters_.accepted;
   auto made = make_visitor({number, std::move(stream), std::move(peer), std::move(guest)},

@@ -53,9 +53,10 @@ class Gate final : private VisitorOwner, private ClientTargets, private XendTarg
   void count_turned_away(uid_t user);
 
   // A client that came in by config().listen[listener]. That decides what it speaks: HTTP where the
-  // target is a xend, packets of the old Xen proxy, or else libvirt's RPC.
+  // target is a xend, packets of the old Xen proxy, or else libvirt's RPC. With a `refusal` it is
+  // turned away.
   void accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer peer,
-              std::size_t listener, Guest guest = {});
+              std::size_t listener, Guest guest = {}, std::optional<std::string> refusal = {});
 
   // Whom the kernel's words mean, from now on. To begin with they mean what they say.
   void identify_by(Identities identities) { identities_ = std::move(identities); }

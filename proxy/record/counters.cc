@@ -53,11 +53,12 @@ std::span<const std::string_view, 7> Stages::names() {
 }
 
 template <>
-std::span<const std::string_view, 6> Reasons::names() {
-  static const std::array<std::string_view, 6> kNames = {
+std::span<const std::string_view, 7> Reasons::names() {
+  static const std::array<std::string_view, 7> kNames = {
       kind_name(Reason::Kind::requested), kind_name(Reason::Kind::end),
       kind_name(Reason::Kind::system),    kind_name(Reason::Kind::timeout),
-      kind_name(Reason::Kind::refused),   kind_name(Reason::Kind::protocol)};
+      kind_name(Reason::Kind::refused),   kind_name(Reason::Kind::protocol),
+      kind_name(Reason::Kind::exhausted)};
   return kNames;
 }
 

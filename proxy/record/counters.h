@@ -71,7 +71,7 @@ using Refusals = Tally<Refusal, 6>;
 using Amendments = Tally<Amended, 3>;
 using Outcomes = Tally<Outcome, 4>;
 using Stages = Tally<tunnel::io::Stage, 7>;  // up to `open`
-using Reasons = Tally<tunnel::io::Reason::Kind, 6>;
+using Reasons = Tally<tunnel::io::Reason::Kind, 7>;
 
 template <>
 std::span<const std::string_view, 3> Fates::names();
@@ -84,7 +84,7 @@ std::span<const std::string_view, 4> Outcomes::names();
 template <>
 std::span<const std::string_view, 7> Stages::names();
 template <>
-std::span<const std::string_view, 6> Reasons::names();
+std::span<const std::string_view, 7> Reasons::names();
 
 // How long something took.
 struct Durations {

@@ -7,6 +7,7 @@
 
 #include "conf/text.h"
 #include "policy/shadow.h"
+#include "proxy/service/headroom.h"
 
 namespace proxy {
 namespace {
@@ -37,6 +38,19 @@ std::vector<conf::Mistake> doubts_about(const conf::Loaded& loaded) {
                    "\"deny\"; add [[policy.rule]]"});
   }
   return out;
+}
+
+std::optional<conf::Mistake> too_few_descriptors(const conf::Loaded& loaded, std::size_t limit) {
+  const conf::Config& config = loaded.config;
+  // The control socket, and those of metrics.
+  const std::size_t most = Headroom::clients_within(limit, config.listen.size() + 3);
+  if (config.limits.clients <= most) return std::nullopt;
+  return conf::Mistake{{loaded.files.empty() ? std::string() : loaded.files.front()},
+                       "\"clients\" of [limits] is " + std::to_string(config.limits.clients) +
+                           ", and a process may have " + std::to_string(limit) +
+                           " descriptors here (RLIMIT_NOFILE, LimitNOFILE= of the unit), enough "
+                           "for " +
+                           std::to_string(most) + " clients; those beyond are turned away"};
 }
 
 std::vector<conf::Mistake> open_to_everybody(const conf::Config& config, const ModeOf& mode_of) {

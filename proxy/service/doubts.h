@@ -1,7 +1,9 @@
 // What a configuration allows that is perhaps not what it was meant to.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include <sys/types.h>
@@ -12,6 +14,9 @@ namespace proxy {
 
 // Rules that can never match, and that there are none where nobody may do anything without.
 std::vector<conf::Mistake> doubts_about(const conf::Loaded& loaded);
+
+// That fewer clients than it lets in have room among so many descriptors.
+std::optional<conf::Mistake> too_few_descriptors(const conf::Loaded& loaded, std::size_t limit);
 
 // The mode that a socket has, whoever makes it.
 using ModeOf = std::function<mode_t(const conf::Listen& listen)>;

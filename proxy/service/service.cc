@@ -61,8 +61,12 @@ policy::Fault closed(std::string text, const char* plain) {
 class Service::Door final : private tunnel::io::ListenerOwner {
  public:
   Door(tunnel::io::Loop& loop, std::unique_ptr<tunnel::io::LocalSocket> socket, Gate& gate,
-       Log& log, bool passed)
-      : gate_(gate), log_(log), passed_(passed), listener_(loop, std::move(socket), *this) {
+       Log& log, const Headroom& headroom, bool passed)
+      : gate_(gate),
+        log_(log),
+        headroom_(headroom),
+        passed_(passed),
+        listener_(loop, std::move(socket), *this) {
     listen_.path = listener_.socket().name();
   }
   Door(const Door&) = delete;
@@ -96,13 +100,17 @@ class Service::Door final : private tunnel::io::ListenerOwner {
 
  private:
   [[nodiscard]] tunnel::io::Standing standing(uid_t uid) const override {
-    return gate_.standing(uid);
+    tunnel::io::Standing out = gate_.standing(uid);
+    out.most_waiting = std::min(out.most_waiting, headroom_.newcomers());
+    return out;
   }
   void on_left(uid_t) override { gate_.count_left(); }
   void on_turned_away(uid_t user) override { gate_.count_turned_away(user); }
   void on_accept(std::unique_ptr<tunnel::io::Stream> stream,
                  const tunnel::io::Peer& peer) override {
-    if (number_) return gate_.accept(std::move(stream), peer, *number_);
+    std::optional<std::string> refusal;
+    if (!headroom_.ok()) refusal = headroom_.refusal();
+    if (number_) return gate_.accept(std::move(stream), peer, *number_, {}, std::move(refusal));
     gate_.turn_away(std::move(stream), peer, why_);
   }
   void on_accept_failed(const std::string& text) override {
@@ -116,6 +124,7 @@ class Service::Door final : private tunnel::io::ListenerOwner {
   std::optional<std::size_t> number_;
   policy::Fault why_;
   Log& log_;
+  const Headroom& headroom_;
   const bool passed_;
   tunnel::io::Listener listener_;
 };
@@ -123,6 +132,7 @@ class Service::Door final : private tunnel::io::ListenerOwner {
 Service::Service(Log& log, std::shared_ptr<AuditFile> audit, const Reading& reading, Source source,
                  std::vector<std::string> mistakes)
     : log_(log),
+      headroom_(loop_),
       aside_(loop_),
       notify_(loop_.clock()),
       bounded_(loop_.clock(), log, reading.config.limits.user_log),
@@ -186,7 +196,8 @@ void Service::open_door(std::size_t number, PassedSockets& passed) {
   const conf::Listen& listen = gate_.config().listen[number];
   PassedSocket from = passed.claim(listen.path);
   if (from.socket != nullptr) {
-    doors_.push_back(std::make_unique<Door>(loop_, std::move(from.socket), gate_, log_, true));
+    doors_.push_back(
+        std::make_unique<Door>(loop_, std::move(from.socket), gate_, log_, headroom_, true));
   } else {
     auto door = new_door(listen);
     if (!door) {
@@ -211,7 +222,8 @@ void Service::close_door(PassedSocket from) {
               "), which no [[listen]] serves: add one, or systemctl disable --now virtgate@" +
               from.name + ".socket";
   }
-  doors_.push_back(std::make_unique<Door>(loop_, std::move(from.socket), gate_, log_, true));
+  doors_.push_back(
+      std::make_unique<Door>(loop_, std::move(from.socket), gate_, log_, headroom_, true));
   refuse_at(*doors_.back(), std::move(problem));
 }
 
@@ -232,7 +244,7 @@ base::Result<std::unique_ptr<Service::Door>, std::string> Service::new_door(
   auto bound = tunnel::io::LocalSocket::bind(
       {listen.path, listen.mode, listen.group, listen.xen_proxy.has_value(), !running_});
   if (!bound) return base::Failure{bound.error()};
-  return std::make_unique<Door>(loop_, std::move(*bound), gate_, log_, false);
+  return std::make_unique<Door>(loop_, std::move(*bound), gate_, log_, headroom_, false);
 }
 
 // Where what the configuration says of a socket is not so, because somebody else has made it.

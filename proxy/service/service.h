@@ -21,6 +21,7 @@
 #include "proxy/record/log.h"
 #include "proxy/record/repeats.h"
 #include "proxy/report/status_desks.h"
+#include "proxy/service/headroom.h"
 #include "proxy/service/notify.h"
 #include "proxy/service/passed_sockets.h"
 #include "proxy/service/settings.h"
@@ -111,6 +112,7 @@ class Service final : private StatusService {
 
   Log& log_;
   tunnel::io::Loop loop_;
+  const Headroom headroom_;
   tunnel::io::Aside aside_;
   Notify notify_;
   BoundedLog bounded_;

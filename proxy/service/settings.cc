@@ -25,6 +25,7 @@
 #include "proxy/service/memory.h"
 #include "proxy/service/procedure_names.h"
 #include "tunnel/io/aside.h"
+#include "tunnel/io/descriptors.h"
 
 namespace proxy {
 namespace {
@@ -203,6 +204,9 @@ Judged judged(const Sources& options) {
   }
   for (conf::Mistake& one : doubts_about(out.loaded)) {
     out.loaded.warnings.push_back(std::move(one));
+  }
+  if (auto few = too_few_descriptors(out.loaded, tunnel::io::most_descriptors())) {
+    out.loaded.warnings.push_back(*std::move(few));
   }
   for (conf::Mistake& one : conf::missing(lasting(out.loaded.paths))) {
     out.loaded.warnings.push_back(std::move(one));

@@ -15,6 +15,8 @@ using tunnel::io::Reason;
 constexpr Milliseconds kFirstRetry{50};
 constexpr Milliseconds kLongestRetry{2000};
 constexpr Milliseconds kLongestRetryWhenRefused{30000};
+// What this host lacks it may have again at any moment.
+constexpr Milliseconds kShortageRetry{100};
 constexpr Milliseconds kRelapseForgotten{10000};
 constexpr Milliseconds kColdForgotten{10000};
 
@@ -73,6 +75,11 @@ bool Retries::is_patient(Milliseconds now) const {
 }
 
 Retries::Next Retries::failed(const Reason& reason, Milliseconds now) {
+  if (reason.kind == Reason::Kind::exhausted) {
+    // It says nothing about the target.
+    refused_ = false;
+    return {kShortageRetry, !is_patient(now)};
+  }
   refused_ = reason.kind == Reason::Kind::refused;
   const bool long_ago = !failed_at_ || now - *failed_at_ >= kColdForgotten;
   failed_at_ = now;

@@ -14,6 +14,7 @@ using tunnel::io::Stage;
 constexpr std::string_view kOwnFiles = "the gate's own certificates cannot be used";
 
 std::string_view words_of(const Reason& reason) {
+  if (reason.kind == Reason::Kind::exhausted) return "the gate's host has too little left for it";
   const bool refused = reason.kind == Reason::Kind::refused;
   const bool cut = reason.kind == Reason::Kind::end;
   switch (reason.stage) {

@@ -21,6 +21,7 @@
 #include "tests/unit/support/temporary_folder.h"
 #include "tunnel/io/address.h"
 #include "tunnel/io/connect.h"
+#include "tunnel/io/descriptors.h"
 #include "tunnel/io/listener.h"
 
 namespace test {
@@ -502,7 +503,7 @@ TEST_CASE("the limit of open files is raised to what is allowed") {
   rlimit low = before;
   low.rlim_cur = 64;
   REQUIRE(setrlimit(RLIMIT_NOFILE, &low) == 0);
-  CHECK(tunnel::io::raise_file_limit() == before.rlim_max);
+  CHECK(tunnel::io::raise_descriptor_limit() == before.rlim_max);
   REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
 }
 

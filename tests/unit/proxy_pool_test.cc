@@ -229,6 +229,41 @@ TEST_CASE("a target that was never there is refused at once, with what the syste
   CHECK(client.ok(again));
 }
 
+TEST_CASE("what this host lacked is no refusal, and is forgotten at once") {
+  World world;
+  world.gate();
+  world.daemon().exhausted = true;
+  RawClient& client = world.client();
+  auto open = client.open("hail");
+  world.settle();
+  for (int i = 0; i < 20; ++i) {
+    CHECK(client.error(open).text.find("target 'hail': handshake: Too many open files") !=
+          std::string::npos);
+    open = client.call(Remote::CONNECT_OPEN, test::open_arguments("hail"));
+    world.pass(std::chrono::milliseconds(150));
+  }
+  // No more often than that, whoever asks how often.
+  CHECK(world.daemon().dials <= 22);
+  world.daemon().exhausted = false;
+  const auto again = client.call(Remote::CONNECT_OPEN, test::open_arguments("hail"));
+  world.pass(std::chrono::milliseconds(150));
+  CHECK(client.ok(again));
+}
+
+TEST_CASE("clients of a target that was there wait while this host lacks something") {
+  World world;
+  RawClient& client = world.opened();
+  world.daemon().exhausted = true;
+  world.daemon().kill_all();
+  world.settle();
+  const auto version = client.call(kLibVersion);
+  world.pass(std::chrono::seconds(3));
+  CHECK(client.reply(version) == nullptr);
+  world.daemon().exhausted = false;
+  world.pass(std::chrono::milliseconds(150));
+  CHECK(client.ok(version));
+}
+
 TEST_CASE("a target that comes back in time costs its clients nothing but time") {
   World world;
   RawClient& client = world.opened();

@@ -60,7 +60,7 @@ Reason complaint(const TlsWorld& world) {
 
 std::string key_error(const std::string& path) {
   auto key = tls_read_key(path, ::geteuid());
-  return key.ok() ? "" : key.error();
+  return key.ok() ? "" : key.error().text;
 }
 
 }  // namespace
@@ -124,17 +124,17 @@ TEST_CASE("A file is read whole, or said to be missing, or refused", "[tls]") {
 
   auto large = tls_read_file(path, 6);
   REQUIRE_FALSE(large.ok());
-  CHECK(has(large.error(), path + " is larger than 6 bytes"));
+  CHECK(has(large.error().text, path + " is larger than 6 bytes"));
   auto directory = tls_read_file(folder.path(), 6);
   REQUIRE_FALSE(directory.ok());
-  CHECK(has(directory.error(), "not a regular file"));
+  CHECK(has(directory.error().text, "not a regular file"));
   REQUIRE(::mkfifo((folder.path() + "/fifo").c_str(), 0600) == 0);
   CHECK_FALSE(tls_read_file(folder.path() + "/fifo", 6).ok());
   CHECK_FALSE(tls_read_file("/dev/zero", 6).ok());
   REQUIRE(::symlink("loop", (folder.path() + "/loop").c_str()) == 0);
   auto loop = tls_read_file(folder.path() + "/loop", 6);
   REQUIRE_FALSE(loop.ok());
-  CHECK(has(loop.error(), "cannot read " + folder.path() + "/loop: "));
+  CHECK(has(loop.error().text, "cannot read " + folder.path() + "/loop: "));
 }
 
 TEST_CASE("A private key is its owner's alone", "[tls]") {

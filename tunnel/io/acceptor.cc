@@ -31,6 +31,7 @@ Acceptor::Acceptor(Loop& loop, int fd, AcceptorOwner& owner)
     : loop_(loop), fd_(fd), owner_(owner), poll_(new Poll), retry_(loop.clock(), [this] {
         poll_or_not();
       }) {
+  loop_.inside().hold(1);
   poll_->acceptor = this;
   poll_->handle.data = poll_;
   CHECK(uv_poll_init(loop_.inside().raw(), &poll_->handle, fd_) == 0);
@@ -38,6 +39,7 @@ Acceptor::Acceptor(Loop& loop, int fd, AcceptorOwner& owner)
 }
 
 Acceptor::~Acceptor() {
+  loop_.inside().hold(-1);
   poll_->acceptor = nullptr;
   uv_close(reinterpret_cast<uv_handle_t*>(&poll_->handle),
            [](uv_handle_t* handle) { delete static_cast<Poll*>(handle->data); });

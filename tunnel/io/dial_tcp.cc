@@ -9,7 +9,9 @@
 #include <uv.h>
 
 #include "base/fd.h"
+#include "base/shortage.h"
 #include "tunnel/io/callback.h"
+#include "tunnel/io/descriptors.h"
 #include "tunnel/io/dialer.h"
 #include "tunnel/io/look_up.h"
 #include "tunnel/io/race.h"
@@ -103,9 +105,12 @@ class TcpDialer final : public Dialer, public RaceOwner {
     int status = uv_tcp_init_ex(loop_.inside().raw(), &attempt->tcp, family);
     if (status != 0) {
       delete attempt;
-      return race_->failed(index, base::system_words(-status));
+      return failed(index, status);
     }
     attempts_.push_back(attempt);
+    uv_os_fd_t own = -1;
+    uv_fileno(reinterpret_cast<uv_handle_t*>(&attempt->tcp), &own);
+    if (own >= 0 && is_kept(own)) return fail(attempt, UV_EMFILE);
     status = uv_tcp_connect(&attempt->request, &attempt->tcp, address.raw(),
                             callback<&Attempt::connected>);
     if (status != 0) fail(attempt, status);
@@ -115,12 +120,18 @@ class TcpDialer final : public Dialer, public RaceOwner {
     std::erase(attempts_, attempt);
     const std::size_t index = attempt->index;
     attempt->close();
+    failed(index, status);
+  }
+
+  void failed(std::size_t index, int status) {
+    shortage_ = shortage_ || base::is_shortage(-status);
     race_->failed(index, base::system_words(-status));
   }
 
   void on_all_failed() override {
     deadline_.stop();
-    owner_->on_dial_failed({Reason::Kind::system, Stage::connect, race_->account()});
+    const auto kind = shortage_ ? Reason::Kind::exhausted : Reason::Kind::system;
+    owner_->on_dial_failed({kind, Stage::connect, race_->account()});
   }
 
   void give_up() {
@@ -137,6 +148,7 @@ class TcpDialer final : public Dialer, public RaceOwner {
   std::optional<LookUp> look_up_;
   std::optional<Race> race_;
   std::vector<Attempt*> attempts_;
+  bool shortage_ = false;
   Timer deadline_;
 };
 

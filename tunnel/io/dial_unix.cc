@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 
 #include "base/fd.h"
+#include "base/shortage.h"
 #include "tunnel/io/address.h"
+#include "tunnel/io/descriptors.h"
 #include "tunnel/io/dialer.h"
 #include "tunnel/io/loop.h"
 
@@ -45,13 +47,15 @@ class UnixDialer final : public Dialer {
     }
     deadline_.stop();
     if (account_.empty()) account_ = "no socket is named";
-    owner_->on_dial_failed({Reason::Kind::system, Stage::connect, account_});
+    const auto kind = shortage_ ? Reason::Kind::exhausted : Reason::Kind::system;
+    owner_->on_dial_failed({kind, Stage::connect, account_});
   }
 
   int attempt(const std::string& text) {
     const auto address = unix_address(text);
     if (!address) return note(text, EINVAL, address.error());
     socket_.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (socket_.ok() && is_kept(socket_.get())) return note(text, EMFILE, kNoneLeft);
     if (!socket_.ok()) return note(text, errno, base::system_words(errno));
     const auto* raw = reinterpret_cast<const sockaddr*>(&address->raw);
     if (connect(socket_.get(), raw, address->length) == 0) return 0;
@@ -59,6 +63,7 @@ class UnixDialer final : public Dialer {
   }
 
   int note(const std::string& text, int error, const std::string& why) {
+    shortage_ = shortage_ || base::is_shortage(error);
     account_ += (account_.empty() ? "" : "; ") + text + ": " + why;
     return error;
   }
@@ -76,6 +81,7 @@ class UnixDialer final : public Dialer {
   DialerOwner* owner_ = nullptr;
   std::size_t next_ = 0;
   std::string account_;
+  bool shortage_ = false;
   base::Fd socket_{-1};
   Timer deadline_;
   Timer retry_;

@@ -66,7 +66,7 @@ void JoinedStream::start() {
   int status = in_->start();
   if (status == 0) status = out_->start();
   if (status != 0) {
-    return close({Reason::Kind::system, Stage::connect, base::system_words(-status)});
+    return close({kind_of(-status), Stage::connect, base::system_words(-status)});
   }
   state_.owner().on_stage(Stage::established);
   if (!state_.closing()) state_.owner().on_open();

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/io/loop.h"
+#include "tunnel/io/loop_inside.h"
 
 namespace tunnel::io {
 namespace {
@@ -60,6 +61,7 @@ Listener::Listener(Loop& loop, std::unique_ptr<LocalSocket> socket, ListenerOwne
       acceptor_(loop, socket_->fd(), static_cast<AcceptorOwner&>(*this)) {}
 
 Listener::~Listener() {
+  loop_.inside().hold(-static_cast<std::ptrdiff_t>(counted_));
   if (gone_ != nullptr) *gone_ = true;
 }
 
@@ -83,6 +85,7 @@ void Listener::on_connection(base::Fd& fd) {
   if (has_left(fd.get())) return owner_.on_left(standing.user);
   const auto out = newcomers_.add(standing.user, std::make_unique<base::Fd>(fd.release()),
                                   standing.most_waiting);
+  count();
   if (out) owner_.on_turned_away(out->first);
   if (newcomers_.size() > 0 && !next_turn_.running()) next_turn_.start(Milliseconds(0));
 }
@@ -93,11 +96,18 @@ void Listener::take_some(std::size_t most) {
   for (; most > 0 && !paused_; --most) {
     const auto fd = newcomers_.next();
     if (!fd) break;
+    count();
     take(**fd);
     if (gone) return;
   }
   gone_ = nullptr;
   if (newcomers_.size() > 0 && !paused_) next_turn_.start(Milliseconds(0));
+}
+
+void Listener::count() {
+  const std::size_t size = newcomers_.size();
+  loop_.inside().hold(static_cast<std::ptrdiff_t>(size) - static_cast<std::ptrdiff_t>(counted_));
+  counted_ = size;
 }
 
 void Listener::take(base::Fd& fd) {

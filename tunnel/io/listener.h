@@ -72,12 +72,14 @@ class Listener final : private AcceptorOwner {
   void on_connection_failed(const std::string& text) override { owner_.on_accept_failed(text); }
   void take_some(std::size_t most);
   void take(base::Fd& fd);
+  void count();
 
   Loop& loop_;
   std::unique_ptr<LocalSocket> socket_;
   ListenerOwner& owner_;
   Newcomers<std::unique_ptr<base::Fd>> newcomers_{kMostWaiting};
   Timer next_turn_;
+  std::size_t counted_ = 0;  // of the newcomers, as descriptors of the loop
   bool paused_ = false;
   bool* gone_ = nullptr;  // set while take_some() runs
   Acceptor acceptor_;

@@ -9,7 +9,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -186,14 +185,6 @@ LocalSocket::~LocalSocket() {
   // alone.
   struct stat there {};
   if (lstat(name_.c_str(), &there) == 0 && same_file(*file_, there)) unlink(name_.c_str());
-}
-
-unsigned long raise_file_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  rlimit wanted = limit;
-  wanted.rlim_cur = limit.rlim_max;
-  return setrlimit(RLIMIT_NOFILE, &wanted) == 0 ? wanted.rlim_cur : limit.rlim_cur;
 }
 
 }  // namespace tunnel::io

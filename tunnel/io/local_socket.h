@@ -64,8 +64,4 @@ class LocalSocket {
   std::optional<struct stat> file_;
 };
 
-// Raises the soft limit of open files to the hard one, as far as the system lets us, and returns
-// what it is then.
-unsigned long raise_file_limit();
-
 }  // namespace tunnel::io

@@ -43,7 +43,10 @@ void LookUp::time_is_up() {
 }
 
 void LookUp::answered(const Resolved& resolved) {
-  if (resolved.addresses.empty()) return fail(Reason::Kind::system, resolved.failure);
+  if (resolved.addresses.empty()) {
+    return fail(resolved.shortage ? Reason::Kind::exhausted : Reason::Kind::system,
+                resolved.failure);
+  }
   std::vector<Address> addresses;
   for (const Address& one : resolved.addresses) {
     if (const auto address = address_of(one.raw(), port_)) addresses.push_back(*address);

@@ -51,6 +51,7 @@ struct Loop::State {
   std::unique_ptr<std::array<char, kReadBuffer>> read_buffer;
   Tasks tasks;
   std::optional<Resolver> resolver;
+  std::size_t descriptors = 0;
 
   [[nodiscard]] bool has_tasks() const;
   [[nodiscard]] bool owns(const uv_handle_t* handle) const;
@@ -162,6 +163,8 @@ Loop::~Loop() {
 
 Clock& Loop::clock() { return state_->clock; }
 
+std::size_t Loop::descriptors() const { return state_->descriptors; }
+
 Loop::Inside& Loop::inside() { return state_->inside; }
 
 uv_loop_s* Loop::Inside::raw() { return &state_.uv; }
@@ -214,6 +217,10 @@ void Loop::Inside::touch() {
 
 void Loop::measure(Milliseconds most, TurnMeter::Report report) {
   state_->clock.watch(state_->meter.emplace(most, std::move(report)));
+}
+
+void Loop::Inside::hold(std::ptrdiff_t more) {
+  state_.descriptors += static_cast<std::size_t>(more);
 }
 
 TurnMeter* Loop::Inside::meter() { return state_.meter ? &*state_.meter : nullptr; }

@@ -36,6 +36,9 @@ class Loop {
   // costs a few system calls a turn.
   void measure(Milliseconds most, TurnMeter::Report report);
 
+  // How many descriptors its streams and listeners have, with those who wait there.
+  [[nodiscard]] std::size_t descriptors() const;
+
   // What the other files of this folder use: loop_inside.h.
   class Inside;
   Inside& inside();

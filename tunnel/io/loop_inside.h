@@ -45,6 +45,8 @@ class Loop::Inside {
   std::span<char> read_buffer();
   // Null, unless the turns are measured.
   TurnMeter* meter();
+  // So many more descriptors are held, or less.
+  void hold(std::ptrdiff_t more);
 
  private:
   State& state_;

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "tunnel/io/callback.h"
 #include "tunnel/io/connect.h"
+#include "tunnel/io/descriptors.h"
 #include "tunnel/io/lines.h"
 #include "tunnel/io/loop_inside.h"
 #include "tunnel/io/stream_state.h"
@@ -87,8 +88,10 @@ class ProcessStream final : public Stream, private StreamOwner {
   void kill_or_leave();
   void close_process();
   void process_closed();
-  void fail(Stage stage, std::string text) {
-    close({Reason::Kind::system, stage, std::move(text)});
+  void fail(const std::string& what, int error) {
+    // Of processes, too, the system has so many and no more.
+    const auto kind = error == EAGAIN ? Reason::Kind::exhausted : kind_of(error);
+    close({kind, Stage::connect, what + ": " + base::system_words(error)});
   }
   [[nodiscard]] Reason exit_reason() const;
   void finish_if_done();
@@ -122,7 +125,7 @@ void ProcessStream::open(StreamOwner& owner) {
   if (state_.closing()) return finish_.start(Milliseconds(0));
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-    return fail(Stage::connect, "cannot make a socket: " + base::system_words(errno));
+    return fail("cannot make a socket", errno);
   }
   child_end_.reset(ends[1]);
   stream_ = adopt_fd(loop_, ends[0]);
@@ -137,7 +140,7 @@ void ProcessStream::on_open() {
   child_end_.reset();
   if (status != 0) {
     const std::string name = command_.arguments.empty() ? "nothing" : command_.arguments.front();
-    return fail(Stage::connect, "cannot run " + name + ": " + base::system_words(-status));
+    return fail("cannot run " + name, -status);
   }
   running_ = true;
   state_.owner().on_stage(Stage::established);
@@ -149,7 +152,9 @@ int ProcessStream::spawn() {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return -errno;
   const base::Fd write_end(ends[1]);
-  errors_ = adopt_fd(loop_, ends[0]);
+  base::Fd read_end(ends[0]);
+  if (is_kept(ends[0]) || is_kept(ends[1])) return UV_EMFILE;
+  errors_ = adopt_fd(loop_, read_end.release());
   const int status = spawn_with(write_end.get());
   if (status == 0) {
     errors_->open(error_owner_);

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/shortage.h"
 #include "base/text.h"
 #include "tunnel/io/loop.h"
 
@@ -25,9 +26,14 @@ Resolved resolve_by_system(const std::string& host) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
+  // What it cannot open it often takes for a name that is not found.
+  errno = 0;
   const int status = getaddrinfo(host.c_str(), nullptr, &hints, &found);
-  if (status == EAI_SYSTEM) return {{}, base::system_words(errno)};
-  if (status != 0) return {{}, gai_strerror(status)};
+  const bool shortage = base::is_shortage(errno) || status == EAI_MEMORY;
+  if (status == EAI_SYSTEM || (status != 0 && shortage && errno != 0)) {
+    return {{}, base::system_words(errno), shortage};
+  }
+  if (status != 0) return {{}, gai_strerror(status), shortage};
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owned(found, freeaddrinfo);
   Resolved out;
   for (; found != nullptr; found = found->ai_next) {
@@ -65,7 +71,7 @@ Resolved resolve_by_hosts_file(const std::string& host) {
   constexpr std::size_t kLargest = std::size_t{256} * 1024;
   auto text = base::read_file("/etc/hosts", kLargest);
   if (!text) return {};
-  return {addresses_in_hosts(text->text.text(), host), {}};
+  return {addresses_in_hosts(text->text.text(), host), {}, false};
 }
 
 Resolver::Resolver(Loop& loop, Resolve resolve, Resolve at_once)
@@ -128,7 +134,9 @@ void Resolver::begin(Entry& entry) {
   const int status =
       aside_.run([resolve = resolve_, resolved, host = entry.host] { *resolved = resolve(host); },
                  [this, resolved, host = entry.host] { ended(host, *resolved); });
-  if (status != 0) resolved->failure = "no thread for it: " + base::system_words(status);
+  if (status == 0) return;
+  resolved->failure = "no thread for it: " + base::system_words(status);
+  resolved->shortage = true;
 }
 
 void Resolver::ended(const std::string& host, const Resolved& resolved) {

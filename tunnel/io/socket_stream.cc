@@ -18,12 +18,15 @@ struct SocketStream::Sending {
   Outgoing data;
 };
 
-SocketStream::SocketStream(Loop& loop, int fd) : loop_(loop), fd_(fd) {}
+SocketStream::SocketStream(Loop& loop, int fd) : loop_(loop), fd_(fd) { loop.inside().hold(1); }
 
 SocketStream::SocketStream(Loop& loop, std::unique_ptr<Dialer> dialer)
-    : loop_(loop), dialer_(std::move(dialer)) {}
+    : loop_(loop), dialer_(std::move(dialer)) {
+  loop.inside().hold(1);
+}
 
 SocketStream::~SocketStream() {
+  loop_.inside().hold(-1);
   if (fd_ >= 0) ::close(fd_);
 }
 
@@ -238,7 +241,7 @@ void SocketStream::shut_down() {
 }
 
 void SocketStream::fail(Stage stage, int status) {
-  close({Reason::Kind::system, stage, base::system_words(-status)});
+  close({kind_of(-status), stage, base::system_words(-status)});
 }
 
 void SocketStream::finish() {

@@ -1,5 +1,7 @@
 #include "tunnel/io/stream.h"
 
+#include "base/shortage.h"
+
 namespace tunnel::io {
 
 std::string_view stage_name(Stage stage) {
@@ -38,8 +40,14 @@ std::string_view kind_name(Reason::Kind kind) {
       return "refused";
     case Reason::Kind::protocol:
       return "protocol";
+    case Reason::Kind::exhausted:
+      return "exhausted";
   }
   return "";
+}
+
+Reason::Kind kind_of(int error) {
+  return base::is_shortage(error) ? Reason::Kind::exhausted : Reason::Kind::system;
 }
 
 }  // namespace tunnel::io

@@ -48,6 +48,7 @@ struct Reason {
     refused,    // the other side did not want us, or we did not want it: keys, certificates,
                 // passwords
     protocol,   // the other side broke the rules
+    exhausted,  // this host had no descriptors, no memory or no process left for it
   };
   Kind kind = Kind::requested;
   Stage stage = Stage::established;
@@ -56,6 +57,9 @@ struct Reason {
 
 // "requested", "end", ...
 std::string_view kind_name(Reason::Kind kind);
+
+// What it is when the system says this errno: system or exhausted.
+Reason::Kind kind_of(int error);
 
 // Who gets a stream's calls. The owner may call any function of the stream from them.
 class StreamOwner {

@@ -130,6 +130,7 @@ void Agent::on_data(base::Bytes data) {
 }
 
 void Agent::on_closed(const io::Reason& reason) {
+  shortage_ = reason.kind == io::Reason::Kind::exhausted;
   fail(reason.text.empty() ? "the agent cannot be reached" : reason.text);
 }
 

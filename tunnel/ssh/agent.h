@@ -60,6 +60,9 @@ class Agent : private io::StreamOwner {
   void list(Keys done);
   void sign(base::Bytes key, base::Bytes data, std::uint32_t flags, Signature done);
 
+  // It failed because this host had no descriptors to ask it with.
+  [[nodiscard]] bool shortage() const { return shortage_; }
+
  private:
   using Message = std::function<void(base::Result<base::Buffer, std::string>)>;
 
@@ -77,6 +80,7 @@ class Agent : private io::StreamOwner {
   AgentReader reader_;
   Message done_;
   std::string failure_;
+  bool shortage_ = false;
   LowerStream stream_;
 };
 

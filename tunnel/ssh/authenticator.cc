@@ -134,6 +134,7 @@ void Authenticator::begin_agent() {
 void Authenticator::take_agent_keys(base::Result<std::vector<AgentKey>, std::string> keys) {
   state_ = State::choose;
   if (!keys) {
+    shortage_ = shortage_ || agent_->shortage();
     refused("agent at " + environment_.agent_socket, base::shortened(keys.error()));
     return wake_();
   }
@@ -212,6 +213,7 @@ void Authenticator::next_file_key() {
       state_ = State::file_key;
       return;
     }
+    shortage_ = shortage_ || key.error().shortage;
     refused("key " + file, key.error().text);
   }
   if (files_.empty()) refused("key", "none: keyfile= names none, and there is no home to look in");

@@ -34,6 +34,8 @@ class Authenticator : private Engine::Signer {
 
   // "tried: key K (refused by the server), agent (none)", and what the server would accept. Raw.
   [[nodiscard]] std::string report() const;
+  // Something was not tried because this host had no descriptors for it.
+  [[nodiscard]] bool shortage() const { return shortage_; }
 
  private:
   enum class State : std::uint8_t { list, choose, agent_list, agent_key, file_key, done, failed };
@@ -66,6 +68,7 @@ class Authenticator : private Engine::Signer {
   std::vector<std::string> ways_;
   std::size_t next_way_ = 0;
   std::vector<std::string> tried_;
+  bool shortage_ = false;
 
   std::unique_ptr<Agent> agent_;
   std::vector<AgentKey> agent_keys_;

@@ -60,11 +60,14 @@ void Connection::note(const std::string& text) const {
 void Connection::start() {
   host_key_files_ = host_key_files(target_, parts_.environment);
   auto known = load_known_hosts(host_key_files_, target_.host, target_.port);
-  const auto give_up = [this](const std::string& text) {
-    failure_ = io::Reason{Kind::refused, io::Stage::handshake, text};
+  const auto give_up = [this](const std::string& text, Kind kind = Kind::refused) {
+    failure_ = io::Reason{kind, io::Stage::handshake, text};
     wake();
   };
-  if (!known) return give_up("known_hosts: " + known.error());
+  if (!known) {
+    return give_up("known_hosts: " + known.error().text,
+                   known.error().shortage ? Kind::exhausted : Kind::refused);
+  }
   if (target_.known_hosts_verify == KnownHostsVerify::ignore && !target_.insecure) {
     return give_up(refused_unless_insecure("known_hosts_verify=ignore"));
   }
@@ -199,12 +202,15 @@ void Connection::handshake() {
   const Engine::Step step = engine_->handshake();
   if (step == Engine::Step::pending) return;
   if (step == Engine::Step::failed) {
-    const Kind kind = engine_->cut_off() ? Kind::end : Kind::protocol;
+    const Kind kind = engine_->shortage()  ? Kind::exhausted
+                      : engine_->cut_off() ? Kind::end
+                                           : Kind::protocol;
     if (!failure_) failure_ = io::Reason{kind, stage_, handshake_failure(*engine_)};
     return;
   }
   if (auto problem = check_host_key()) {
-    failure_ = io::Reason{Kind::refused, stage_, *problem};
+    failure_ =
+        io::Reason{problem->shortage ? Kind::exhausted : Kind::refused, stage_, problem->text};
     return;
   }
   phase_ = Phase::authentication;
@@ -214,23 +220,24 @@ void Connection::handshake() {
   begin(io::Stage::login, target_.timeouts.authentication);
 }
 
-std::optional<std::string> Connection::check_host_key() {
+std::optional<base::Problem> Connection::check_host_key() {
   const base::Bytes key = engine_->host_key();
   const HostKeyAnswer answer = known_hosts_->check(key);
   if (answer.kind == HostKeyAnswer::Kind::known) return std::nullopt;
   const std::string failure =
       host_key_failure(target_, host_key_files_, *known_hosts_, answer, key);
-  if (answer.kind == HostKeyAnswer::Kind::revoked) return failure;
+  if (answer.kind == HostKeyAnswer::Kind::revoked) return base::Problem{failure};
   if (target_.known_hosts_verify == KnownHostsVerify::ignore) {
     note("accepted all the same: " + failure);
     return std::nullopt;
   }
   if (answer.kind != HostKeyAnswer::Kind::unknown ||
       target_.known_hosts_verify != KnownHostsVerify::automatic) {
-    return failure;
+    return base::Problem{failure};
   }
   if (auto problem = record_host_key(host_key_files_.record, target_.host, target_.port, key)) {
-    return "the new host key " + fingerprint(key) + " cannot be recorded: " + *problem;
+    problem->text.insert(0, "the new host key " + fingerprint(key) + " cannot be recorded: ");
+    return problem;
   }
   note("recorded the new host key " + fingerprint(key) + " in " + host_key_files_.record);
   return std::nullopt;
@@ -245,7 +252,10 @@ void Connection::authenticate() {
                            : "ssh login as " + user_ + " failed";
     text += "; " + authenticator_->report();
     if (engine_->failed() && !cut) text += "; " + engine_->error();
-    if (!failure_) failure_ = io::Reason{cut ? Kind::end : Kind::refused, stage_, text};
+    const Kind kind = authenticator_->shortage() ? Kind::exhausted
+                      : cut                      ? Kind::end
+                                                 : Kind::refused;
+    if (!failure_) failure_ = io::Reason{kind, stage_, text};
     return;
   }
   authenticator_.reset();

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/shortage.h"
 #include "tunnel/io/clock.h"
 #include "tunnel/io/stream.h"
 #include "tunnel/ssh/authenticator.h"
@@ -77,7 +78,7 @@ class Connection : private io::StreamOwner {
   void handshake();
   void authenticate();
   // Gives why the key is not accepted.
-  std::optional<std::string> check_host_key();
+  std::optional<base::Problem> check_host_key();
 
   void open_next();
   void refused(Channel& channel);

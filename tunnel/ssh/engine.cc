@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/shortage.h"
 #include "base/text.h"
 #include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/known_hosts.h"
@@ -256,6 +257,7 @@ Engine::Step Engine::handshake() {
     // The library insists on a descriptor to look at, and does nothing with it.
     descriptor_ = ::open("/dev/null", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (descriptor_ < 0) {
+      shortage_ = base::is_shortage(errno);
       error_ = std::string("/dev/null: ") + strerror(errno);
       failed_ = true;
       return Step::failed;

@@ -110,6 +110,8 @@ class Engine {
 
   // The session is over; error() says why.
   [[nodiscard]] bool failed() const { return failed_; }
+  // That is for want of descriptors or memory here.
+  [[nodiscard]] bool shortage() const { return shortage_; }
   // The server ended the session without a word.
   [[nodiscard]] bool cut_off() const { return ended_ && unread() == 0 && goodbye_.empty(); }
   // libssh2's words for the last Step::failed, and what the server said when it disconnected.
@@ -135,6 +137,7 @@ class Engine {
   Heap heap_;
   LIBSSH2_SESSION* session_;
   int descriptor_ = -1;
+  bool shortage_ = false;
   base::Buffer input_;
   std::size_t taken_ = 0;
   base::Buffer output_;

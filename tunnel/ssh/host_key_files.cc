@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/shortage.h"
 
 namespace tunnel::ssh {
 namespace {
@@ -40,20 +41,24 @@ bool ends_within_a_line(int file) {
   return size > 0 && pread(file, &last, 1, size - 1) == 1 && last != '\n';
 }
 
-std::optional<std::string> append_locked(int file, const std::string& path, const std::string& host,
-                                         std::uint16_t port, base::Bytes key) {
-  if (flock(file, LOCK_EX | LOCK_NB) != 0) return base::file_error(path, errno).text;
+base::Problem problem_of(const base::FileError& error) { return {error.text, error.shortage()}; }
+
+std::optional<base::Problem> append_locked(int file, const std::string& path,
+                                           const std::string& host, std::uint16_t port,
+                                           base::Bytes key) {
+  if (flock(file, LOCK_EX | LOCK_NB) != 0) return problem_of(base::file_error(path, errno));
   auto text = base::read_file(path, kLargestKnownHosts);
-  if (!text) return text.error().text;
+  if (!text) return problem_of(text.error());
   KnownHosts known(host, port);
   known.read(path, base::text_of(text->text.bytes()));
   const HostKeyAnswer answer = known.check(key);
   if (answer.kind == HostKeyAnswer::Kind::known) return std::nullopt;
   if (answer.kind != HostKeyAnswer::Kind::unknown) {
-    return answer.place + " has another key for the host, or revokes this one";
+    return base::Problem{answer.place + " has another key for the host, or revokes this one"};
   }
   const std::string line = (ends_within_a_line(file) ? "\n" : "") + known.line_for(key);
-  if (!base::write_all(file, line) || fsync(file) != 0) return base::file_error(path, errno).text;
+  if (!base::write_all(file, line) || fsync(file) != 0)
+    return problem_of(base::file_error(path, errno));
   return std::nullopt;
 }
 
@@ -76,9 +81,9 @@ HostKeyFiles host_key_files(const Target& target, const SshEnvironment& environm
   return out;
 }
 
-base::Result<KnownHosts, std::string> load_known_hosts(const HostKeyFiles& files,
-                                                       const std::string& host,
-                                                       std::uint16_t port) {
+base::Result<KnownHosts, base::Problem> load_known_hosts(const HostKeyFiles& files,
+                                                         const std::string& host,
+                                                         std::uint16_t port) {
   KnownHosts known(host, port);
   for (const std::string& file : files.files) {
     auto text = base::read_file(file, kLargestKnownHosts);
@@ -87,22 +92,24 @@ base::Result<KnownHosts, std::string> load_known_hosts(const HostKeyFiles& files
     } else if (text.error().denied() && !files.named) {
       known.add_note(text.error().text);
     } else if (!text.error().missing()) {
-      return base::Failure{text.error().text};
+      return base::Failure{problem_of(text.error())};
     }
   }
   return known;
 }
 
-std::optional<std::string> record_host_key(const std::string& file, const std::string& host,
-                                           std::uint16_t port, base::Bytes key) {
-  if (file.empty()) return "no file to record it in: there is no home, and known_hosts= is not set";
+std::optional<base::Problem> record_host_key(const std::string& file, const std::string& host,
+                                             std::uint16_t port, base::Bytes key) {
+  if (file.empty()) {
+    return base::Problem{"no file to record it in: there is no home, and known_hosts= is not set"};
+  }
   if (host.find_first_of(kNotInNames) != std::string::npos) {
-    return "the host's name cannot stand in a known_hosts file";
+    return base::Problem{"the host's name cannot stand in a known_hosts file"};
   }
   make_folder_of(file);
   const int descriptor =
       open(file.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
-  if (descriptor < 0) return base::file_error(file, errno).text;
+  if (descriptor < 0) return problem_of(base::file_error(file, errno));
   auto problem = append_locked(descriptor, file, host, port, key);
   close(descriptor);
   return problem;

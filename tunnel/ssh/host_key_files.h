@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/shortage.h"
 #include "tunnel/ssh/environment.h"
 #include "tunnel/ssh/known_hosts.h"
 #include "tunnel/target.h"
@@ -26,13 +27,14 @@ HostKeyFiles host_key_files(const Target& target, const SshEnvironment& environm
 // Reads all files anew. A file that does not exist says nothing. One that is too large or cannot be
 // read is an error, since a revoked key may stand in it; only a usual file that this user may not
 // read is passed over with a note, as ssh does.
-base::Result<KnownHosts, std::string> load_known_hosts(const HostKeyFiles& files,
-                                                       const std::string& host, std::uint16_t port);
+base::Result<KnownHosts, base::Problem> load_known_hosts(const HostKeyFiles& files,
+                                                         const std::string& host,
+                                                         std::uint16_t port);
 
 // Appends the key to a file, which is made with mode 0600 if need be, under a lock and to the disk.
 // What is in the file is never rewritten. When somebody else recorded this very key meanwhile,
 // nothing is written; a different one is an error. Gives what went wrong.
-std::optional<std::string> record_host_key(const std::string& file, const std::string& host,
-                                           std::uint16_t port, base::Bytes key);
+std::optional<base::Problem> record_host_key(const std::string& file, const std::string& host,
+                                             std::uint16_t port, base::Bytes key);
 
 }  // namespace tunnel::ssh

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/shortage.h"
 #include "base/text.h"
 #include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/wire.h"
@@ -126,16 +127,18 @@ base::Result<KeyInfo, std::string> inspect_block(const Armour& armour) {
   return KeyInfo{pkcs8_type(data->bytes()), false};
 }
 
-base::Result<base::Secret, std::string> load_passphrase(const std::string& name,
-                                                        const SshEnvironment& environment) {
+base::Result<base::Secret, base::Problem> load_passphrase(const std::string& name,
+                                                          const SshEnvironment& environment) {
   if (!name.starts_with('/') && environment.credentials.empty()) {
-    return base::Failure{"the passphrase file " + base::shortened(name) +
-                         " is relative, and there is no $CREDENTIALS_DIRECTORY"};
+    return base::Failure{base::Problem{"the passphrase file " + base::shortened(name) +
+                                       " is relative, and there is no $CREDENTIALS_DIRECTORY"}};
   }
   const std::string file = name.starts_with('/') ? name : environment.credentials + "/" + name;
   auto text = base::read_file(file, kLongestPassphrase);
-  if (!text) return base::Failure{text.error().text};
-  if (auto why = base::exposed(*text, geteuid())) return base::Failure{file + ": " + *why};
+  if (!text) return base::Failure{base::Problem{text.error().text, text.error().shortage()}};
+  if (auto why = base::exposed(*text, geteuid())) {
+    return base::Failure{base::Problem{file + ": " + *why}};
+  }
   const std::string_view all = base::text_of(text->text.bytes());
   text->text.shrink(std::min(all.find_first_of(std::string_view("\r\n\0", 3)), all.size()));
   return std::move(text->text);
@@ -170,10 +173,13 @@ base::Result<PrivateKey, KeyProblem> load_private_key(const std::string& file,
                                                       const std::string& passphrase_file,
                                                       const SshEnvironment& environment) {
   const auto refuse = [](std::string why) {
-    return base::Failure{KeyProblem{false, std::move(why)}};
+    return base::Failure{KeyProblem{false, std::move(why), false}};
   };
   auto text = base::read_file(file, kLargestKeyFile);
-  if (!text) return base::Failure{KeyProblem{text.error().missing(), text.error().why}};
+  if (!text) {
+    const base::FileError& error = text.error();
+    return base::Failure{KeyProblem{error.missing(), error.why, error.shortage()}};
+  }
   if (auto why = base::exposed(*text, geteuid())) return refuse("ignored: " + *why);
   auto info = inspect_private_key(text->text.bytes());
   if (!info) return refuse(info.error());
@@ -187,7 +193,10 @@ base::Result<PrivateKey, KeyProblem> load_private_key(const std::string& file,
       return refuse("ignored: it is encrypted; passphrase_file names a file with its passphrase");
     }
     auto loaded = load_passphrase(passphrase_file, environment);
-    if (!loaded) return refuse("ignored: it is encrypted; " + loaded.error());
+    if (!loaded) {
+      return base::Failure{KeyProblem{false, "ignored: it is encrypted; " + loaded.error().text,
+                                      loaded.error().shortage}};
+    }
     passphrase = std::move(*loaded);
   }
   base::Secret& whole = text->text;

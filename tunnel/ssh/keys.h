@@ -35,8 +35,9 @@ struct PrivateKey {
 };
 
 struct KeyProblem {
-  bool missing = false;  // there is no such file
-  std::string text;      // why the key is not used, and what to do; does not name the key's file
+  bool missing = false;   // there is no such file
+  std::string text;       // why the key is not used, and what to do; does not name the key's file
+  bool shortage = false;  // nothing is known of the file: it could not be opened now
 };
 
 // A key that can be tried. Refused are files that others can read, keys of types that the library

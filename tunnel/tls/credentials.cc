@@ -1,3 +1,4 @@
+#include "base/shortage.h"
 #include "tunnel/tls/credentials.h"
 
 #include <algorithm>
@@ -19,6 +20,12 @@ using io::Stage;
 
 base::Failure<Reason> refuse(Stage stage, std::string text) {
   return {Reason{Reason::Kind::refused, stage, std::move(text)}};
+}
+
+// What cannot be read now may be as good as it was.
+base::Failure<Reason> unread(Stage stage, const std::string& what, const base::Problem& why) {
+  const auto kind = why.shortage ? Reason::Kind::exhausted : Reason::Kind::refused;
+  return {Reason{kind, stage, what + why.text}};
 }
 
 // Types of key of RFC 8410 and RFC 4055, which both versions of mbedTLS meet with an error that
@@ -159,7 +166,7 @@ base::Result<std::unique_ptr<TlsCredentials>, Reason> TlsCredentials::read(const
 
 TlsCredentials::Complaint TlsCredentials::read_ca() {
   auto file = tls_read_file(paths_.ca, kTlsCertificateLimit);
-  if (!file) return refuse(Stage::handshake, "the CA certificate: " + file.error());
+  if (!file) return unread(Stage::handshake, "the CA certificate: ", file.error());
   if (!file->has_value()) {
     return refuse(Stage::handshake, "the CA certificate " + paths_.ca +
                                         " is missing: without it no server can be trusted");
@@ -193,7 +200,7 @@ TlsCredentials::Complaint TlsCredentials::parse_cas(std::string_view text,
 
 TlsCredentials::Complaint TlsCredentials::read_crl() {
   auto file = tls_read_file(paths_.crl, kTlsCrlLimit);
-  if (!file) return refuse(Stage::handshake, "the CRL: " + file.error());
+  if (!file) return unread(Stage::handshake, "the CRL: ", file.error());
   if (!file->has_value()) return true;
   const std::size_t size = size_to_last_end(**file);
   (*file)->data()[size - 1] = 0;
@@ -209,10 +216,10 @@ TlsCredentials::Complaint TlsCredentials::read_crl() {
 TlsCredentials::Complaint TlsCredentials::read_own(uid_t uid) {
   auto certificate = tls_read_file(paths_.certificate, kTlsCertificateLimit);
   if (!certificate) {
-    return refuse(Stage::authentication, "our certificate: " + certificate.error());
+    return unread(Stage::authentication, "our certificate: ", certificate.error());
   }
   auto key = tls_read_key(paths_.key, uid);
-  if (!key) return refuse(Stage::authentication, key.error());
+  if (!key) return unread(Stage::authentication, "", key.error());
   if (!certificate->has_value() || !key->has_value()) {
     if (!certificate->has_value()) missing_ = paths_.certificate;
     if (!key->has_value()) missing_ += (missing_.empty() ? "" : " and ") + paths_.key;

@@ -1,5 +1,7 @@
 #include "tunnel/tls/failure.h"
 
+#include <algorithm>
+#include <array>
 #include <string_view>
 #include <utility>
 
@@ -89,6 +91,19 @@ Reason end_reason(std::string_view how, const TlsSituation& situation) {
 // What mbedTLS's code says in its part for the module, without the part for the detail.
 int module_code(int code) { return -(-code & 0xff80); }
 
+// Each module has a code of its own for it.
+bool lacks_memory(int code) {
+  static constexpr std::array kCodes = {
+      MBEDTLS_ERR_SSL_ALLOC_FAILED,    MBEDTLS_ERR_X509_ALLOC_FAILED,
+      MBEDTLS_ERR_PK_ALLOC_FAILED,     MBEDTLS_ERR_MPI_ALLOC_FAILED,
+      MBEDTLS_ERR_ECP_ALLOC_FAILED,    MBEDTLS_ERR_MD_ALLOC_FAILED,
+      MBEDTLS_ERR_CIPHER_ALLOC_FAILED, MBEDTLS_ERR_PEM_ALLOC_FAILED,
+      MBEDTLS_ERR_ASN1_ALLOC_FAILED};
+  const int detail = -(-code & 0x7f);
+  return std::ranges::any_of(kCodes, [&](int one) { return code == one || detail == one; }) ||
+         std::ranges::find(kCodes, module_code(code)) != kCodes.end();
+}
+
 bool about_certificates(int code) {
   const int module = -module_code(code);
   const bool x509 = module >= 0x2080 && module <= 0x3000;
@@ -129,7 +144,8 @@ Reason tls_failure(int code, const TlsSituation& situation) {
   if (code == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY) return end_reason(" in order", situation);
   if (code == MBEDTLS_ERR_SSL_CONN_EOF) return end_reason("", situation);
   const std::string words = " (" + tls_error_text(code) + ")";
-  if (code == MBEDTLS_ERR_SSL_ALLOC_FAILED || code == MBEDTLS_ERR_SSL_INTERNAL_ERROR) {
+  if (lacks_memory(code)) return reason(Kind::exhausted, "no memory for TLS" + words);
+  if (code == MBEDTLS_ERR_SSL_INTERNAL_ERROR) {
     return reason(Kind::system, "TLS failed on our side" + words);
   }
   if (situation.handshaking) return handshake_reason(code);

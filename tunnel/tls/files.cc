@@ -6,14 +6,15 @@
 
 #include "base/file.h"
 #include "base/process.h"
+#include "base/shortage.h"
 
 namespace tunnel {
 namespace {
 
-using Content = base::Result<std::optional<base::Secret>, std::string>;
+using Content = base::Result<std::optional<base::Secret>, base::Problem>;
 
-std::string error_of(const base::FileError& error) {
-  return error.code == 0 ? error.text : "cannot read " + error.text;
+base::Problem error_of(const base::FileError& error) {
+  return {error.code == 0 ? error.text : "cannot read " + error.text, error.shortage()};
 }
 
 }  // namespace
@@ -60,7 +61,7 @@ Content tls_read_key(const std::string& path, uid_t uid) {
   if (!file && file.error().missing()) return std::optional<base::Secret>();
   if (!file) return base::Failure{error_of(file.error())};
   if (const auto why = base::exposed(*file, uid)) {
-    return base::Failure{"the private key " + path + " is refused: " + *why};
+    return base::Failure{base::Problem{"the private key " + path + " is refused: " + *why}};
   }
   return std::optional<base::Secret>(std::move(file->text));
 }

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "base/secret.h"
+#include "base/shortage.h"
 
 namespace tunnel {
 
@@ -48,11 +49,11 @@ inline constexpr std::size_t kTlsKeyLimit = std::size_t{64} * 1024;
 
 // What is in a regular file of at most `limit` bytes; nothing when there is no such file. The error
 // names the file.
-base::Result<std::optional<base::Secret>, std::string> tls_read_file(const std::string& path,
-                                                                     std::size_t limit);
+base::Result<std::optional<base::Secret>, base::Problem> tls_read_file(const std::string& path,
+                                                                       std::size_t limit);
 
 // The same for a private key, which is refused when it is exposed to others than `uid`.
-base::Result<std::optional<base::Secret>, std::string> tls_read_key(const std::string& path,
-                                                                    uid_t uid);
+base::Result<std::optional<base::Secret>, base::Problem> tls_read_key(const std::string& path,
+                                                                      uid_t uid);
 
 }  // namespace tunnel

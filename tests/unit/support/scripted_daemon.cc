@@ -34,7 +34,7 @@ base::Buffer frame(Header header, base::Bytes body) {
 std::vector<std::function<void(MemoryStream&)>> partings() {
   std::vector<std::function<void(MemoryStream&)>> all;
   for (const auto kind : {Reason::Kind::end, Reason::Kind::system, Reason::Kind::timeout,
-                          Reason::Kind::refused, Reason::Kind::protocol}) {
+                          Reason::Kind::refused, Reason::Kind::protocol, Reason::Kind::exhausted}) {
     all.emplace_back([kind](MemoryStream& stream) {
       stream.fail_peer({kind, Stage::established, "ended with exit status 3"});
     });
@@ -104,6 +104,11 @@ std::unique_ptr<tunnel::io::Stream> ScriptedDaemon::stream() {
   if (down) {
     theirs->hold_open();
     theirs->close({Reason::Kind::system, Stage::connect, "Connection refused"});
+    return std::move(theirs);
+  }
+  if (exhausted) {
+    theirs->hold_open();
+    theirs->close({Reason::Kind::exhausted, Stage::handshake, "Too many open files"});
     return std::move(theirs);
   }
   connections_.push_back(

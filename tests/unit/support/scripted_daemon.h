@@ -50,6 +50,7 @@ class ScriptedDaemon : public tunnel::Tunnel {
   // How it behaves.
   bool files_changed = false;         // what connections to it rely on
   bool down = false;                  // connections are refused
+  bool exhausted = false;             // or there is nothing to make them with
   bool silent = false;                // accepts, and never says a word
   std::size_t cut_off = 0;            // so many connections end at their first call
   std::set<std::size_t> black_holes;  // connections on which nothing passes any more, either way
