@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import resource
+import signal
 import subprocess
 from typing import Any, Iterator
 
@@ -83,8 +84,8 @@ def test_a_full_gate_answers_everybody_and_reaches_new_targets(
                     pass
         assert status(gate).startswith("virtgate ")
         assert ask.fetch(gate.control, "/metrics")[0] == 200
-        code, _, words = virsh(gate.uri(daemon.file), "list")
-        assert code == 1 and words
+        # It may be ended while it still writes.
+        assert virsh(gate.uri(daemon.file), "list")[0] in (1, -signal.SIGPIPE)
         for one, name in zip(others, ("sleet", "snow")):
             one.open(name)
             assert one.version() > 0

@@ -26,11 +26,14 @@ TOP = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
 GATE = str(TOP / os.environ.get("VIRTGATE", str(BUILD / "virtgate")))
 PATIENCE = 20.0  # seconds after which something that should have happened has not
+# A turn that worked for long is trouble; one that waited is when that was for longer than a busy
+# machine makes it wait for a lock of its kernel.
+LONG_TURN = r" warning long-turn worked_ms=(\d{3,}|[5-9]\d|\d+ waited_ms=(\d{4,}|[2-9]\d\d)) "
 TROUBLE = re.compile(
-    r"^.*(Sanitizer: |runtime error: |virtgate: bug: |terminate called| warning long-turn ).*$",
+    r"^.*(Sanitizer: |runtime error: |virtgate: bug: |terminate called|" + LONG_TURN + r").*$",
     re.MULTILINE,
 )
-# Milliseconds that a turn of a gate's loop may take of its own time.
+# Milliseconds after which a gate's turn is logged.
 LONGEST_TURN = 50 * (6 if "sanitize" in str(BUILD) else 1)
 
 
