@@ -32,10 +32,11 @@ constexpr int kMuchLonger = 4;  // than its kind takes
 constexpr Milliseconds kWatch{100};
 constexpr Milliseconds kOld{250};  // calls of that age are kept away from quick ones
 // An upstream that was replaced waits so long for answers that nobody else waits for. Ending it
-// frees no worker of the daemon, so only so many such calls are left to it in so long a time.
+// frees no worker of the daemon, so only so many such calls are left to it until their subjects
+// answer again, the target leads elsewhere, or so long a time has passed.
 constexpr Milliseconds kReplacedEnds{60000};
 constexpr std::size_t kMostGivenUp = 4;
-constexpr Milliseconds kGivenUpForgotten{300000};
+constexpr Milliseconds kGivenUpForgotten{24 * 3600000};
 constexpr Milliseconds kSilenceForgotten{600000};
 
 }  // namespace
@@ -306,6 +307,7 @@ void Pool::answer(const Call& call) {
   estimates_[{call.program, call.procedure}].add(clock_.now() - call.sent);
   Topic& topic = *call.topic;
   queue_.acquit(topic);
+  given_up_.remove_if([&](const GivenUp& one) { return one.subject.is(topic.subject); });
   if (!topic.silent_since) return;
   log_.line(Level::info, "subject-answers")
       .with("target", target_.name)
@@ -352,7 +354,7 @@ void Pool::ask_without_nowait(Call& call, const Frame& reply) {
 void Pool::on_upstream_reply(Upstream& upstream, Calls answered, const Frame& reply) {
   Call& call = answered.front();
   if (call.topic != nullptr) {
-    answer(call);
+    if (!upstream.outdated()) answer(call);
     queue_.finished(call);
     if (nowait_.refused(call, reply)) {
       ask_without_nowait(call, reply);
@@ -553,8 +555,9 @@ void Pool::expire_in_flight(Upstream& upstream) {
       late.splice(late.end(), one_asker(call));
       queue_.let_go(call);
     }
+    if (!call.overdue || call.topic->silent_since || upstream.outdated()) continue;
     // Where all is silent its subject is not to blame.
-    if (!call.overdue || call.topic->silent_since || silence_.is_silent(upstream)) continue;
+    if (silence_.is_silent(upstream)) continue;
     silent = call.topic;
     fall_silent(*call.topic, call);
     held_up.splice(held_up.end(), queue_.about(*call.topic));
@@ -617,9 +620,8 @@ void Pool::replace_stuck() {
 }
 
 void Pool::end_replaced() {
-  while (!given_up_.empty() && clock_.now() - given_up_.front() >= kGivenUpForgotten) {
-    given_up_.pop_front();
-  }
+  given_up_.remove_if(
+      [&](const GivenUp& one) { return clock_.now() - one.at >= kGivenUpForgotten; });
   for (const auto& upstream : upstreams_) {
     const auto& calls = upstream->calls();
     if (!upstream->finishing() || calls.empty()) continue;
@@ -632,7 +634,7 @@ void Pool::end_replaced() {
     if (upstream->replaced_since()) {
       if (clock_.now() - *upstream->replaced_since() < kReplacedEnds) continue;
       if (given_up_.size() + calls.size() > kMostGivenUp) continue;
-      given_up_.insert(given_up_.end(), calls.size(), clock_.now());
+      for (const Call& call : calls) given_up_.push_back({call.subject, clock_.now()});
     }
     upstream->close({Reason::Kind::timeout, tunnel::io::Stage::established,
                      "the daemon left " + std::to_string(calls.size()) + " calls unanswered"});
@@ -684,6 +686,9 @@ void Pool::let_idle_go() {
 
 void Pool::retarget(conf::TargetConfig target, std::unique_ptr<tunnel::Tunnel> tunnel) {
   target_ = std::move(target);
+  queue_.forget_silence();
+  given_up_.clear();
+  estimates_.clear();
   nowait_.forget();
   recent_.clear();
   old_tunnels_.push_back(std::exchange(tunnel_, std::move(tunnel)));

@@ -105,6 +105,12 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   [[nodiscard]] std::size_t waiting() const { return queue_.waiting(); }
 
  private:
+  // A call on an upstream that was ended, at which the daemon probably still works.
+  struct GivenUp {
+    policy::Subject subject;
+    Milliseconds at{0};
+  };
+
   void on_upstream_ready(Upstream& upstream) override;
   void on_upstream_reply(Upstream& upstream, Calls call, const policy::Frame& reply) override;
   void on_upstream_event(Upstream& upstream, const policy::Frame& event) override;
@@ -168,8 +174,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   std::list<Lane*> openers_;
   std::map<std::pair<std::uint32_t, std::int32_t>, Estimate> estimates_;  // by procedure
   std::map<std::pair<std::uint32_t, std::int32_t>, ReplySize> sizes_;     // by procedure
-  // When upstreams were ended with calls on them that the daemon probably still works on.
-  std::list<Milliseconds> given_up_;
+  std::list<GivenUp> given_up_;
 
   tunnel::io::Timer retry_;
   tunnel::io::Timer refuse_;

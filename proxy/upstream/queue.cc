@@ -39,7 +39,7 @@ void Queue::drop(Question& question) {
     questions_.erase(questions_.find(*question.key));
 }
 
-Party& Queue::party_of(uid_t uid) { return parties_.try_emplace(uid, uid).first->second; }
+Party& Queue::party_of(uid_t uid) { return parties_.try_emplace(uid, uid, ++turns_).first->second; }
 
 void Queue::drop(Party& party) {
   if (party.lanes.empty() && party.in_flight == 0) parties_.erase(party.uid);
@@ -196,7 +196,7 @@ void Queue::make_ready(Strand& line) {
   Lane& lane = *line.lane;
   Party& party = *lane.party;
   if (lane.ready.empty()) {
-    if (party.ring.empty()) party.turn = ring_.insert(ring_.end(), &party);
+    if (party.ring.empty()) ring_.emplace(party.turn, &party);
     lane.turn = party.ring.insert(party.ring.end(), &lane);
   }
   line.node = lane.ready.insert(lane.ready.end(), &line);
@@ -290,9 +290,12 @@ void Queue::settle(Lane& lane) {
   if (lane.state == State::full && !full) resume(lane);
 }
 
+// A few more may be overdue, so that one stuck machine does not keep a user of few places from all
+// else.
 bool Queue::at_rule(const Party& party) const {
   const std::uint32_t most = party.ring.front()->most_in_flight;
-  return most != 0 && party.in_flight - party.overdue >= most;
+  const std::uint32_t stuck = std::min(party.overdue, std::max(most, limits_.of_subject));
+  return most != 0 && party.in_flight - stuck >= most;
 }
 
 bool Queue::has_more_than_its_share(const Party& party) const {
@@ -332,7 +335,7 @@ Calls Queue::next(const Places& places) {
   if (places.free == 0) return {};
   for (const bool strict : {true, false}) {
     for (auto it = ring_.begin(); it != ring_.end();) {
-      Party& party = **it;
+      Party& party = *it->second;
       if (at_rule(party) || (strict && ring_.size() > 1 && has_more_than_its_share(party))) {
         ++it;
         continue;
@@ -346,7 +349,7 @@ Calls Queue::next(const Places& places) {
 }
 
 bool Queue::hungry() const {
-  return std::ranges::any_of(ring_, [&](const Party* party) { return !at_rule(*party); });
+  return std::ranges::any_of(ring_, [&](const auto& one) { return !at_rule(*one.second); });
 }
 
 // Until it is empty, or something is sent.
@@ -374,8 +377,7 @@ Calls Queue::send(Strand& line) {
   Lane& lane = *line.lane;
   Party& party = *lane.party;
   Topic& topic = *line.topic;
-  // Whoever is served goes to the end of the queue.
-  ring_.splice(ring_.end(), ring_, party.turn);
+  served(party);
   party.ring.splice(party.ring.end(), party.ring, lane.turn);
   lane.ready.splice(lane.ready.end(), lane.ready, line.node);
   ++topic.lying;
@@ -398,6 +400,13 @@ Calls Queue::send(Strand& line) {
   return out;
 }
 
+void Queue::served(Party& party) {
+  const bool waits = !party.ring.empty();
+  if (waits) ring_.erase(party.turn);
+  party.turn = ++turns_;
+  if (waits) ring_.emplace(party.turn, &party);
+}
+
 // In their order, and only what is first in its line, so that a client's calls about one subject
 // keep theirs. Their turn is over as if they had been sent.
 void Queue::join(Call& call, Question& question) {
@@ -412,8 +421,8 @@ void Queue::join(Call& call, Question& question) {
     take(other, call.joined);
     if (!lane.ready.empty()) {
       lane.party->ring.splice(lane.party->ring.end(), lane.party->ring, lane.turn);
-      ring_.splice(ring_.end(), ring_, lane.party->turn);
     }
+    served(*lane.party);
     settle(lane);
   }
 }

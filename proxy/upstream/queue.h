@@ -2,8 +2,9 @@
 // for. An engine without I/O: the pool asks it for the next call to send, and tells it what became
 // of that.
 //
-// Turns go round by user first and then by lane, and a user has no more than half of the places
-// while another could use one. Calls about one subject keep their order in a lane; of all lanes no
+// Of the users it is the turn of the one who was served least recently, whatever its calls have
+// waited for, and of a user's lanes each in turn; a user has no more than half of the places while
+// another could use one. Calls about one subject keep their order in a lane; of all lanes no
 // more than a few lie at the daemon, and what waits for such a place holds nothing else up. Calls
 // that are the same to the byte and may wait are sent as one: a call joins another only while that
 // has not been sent, so that no answer is older than its question, and while one of them lies at
@@ -70,14 +71,14 @@ struct Question {
 
 // A user with lanes, or with calls at the daemon.
 struct Party {
-  explicit Party(uid_t who) : uid(who) {}
+  Party(uid_t who, std::uint64_t now) : uid(who), turn(now) {}
 
   const uid_t uid;
   std::uint32_t in_flight = 0;  // calls at the daemon
   std::uint32_t overdue = 0;    // of these, whose places count no longer
   std::list<Lane*> lanes;
   std::list<Lane*> ring;  // those with something to send
-  std::list<Party*>::iterator turn;
+  std::uint64_t turn;     // when it was served last, or came
 };
 
 struct QueueLimits {
@@ -165,6 +166,7 @@ class Queue {
   void drop(Topic& topic);
   void drop(Question& question);
   void drop(Party& party);
+  void served(Party& party);
   void join_question(Call& call, bool front);
   void enter(Lane& lane, Calls& from, Calls::iterator call, bool front);
   void take(Call& call, Calls& to);
@@ -201,7 +203,8 @@ class Queue {
   std::map<std::pair<policy::SubjectKind, std::string>, Topic, BySubject> topics_;
   std::map<std::string, Question> questions_;
   std::map<uid_t, Party> parties_;
-  std::list<Party*> ring_;
+  std::map<std::uint64_t, Party*> ring_;  // those with something to send, by their turns
+  std::uint64_t turns_ = 0;
   std::size_t waiting_ = 0;
   std::uint64_t next_lane_ = 0;
   std::size_t overdue_ = 0;

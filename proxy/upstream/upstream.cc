@@ -371,6 +371,7 @@ void Upstream::ping() {
 
 void Upstream::finish() {
   finishing_ = true;
+  replaced_since_.reset();
   retire_if_finished();
 }
 

@@ -107,7 +107,7 @@ class Upstream final : private tunnel::io::StreamOwner {
   // Takes no more calls, since it has some that nobody waits for any more.
   void replace() {
     finish();
-    if (!replaced_since_) replaced_since_ = clock_.now();
+    replaced_since_ = clock_.now();
   }
   [[nodiscard]] std::optional<Milliseconds> replaced_since() const { return replaced_since_; }
   // A call that is at the daemon for so long.
@@ -127,9 +127,11 @@ class Upstream final : private tunnel::io::StreamOwner {
   void send(Calls& from);
 
   // Takes no more calls, and goes once those in flight are answered; retire_if_finished() says
-  // when.
+  // when. It counts as replaced no longer: what it is for is not what it would be replaced by.
   void finish();
   [[nodiscard]] bool finishing() const { return finishing_; }
+  // It is of what the target led to before.
+  [[nodiscard]] bool outdated() const { return finishing_ && !replaced_since_; }
   void retire_if_finished();
   // Says goodbye as libvirt's clients do, and closes. No more calls are taken; those in flight are
   // lost to it. The connection has served its purpose: however the other side ends it from then on,

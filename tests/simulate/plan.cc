@@ -180,6 +180,8 @@ Plan make_plan(std::uint64_t seed) {
   if (out.crowd) make_crowd(random, out);
   out.network = make_network(random);
   out.faults = make_faults(random);
+  // A program of a crowd has one place, and gets less for it of a machine that is slow.
+  if (out.crowd) out.faults.machines_slow = false;
   out.duration = random.time(5000, 30000);
   out.service = random.time(2, 40);
   if (random.percent(40)) out.large_reply = random.between(1000, 200000);

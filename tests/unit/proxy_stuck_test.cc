@@ -333,6 +333,89 @@ TEST_CASE("users take turns, however many clients each has", "[proxy][queue]") {
   for (const auto serial : serials) CHECK(modest.ok(serial));
 }
 
+TEST_CASE("users take turns at a machine that all of them want", "[proxy][queue]") {
+  World world;
+  world.gate();
+  world.daemon().hold = true;
+  std::uint8_t id = 0;
+  const auto question = [&] {
+    base::Buffer body = machine(1);
+    body.back() = ++id;
+    return body;
+  };
+  for (int i = 0; i < 4; ++i) {
+    RawClient& greedy = world.opened("hail", 1001);
+    for (int n = 0; n < 12; ++n) greedy.call(Remote::DOMAIN_GET_INFO, question());
+  }
+  RawClient& modest = world.opened("hail", 1002);
+  for (int n = 0; n < 4; ++n) {
+    const auto serial = modest.call(Remote::DOMAIN_GET_INFO, question());
+    world.settle();
+    for (int i = 0; i < 4; ++i) {
+      world.daemon().answer(0);
+      world.settle();
+    }
+    CHECK(modest.ok(serial));
+  }
+}
+
+TEST_CASE("a machine that hangs for good takes few of the daemon's workers, however long it does",
+          "[proxy][stuck]") {
+  World world;
+  world.gate();
+  hang(world, 1, 1);
+  std::size_t most = 0;
+  for (int i = 0; i < 720; ++i) {
+    RawClient& client = world.opened();
+    client.call(Remote::DOMAIN_GET_INFO, machine(1));
+    world.pass(milliseconds(500));
+    world.leave(client);
+    world.pass(seconds(9));
+    most = std::max(most, world.daemon().held.size());
+  }
+  CHECK(most <= 12);
+  answer_again(world);
+  RawClient& client = world.opened();
+  world.pass(seconds(10));
+  CHECK(time_of(world, client, machine(1)) >= 0);
+}
+
+TEST_CASE("a rule bounds the calls of a user at the daemon, stuck ones too", "[proxy][stuck]") {
+  World world;
+  policy::AccessRule rule;
+  rule.users = {1001};
+  rule.targets = {"*"};
+  rule.allow = {"*"};
+  rule.limits.calls_in_flight = 1;
+  world.config.rules.rules = {rule};
+  world.gate();
+  hang(world, 1, 24);
+  std::vector<RawClient*> clients = {&world.opened("hail", 1001), &world.opened("hail", 1001)};
+  for (std::uint8_t i = 1; i <= 24; ++i) {
+    clients[i % 2]->call(Remote::DOMAIN_GET_INFO, machine(i));
+  }
+  world.settle();
+  CHECK(most_held(world, seconds(25)) == 3);
+}
+
+TEST_CASE("what was stuck at the daemon of before is not at the new one", "[proxy][stuck]") {
+  World world;
+  world.config.targets[0].call_timeout = seconds(5);
+  world.gate();
+  hang(world, 1, 1);
+  RawClient& client = world.opened();
+  for (int i = 0; i < 4; ++i) client.call(Remote::DOMAIN_GET_INFO, machine(1));
+  world.pass(seconds(7));
+  CHECK(world.gate().snapshot().targets.at(0).silent == 1);
+  world.daemon().hold_if = nullptr;
+  conf::Config changed = world.config;
+  changed.targets[0].upstreams = 2;
+  world.gate().reload(changed, conf::LibvirtConf());
+  world.pass(seconds(1));
+  CHECK(world.gate().snapshot().targets.at(0).silent == 0);
+  CHECK(time_of(world, client, machine(1)) == 0);
+}
+
 TEST_CASE("a call beside one that ends upstreams is not refused for it", "[proxy][poison]") {
   World world;
   world.gate();
