@@ -1,4 +1,3 @@
-#include "base/shortage.h"
 #include "tunnel/tls/credentials.h"
 
 #include <algorithm>
@@ -7,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/shortage.h"
 #include "tunnel/tls/distinguished_name.h"
 #include "tunnel/tls/names.h"
 #include "tunnel/tls/own_files.h"
