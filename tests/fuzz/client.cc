@@ -395,7 +395,11 @@ void play(const conf::Config& config, unsigned behaviour, std::size_t cut, base:
   scene.daemon().answer_held();
   client.wire.stuck = false;
   scene.settle();
-  if (bystander != nullptr) CHECK(bystander->all_answered());
+  if (bystander != nullptr) {
+    // What is lost twice is dialled again after a pause.
+    if (!bystander->all_answered()) scene.pass(Milliseconds(2500));
+    CHECK(bystander->all_answered());
+  }
   if ((behaviour & kHangsUp) != 0) {
     client.wire.break_off();
   } else {
