@@ -1,4 +1,4 @@
-// Memory for C libraries, which would take the want of it for a failure of what they do.
+// Memory for C libraries, which would take its lack for a failure of what they do.
 #pragma once
 
 #include <cstddef>

@@ -24,6 +24,7 @@ struct FileError {
   [[nodiscard]] bool denied() const;
   // It cannot be read now.
   [[nodiscard]] bool shortage() const { return is_shortage(code); }
+  [[nodiscard]] Problem problem() const { return {text, shortage()}; }
 };
 
 struct FileText {

@@ -33,7 +33,7 @@ constexpr std::array<TimeKey<TargetConfig>, 6> kTargetTimes = {{
     {"call_timeout", &TargetConfig::call_timeout, Milliseconds(1)},
     {"retry_timeout", &TargetConfig::retry_timeout, Milliseconds(0)},
     {"idle_timeout", &TargetConfig::idle_timeout, Milliseconds(0)},
-    {"max_age", &TargetConfig::max_age, Milliseconds(0)},
+    {"max_age", &TargetConfig::max_age, Milliseconds(0), std::chrono::minutes(5)},
     {"keepalive_interval", &TargetConfig::keepalive_interval, Milliseconds(0)},
 }};
 

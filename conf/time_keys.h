@@ -16,6 +16,7 @@ struct TimeKey {
   std::string_view key;
   Milliseconds Owner::*field;
   Milliseconds least;
+  Milliseconds most = kLongestTime;
 };
 
 template <typename Owner, std::size_t N>
@@ -24,7 +25,7 @@ void read_times(Reader& reader, const Node& table, const std::array<TimeKey<Owne
   for (const TimeKey<Owner>& key : keys) {
     const Node* node = table.find(key.key);
     if (node == nullptr) continue;
-    if (const auto value = reader.time(*node, key.least, kLongestTime)) to.*key.field = *value;
+    if (const auto value = reader.time(*node, key.least, key.most)) to.*key.field = *value;
   }
 }
 

@@ -40,6 +40,7 @@ enum class SubjectKind : std::uint8_t {
 struct SubjectSpec {
   SubjectKind kind = SubjectKind::none;
   std::size_t argument = 0;  // of an object
+  bool several = false;      // that argument is an array
   bool sound = false;        // what the row says has a meaning
 };
 
@@ -49,9 +50,9 @@ constexpr SubjectSpec read_subject(std::string_view text, const Signature& signa
                                                        "interface", "filter", "secret"};
   const std::size_t open = text.find('(');
   std::string_view word = text.substr(0, open);
-  const bool several = word == "machines";
-  if (several) word = "machine";
   SubjectSpec spec;
+  spec.several = word == "machines";
+  if (spec.several) word = "machine";
   for (std::size_t i = 0; i < kWords.size(); ++i) {
     if (kWords[i] == word) {
       spec.kind = static_cast<SubjectKind>(i);
@@ -68,7 +69,7 @@ constexpr SubjectSpec read_subject(std::string_view text, const Signature& signa
     if (text.substr(open) != std::string_view("()") &&
         text.size() == open + argument.name.size() + 2 &&
         text.substr(open + 1, argument.name.size()) == argument.name && text.back() == ')' &&
-        argument.shape == (several ? Shape::array : Shape::single)) {
+        argument.shape == (spec.several ? Shape::array : Shape::single)) {
       spec.argument = i;
       found = true;
     }

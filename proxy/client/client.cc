@@ -537,7 +537,7 @@ void Client::regrant() {
     return leave({.closed_event = kClosedByEnd, .patience = {}});
   }
   seat_.regrant(grant.value(), share_of(grant.value().rule()));
-  // The others' calls count under the new rules once these clients have them too.
+  // Calls of the user's other clients count once the new rule is theirs too.
   if (seat_.share().must_wait_for_others()) {
     input_.hold(Input::kQueue);
   } else {

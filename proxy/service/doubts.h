@@ -15,7 +15,7 @@ namespace proxy {
 // Rules that can never match, and that there are none where nobody may do anything without.
 std::vector<conf::Mistake> doubts_about(const conf::Loaded& loaded);
 
-// That fewer clients than it lets in have room among so many descriptors.
+// That so many descriptors are not enough for the clients that it lets in.
 std::optional<conf::Mistake> too_few_descriptors(const conf::Loaded& loaded, std::size_t limit);
 
 // The mode that a socket has, whoever makes it.

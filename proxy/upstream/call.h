@@ -23,11 +23,13 @@ namespace proxy {
 using tunnel::io::Milliseconds;
 
 struct Call;
+struct Kind;
 struct Lane;
 struct Strand;
 struct Party;
 struct Question;
 struct Topic;
+struct Waiters;
 
 // What is registered for at a daemon: an event, of all objects or of the one that the daemon finds
 // by these bytes.
@@ -79,7 +81,10 @@ struct Call {
   bool nowait = false;       // NoWait has added to what it asks
   bool probe = false;        // asks whether a silent subject answers again
   bool suspect = false;      // at the daemon, and may be what ends upstreams
+  bool late = false;         // at the daemon for longer than its kind takes, not yet overdue
   bool overdue = false;      // at the daemon for much longer than its kind takes
+  bool unsure = false;       // at the daemon, and may hang as much else does there
+  bool strange = false;      // at the daemon, and its subject has answered nothing yet
   std::uint64_t number = 0;  // of its lane's calls, in the order in which they came
   Milliseconds began{0};     // when it came
   Milliseconds sent{0};      // the latest attempt
@@ -95,7 +100,8 @@ struct Call {
   Strand* line = nullptr;
   Question* question = nullptr;
   std::list<Call*>::iterator asking;
-  Topic* topic = nullptr;
+  Kind* kind = nullptr;
+  Topic* topic = nullptr;  // while it is at the daemon
   Party* payer = nullptr;
 
   // Somebody waits for its answer.
@@ -146,12 +152,13 @@ struct Strand {
   enum class At : std::uint8_t {
     held,      // its lane has to wait
     ready,     // among those of its lane with something to send
-    topic,     // until there is room for another call about the subject
+    waiting,   // among `waiters`
     question,  // until the same call, which is at the daemon, has been answered
   };
   Lane* lane;
   Topic* topic;
   At at = At::held;
+  Waiters* waiters = nullptr;    // where it waits, or was woken
   Question* question = nullptr;  // while at one
   std::list<Strand*>::iterator node;
   Calls calls;

@@ -19,7 +19,7 @@ using tunnel::io::Reason;
 namespace {
 
 constexpr std::uint8_t kMostLosses = 2;
-constexpr Milliseconds kTogether{1000};
+constexpr Milliseconds kTogether{1000};  // upstreams lost within it are one loss for a call
 constexpr Milliseconds kNoGrowth{5000};
 constexpr Milliseconds kShortLife{5000};
 constexpr Milliseconds kLongestWait{20000};  // for a turn to dial
@@ -28,12 +28,13 @@ constexpr Milliseconds kIdleSweep{5000};
 constexpr Milliseconds kSpareIdle{30000};
 // What is not overdue before that may well be what its kind takes now and then.
 constexpr Milliseconds kSoonestOverdue{500};
+constexpr Milliseconds kSoonestLate{100};
 constexpr int kMuchLonger = 4;  // than its kind takes
 constexpr Milliseconds kWatch{100};
 constexpr Milliseconds kOld{250};  // calls of that age are kept away from quick ones
-// An upstream that was replaced waits so long for answers that nobody else waits for. Ending it
-// frees no worker of the daemon, so only so many such calls are left to it until their subjects
-// answer again, the target leads elsewhere, or so long a time has passed.
+// An upstream that was replaced waits so long for answers that nobody else waits for, unless places
+// are lacking. Ending it frees no worker of the daemon, so only so many such calls are left to it
+// until their subjects answer again, the target leads elsewhere, or so long a time has passed.
 constexpr Milliseconds kReplacedEnds{60000};
 constexpr std::size_t kMostGivenUp = 4;
 constexpr Milliseconds kGivenUpForgotten{24 * 3600000};
@@ -85,10 +86,13 @@ void Pool::submit(Lane& lane, Call call) {
   call.deadline = deadline();
   call.expected = sizes_[{call.program, call.procedure}].usual();
   if (target_.stats_nowait) nowait_.add(call);
-  if (const Topic* topic = queue_.find(call.subject); topic != nullptr && topic->silent_since) {
-    call.probe = queue_.may_probe(*topic, clock_.now());
-    if (!call.probe) return lane.user.on_call_failed(call, silence_fault(*topic));
-    call.deadline = std::min(call.deadline, clock_.now() + patience(call));
+  if (const Topic* topic = queue_.find(call.subject); topic != nullptr && topic->silent > 0) {
+    const Queue::Way way = queue_.way_of(*topic, call, clock_.now());
+    if (way == Queue::Way::none) return lane.user.on_call_failed(call, silence_fault(*topic));
+    call.probe = way == Queue::Way::probe;
+    if (way != Queue::Way::free) {
+      call.deadline = std::min(call.deadline, clock_.now() + patience(call, kSoonestOverdue));
+    }
   }
   if (answer_at_once(lane, call)) return;
   queue_.push(std::move(call));
@@ -152,8 +156,8 @@ bool Pool::lacks_place() const {
 // Quick calls go where nothing old is, and the others leave such an upstream to them.
 Upstream* Pool::choose(const Call& call) {
   const auto estimate = estimates_.find({call.program, call.procedure});
-  const bool quick =
-      (estimate == estimates_.end() || estimate->second.usual() < kOld) && call.topic->overdue == 0;
+  const bool quick = (estimate == estimates_.end() || estimate->second.usual() < kOld) &&
+                     call.topic->answers(*call.kind);
   Upstream* best = nullptr;
   std::pair<bool, std::size_t> best_rank;
   for (const auto& upstream : upstreams_) {
@@ -186,7 +190,7 @@ Queue::Places Pool::places() const {
     proven = proven || (takes(*upstream) && upstream->proven_since(lost_));
   }
   taken -= std::min<std::size_t>({taken, overdue_at(false), target_.overdue_calls});
-  return {ready_upstreams() * Upstream::kSlots, most - std::min(most, taken), proven};
+  return {ready_upstreams() * Upstream::kSlots, most, most - std::min(most, taken), proven};
 }
 
 std::size_t Pool::allowed_upstreams() const {
@@ -214,7 +218,8 @@ void Pool::dispatch() {
   }
   queue_.set_limits({.of_subject = target_.calls_per_subject,
                      .of_lane = std::max(1U, target_.upstreams),
-                     .most_overdue = target_.overdue_calls});
+                     .most_overdue = target_.overdue_calls,
+                     .given_up = given_up_.size()});
   while (has_room()) {
     Calls call = queue_.next(places());
     if (call.empty()) break;
@@ -307,19 +312,20 @@ void Pool::answer(const Call& call) {
   estimates_[{call.program, call.procedure}].add(clock_.now() - call.sent);
   Topic& topic = *call.topic;
   queue_.acquit(topic);
-  given_up_.remove_if([&](const GivenUp& one) { return one.subject.is(topic.subject); });
-  if (!topic.silent_since) return;
+  given_up_.remove_if([&](const GivenUp& one) {
+    return one.kind == call.kind->key && one.subject.is(topic.subject);
+  });
+  if (!queue_.answered(call, clock_.now())) return;
   log_.line(Level::info, "subject-answers")
       .with("target", target_.name)
       .with("subject", policy::describe(topic.subject))
-      .with("ms", (clock_.now() - *topic.silent_since).count());
-  queue_.answered(topic);
+      .with("ms", (clock_.now() - topic.silent_since).count());
 }
 
 void Pool::hand_out(const Upstream& upstream, const Call& call, const Frame& reply) {
   const auto status = static_cast<policy::Status>(reply.header.status);
   sizes_[{call.program, call.procedure}].add(reply.header.length);
-  // One that is ending may be of the daemon that the target led to before.
+  // One that is ending may lead to another daemon than the target does now.
   if (target_.max_age.count() > 0 && status == policy::Status::ok && !upstream.finishing()) {
     recent_.add(call, reply.body);
   }
@@ -490,16 +496,16 @@ void Pool::give_up(const Fault& fault) {
   events_.give_up(fault);
 }
 
-// How long a call is at the daemon before it is overdue.
-Milliseconds Pool::patience(const Call& call) const {
+// How long a call is at the daemon before it is overdue, or late.
+Milliseconds Pool::patience(const Call& call, Milliseconds at_least) const {
   const auto found = estimates_.find({call.program, call.procedure});
   const Milliseconds usual =
-      found == estimates_.end() ? Milliseconds(0) : found->second.usual() * kMuchLonger;
-  return std::min(std::max(kSoonestOverdue, usual), target_.call_timeout / 2);
+      found == estimates_.end() ? kSoonestOverdue : found->second.usual() * kMuchLonger;
+  return std::min(std::max(at_least, usual), target_.call_timeout / 2);
 }
 
 Fault Pool::silence_fault(const Topic& topic) const {
-  const auto seconds = (clock_.now() - *topic.silent_since).count() / 1000;
+  const auto seconds = (clock_.now() - topic.silent_since).count() / 1000;
   return {ErrorCode::operation_timeout, ErrorDomain::rpc,
           "target '" + target_.name + "': " + policy::describe(topic.subject) +
               " has not answered for " + std::to_string(seconds) +
@@ -525,22 +531,34 @@ Fault Pool::timeout_fault(const Call* call) const {
   return fault;
 }
 
-void Pool::fall_silent(Topic& topic, const Call& call) {
-  queue_.fall_silent(topic, call);
+void Pool::fall_silent(const Call& call) {
+  if (!queue_.fall_silent(call)) return;
   const policy::Procedure* row = policy::find_procedure(call.program, call.procedure);
   log_.line(Level::warning, "subject-silent")
       .with("target", target_.name)
-      .with("subject", policy::describe(topic.subject))
+      .with("subject", policy::describe(call.topic->subject))
       .with("procedure", row == nullptr ? std::string_view("unknown") : row->name)
       .with("uid", static_cast<std::int64_t>(call.payer->uid))
       .with("ms", (clock_.now() - call.sent).count());
+}
+
+// Of one that did not get its answer in time.
+Fault Pool::late_fault(const Call& call) const {
+  const Topic* topic = queue_.find(call.subject);
+  const bool short_time = call.deadline - call.began < target_.call_timeout;
+  if (topic != nullptr && topic->silent > 0 && short_time) return silence_fault(*topic);
+  Fault fault = timeout_fault(&call);
+  if (const std::size_t crowd = queue_.crowd(); crowd > 0 && call.sent.count() == 0) {
+    fault.text += "; the daemon leaves " + std::to_string(crowd) +
+                  " calls unanswered, so that what is not known to be answered waits";
+  }
+  return fault;
 }
 
 // The daemon still works on a call that nobody waits for any more, so its place stays taken.
 void Pool::expire_in_flight(Upstream& upstream) {
   Calls late;
   Calls held_up;
-  const Topic* silent = nullptr;
   for (Call& call : upstream.calls()) {
     for (auto it = call.joined.begin(); it != call.joined.end();) {
       const auto one = it++;
@@ -555,23 +573,17 @@ void Pool::expire_in_flight(Upstream& upstream) {
       late.splice(late.end(), one_asker(call));
       queue_.let_go(call);
     }
-    if (!call.overdue || call.topic->silent_since || upstream.outdated()) continue;
+    if (!call.overdue || call.kind->silent_since || upstream.outdated()) continue;
     // Where all is silent its subject is not to blame.
     if (silence_.is_silent(upstream)) continue;
-    silent = call.topic;
-    fall_silent(*call.topic, call);
-    held_up.splice(held_up.end(), queue_.about(*call.topic));
+    fall_silent(call);
+    held_up.splice(held_up.end(), queue_.of(*call.kind));
   }
-  for (const Call& call : late) {
-    const Topic* topic = queue_.find(call.subject);
-    const bool probe = call.probe && topic != nullptr && topic->silent_since;
-    call.lane->user.on_call_failed(call, probe ? silence_fault(*topic) : timeout_fault(&call));
-  }
-  if (silent == nullptr) return;
+  for (const Call& call : late) call.lane->user.on_call_failed(call, late_fault(call));
   for (const Call& call : held_up) {
     const Topic* topic = queue_.find(call.subject);
-    const bool is_silent = topic != nullptr && topic->silent_since;
-    call.lane->user.on_call_failed(call, is_silent ? silence_fault(*topic) : timeout_fault(&call));
+    const bool silent = topic != nullptr && topic->silent > 0;
+    call.lane->user.on_call_failed(call, silent ? silence_fault(*topic) : timeout_fault(&call));
   }
 }
 
@@ -589,7 +601,8 @@ void Pool::watch() {
   for (const auto& upstream : upstreams_) {
     for (Call& call : upstream->calls()) {
       some = true;
-      if (clock_.now() - call.sent >= patience(call)) queue_.mark_overdue(call);
+      if (clock_.now() - call.sent >= patience(call, kSoonestLate)) queue_.mark_late(call);
+      if (clock_.now() - call.sent >= patience(call, kSoonestOverdue)) queue_.mark_overdue(call);
     }
     free = free || upstream->connecting() ||
            (upstream->ready() && !silence_.is_silent(*upstream) &&
@@ -622,6 +635,7 @@ void Pool::replace_stuck() {
 void Pool::end_replaced() {
   given_up_.remove_if(
       [&](const GivenUp& one) { return clock_.now() - one.at >= kGivenUpForgotten; });
+  const bool lacking = lacks_place();
   for (const auto& upstream : upstreams_) {
     const auto& calls = upstream->calls();
     if (!upstream->finishing() || calls.empty()) continue;
@@ -632,9 +646,13 @@ void Pool::end_replaced() {
     }
     // One that was not replaced goes because the target has another configuration.
     if (upstream->replaced_since()) {
-      if (clock_.now() - *upstream->replaced_since() < kReplacedEnds) continue;
+      if (!lacking && clock_.now() - *upstream->replaced_since() < kReplacedEnds) continue;
       if (given_up_.size() + calls.size() > kMostGivenUp) continue;
-      for (const Call& call : calls) given_up_.push_back({call.subject, clock_.now()});
+      for (const Call& call : calls) {
+        if (call.kind != nullptr) {
+          given_up_.push_back({call.subject, call.kind->key, clock_.now()});
+        }
+      }
     }
     upstream->close({Reason::Kind::timeout, tunnel::io::Stage::established,
                      "the daemon left " + std::to_string(calls.size()) + " calls unanswered"});
@@ -643,9 +661,7 @@ void Pool::end_replaced() {
 
 void Pool::sweep() {
   for (const Call& call : queue_.expired(clock_.now())) {
-    const Topic* topic = queue_.find(call.subject);
-    const bool silent = topic != nullptr && topic->silent_since;
-    call.lane->user.on_call_failed(call, silent ? silence_fault(*topic) : timeout_fault(&call));
+    call.lane->user.on_call_failed(call, late_fault(call));
   }
   std::size_t in_flight = 0;
   for (const auto& upstream : upstreams_) {
@@ -657,6 +673,7 @@ void Pool::sweep() {
   queue_.release_lean();
   queue_.forget_silence(clock_.now() - kSilenceForgotten);
   queue_.forget_suspicion(clock_.now() - kSilenceForgotten);
+  queue_.forget_history(clock_.now());
   events_.expire(clock_.now(), timeout_fault(nullptr));
   dispatch();
   if (queue_.waiting() + in_flight > 0 || events_.waiting()) sweep_.start(kSweep);
@@ -687,6 +704,7 @@ void Pool::let_idle_go() {
 void Pool::retarget(conf::TargetConfig target, std::unique_ptr<tunnel::Tunnel> tunnel) {
   target_ = std::move(target);
   queue_.forget_silence();
+  queue_.forget_history(Milliseconds::max());
   given_up_.clear();
   estimates_.clear();
   nowait_.forget();
@@ -739,15 +757,15 @@ void Pool::describe_trouble(TargetSnapshot& to) const {
     }
   }
   for (const auto& [key, topic] : queue_.topics()) {
-    if (topic.silent_since) ++to.silent;
-    if (!topic.silent_since && topic.overdue == 0) continue;
+    if (topic.silent > 0) ++to.silent;
+    if (topic.silent == 0 && topic.overdue == 0) continue;
     if (to.troubles.size() == TargetSnapshot::kMostTroubles) continue;
     TroubleSnapshot trouble;
     std::set<uid_t> uids;
     trouble.subject = policy::describe(topic.subject);
-    trouble.silent = topic.silent_since.has_value();
+    trouble.silent = topic.silent > 0;
     trouble.procedure = name(topic.unanswered);
-    if (topic.silent_since) trouble.age_ms = milliseconds_since(*topic.silent_since, clock_.now());
+    if (trouble.silent) trouble.age_ms = milliseconds_since(topic.silent_since, clock_.now());
     for (const auto& upstream : upstreams_) {
       for (const Call& call : upstream->calls()) {
         if (call.topic != &topic || !call.overdue) continue;

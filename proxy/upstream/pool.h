@@ -108,6 +108,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   // A call on an upstream that was ended, at which the daemon probably still works.
   struct GivenUp {
     policy::Subject subject;
+    std::uint64_t kind = 0;
     Milliseconds at{0};
   };
 
@@ -139,7 +140,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   void sweep();
   void watch();
   void expire_in_flight(Upstream& upstream);
-  void fall_silent(Topic& topic, const Call& call);
+  void fall_silent(const Call& call);
   void answer(const Call& call);
   bool answer_at_once(Lane& lane, const Call& call);
   void hand_out(const Upstream& upstream, const Call& call, const policy::Frame& reply);
@@ -149,9 +150,10 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   void fail_all(const Calls& calls, const policy::Fault& fault);
   void let_idle_go();
   void let_old_tunnels_go();
-  [[nodiscard]] Milliseconds patience(const Call& call) const;
+  [[nodiscard]] Milliseconds patience(const Call& call, Milliseconds at_least) const;
   [[nodiscard]] policy::Fault timeout_fault(const Call* call) const;
   [[nodiscard]] policy::Fault silence_fault(const Topic& topic) const;
+  [[nodiscard]] policy::Fault late_fault(const Call& call) const;
   void describe_trouble(TargetSnapshot& to) const;
 
   tunnel::io::Clock& clock_;

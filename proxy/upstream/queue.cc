@@ -5,10 +5,23 @@
 #include <vector>
 
 #include "base/check.h"
+#include "policy/procedures.h"
 
 namespace proxy {
 
 using State = Lane::State;
+
+namespace {
+
+// Calls about a subject that may hang at the daemon beyond those that it may have there anyway, and
+// calls about all of them beyond those that may be overdue: such as have been answered before, and
+// others. Of libvirtd's twenty workers that leaves some.
+constexpr std::uint32_t kMoreKnown = 4;
+constexpr std::uint32_t kMoreUnknown = 2;
+constexpr std::size_t kMoreKnownOfAll = 8;
+constexpr std::size_t kMoreUnknownOfAll = 6;
+
+}  // namespace
 
 Topic& Queue::topic_of(const policy::Subject& subject) {
   auto found = topics_.find(subject);
@@ -21,17 +34,24 @@ Topic& Queue::topic_of(const policy::Subject& subject) {
   return found->second;
 }
 
-Topic* Queue::find(const policy::Subject& subject) {
+const Topic* Queue::find(const policy::Subject& subject) const {
   const auto found = topics_.find(subject);
   return found == topics_.end() ? nullptr : &found->second;
 }
 
 void Queue::drop(Topic& topic) {
-  if (topic.lines > 0 || topic.lying > 0 || topic.silent_since || topic.suspected_since) {
-    return;
+  if (topic.lines > 0 || !topic.kinds.empty() || topic.suspected_since) return;
+  if (topic.waiters.lean) lean_.remove(&topic.waiters);
+  for (Waiters& waiters : topic.unsure) {
+    if (waiters.lean) lean_.remove(&waiters);
   }
-  if (topic.lean) lean_.remove(&topic);
   topics_.erase(topics_.find(topic.subject));
+}
+
+void Queue::drop(Kind& kind) {
+  if (kind.waiting > 0 || kind.lying > 0 || kind.silent_since || kind.answered) return;
+  if (kind.waiters.lean) lean_.remove(&kind.waiters);
+  kind.topic.kinds.erase(kind.key);
 }
 
 void Queue::drop(Question& question) {
@@ -48,6 +68,7 @@ void Queue::drop(Party& party) {
 void Queue::attach(Lane& lane, State state) {
   CHECK(lane.state == State::detached);
   Party& party = party_of(lane.uid);
+  if (party.lanes.empty()) ++present_;
   lane.party = &party;
   lane.number = next_lane_++;
   lane.node = party.lanes.insert(party.lanes.end(), &lane);
@@ -69,16 +90,12 @@ void Queue::detach(Lane& lane) {
   if (lane.state == State::detached) return;
   if (lane.state == State::open) suspend(lane, State::parked);
   Calls dropped;
-  while (!lane.lines.empty()) take(lane.lines.front().calls.front(), dropped);
-  for (const Call& call : dropped) {
-    if (!call.probe) continue;
-    --probes_;
-    if (Topic* topic = find(call.subject)) topic->probing = false;
-  }
+  while (!lane.lines.empty()) withdraw(lane.lines.front().calls.front(), dropped);
   lane.state = State::detached;
   lane.in_flight = 0;
   expect(lane, 0);
   lane.party->lanes.erase(lane.node);
+  if (lane.party->lanes.empty()) --present_;
   drop(*std::exchange(lane.party, nullptr));
 }
 
@@ -98,6 +115,17 @@ std::set<uid_t> Queue::uids() const {
     if (!party.lanes.empty()) out.insert(uid);
   }
   return out;
+}
+
+std::uint64_t Queue::kind_of(const Call& call) {
+  std::string key;
+  key.append(reinterpret_cast<const char*>(&call.program), sizeof call.program);
+  key.append(reinterpret_cast<const char*>(&call.procedure), sizeof call.procedure);
+  const policy::Procedure* row = policy::find_procedure(call.program, call.procedure);
+  const bool broad =
+      call.subject.kind <= policy::SubjectKind::sweep || (row != nullptr && row->subject.several);
+  if (broad) key += base::text_of(call.body);
+  return std::hash<std::string>()(key);
 }
 
 Strand& Queue::strand_of(Lane& lane, Topic& topic) {
@@ -134,9 +162,13 @@ void Queue::join_question(Call& call, bool front) {
 void Queue::enter(Lane& lane, Calls& from, Calls::iterator call, bool front) {
   CHECK(lane.state != State::detached && lane.state != State::opening);
   Topic& topic = topic_of(call->subject);
+  const std::uint64_t key = kind_of(*call);
+  Kind& kind = topic.kinds.try_emplace(key, topic, key).first->second;
+  call->kind = &kind;
+  ++kind.waiting;
   if (call->probe) {
-    topic.probing = true;
-    topic.probed = call->began;
+    kind.probing = true;
+    kind.probed = call->began;
     ++probes_;
   }
   Strand& line = strand_of(lane, topic);
@@ -164,19 +196,29 @@ void Queue::put_back(Calls& from, Calls::iterator call) { enter(*call->lane, fro
 // Takes a call that waits out of its line; a line that is empty goes.
 void Queue::take(Call& call, Calls& to) {
   Strand& line = *call.line;
-  const bool front = &line.calls.front() == &call;
+  // The next one may wait for something else.
+  if (&line.calls.front() == &call) line.at == Strand::At::ready ? wake_next(line) : hold(line);
   if (call.question != nullptr) {
     call.question->waiting.erase(call.asking);
-    Question& question = *std::exchange(call.question, nullptr);
-    if (line.at == Strand::At::question && line.question == &question && front) hold(line);
-    drop(question);
+    drop(*std::exchange(call.question, nullptr));
   }
   const auto node =
       std::ranges::find_if(line.calls, [&](const Call& one) { return &one == &call; });
   to.splice(to.end(), line.calls, node);
   call.line = nullptr;
   --waiting_;
+  Kind& kind = *std::exchange(call.kind, nullptr);
+  --kind.waiting;
+  drop(kind);
   tidy(line);
+}
+
+void Queue::withdraw(Call& call, Calls& to) {
+  if (call.probe) {
+    call.kind->probing = false;
+    --probes_;
+  }
+  take(call, to);
 }
 
 void Queue::tidy(Strand& line) {
@@ -203,40 +245,41 @@ void Queue::make_ready(Strand& line) {
   line.at = Strand::At::ready;
 }
 
+// From among those with something to send.
+void Queue::take_out(Strand& line) {
+  Lane& lane = *line.lane;
+  Party& party = *lane.party;
+  lane.ready.erase(line.node);
+  if (!lane.ready.empty()) return;
+  party.ring.erase(lane.turn);
+  if (party.ring.empty()) ring_.erase(party.turn);
+}
+
 // Out of wherever it is. What it was woken for is left to another line of the same user.
 void Queue::hold(Strand& line) {
-  Lane& lane = *line.lane;
   const Strand::At was = std::exchange(line.at, Strand::At::held);
   if (was == Strand::At::ready) {
-    lane.ready.erase(line.node);
-    Party& party = *lane.party;
-    if (lane.ready.empty()) {
-      party.ring.erase(lane.turn);
-      if (party.ring.empty()) ring_.erase(party.turn);
-    }
-    pass_on(*line.topic, lane.uid);
-  } else if (was == Strand::At::topic) {
-    const auto found = line.topic->blocked.find(lane.uid);
-    CHECK(found != line.topic->blocked.end());
+    take_out(line);
+    wake_next(line);
+  } else if (was == Strand::At::waiting) {
+    auto& lines = std::exchange(line.waiters, nullptr)->lines;
+    const auto found = lines.find(line.lane->uid);
+    CHECK(found != lines.end());
     found->second.erase(line.node);
-    if (found->second.empty()) line.topic->blocked.erase(found);
+    if (found->second.empty()) lines.erase(found);
   } else if (was == Strand::At::question) {
     std::exchange(line.question, nullptr)->blocked.erase(line.node);
   }
 }
 
-void Queue::block(Strand& line, Topic& topic) {
-  // Not by hold(), which would wake the next one for the room that there is not.
-  const uid_t uid = line.lane->uid;
-  Lane& lane = *line.lane;
-  lane.ready.erase(line.node);
-  if (lane.ready.empty()) {
-    lane.party->ring.erase(lane.turn);
-    if (lane.party->ring.empty()) ring_.erase(lane.party->turn);
-  }
-  auto& blocked = topic.blocked[uid];
+// Where it was woken in vain it wakes nobody else.
+void Queue::block(Strand& line, Waiters& waiters) {
+  take_out(line);
+  if (line.waiters != &waiters) wake_next(line);
+  auto& blocked = waiters.lines[line.lane->uid];
   line.node = blocked.insert(blocked.end(), &line);
-  line.at = Strand::At::topic;
+  line.waiters = &waiters;
+  line.at = Strand::At::waiting;
 }
 
 void Queue::block(Strand& line, Question& question) {
@@ -246,16 +289,26 @@ void Queue::block(Strand& line, Question& question) {
   line.at = Strand::At::question;
 }
 
-void Queue::pass_on(Topic& topic, uid_t uid) {
-  const auto found = topic.blocked.find(uid);
-  if (found == topic.blocked.end()) return;
+void Queue::wake(Waiters& waiters, uid_t uid) {
+  const auto found = waiters.lines.find(uid);
+  if (found == waiters.lines.end()) return;
   Strand& line = *found->second.front();
   hold(line);
+  line.waiters = &waiters;
   make_ready(line);
 }
 
+void Queue::wake_next(Strand& line) {
+  if (Waiters* from = std::exchange(line.waiters, nullptr)) wake(*from, line.lane->uid);
+}
+
+void Queue::release(Waiters& waiters) {
+  for (auto it = waiters.lines.begin(); it != waiters.lines.end();) wake(waiters, (it++)->first);
+}
+
 void Queue::release(Topic& topic) {
-  for (auto it = topic.blocked.begin(); it != topic.blocked.end();) pass_on(topic, (it++)->first);
+  release(topic.waiters);
+  for (Waiters& waiters : topic.unsure) release(waiters);
 }
 
 void Queue::release(Question& question) {
@@ -267,9 +320,10 @@ void Queue::release(Question& question) {
 }
 
 void Queue::release_lean() {
-  const std::list<Topic*> lean = std::exchange(lean_, {});
-  for (Topic* topic : lean) topic->lean = false;
-  for (Topic* topic : lean) release(*topic);
+  const std::list<Waiters*> lean = std::exchange(lean_, {});
+  for (Waiters* waiters : lean) waiters->lean = false;
+  for (Waiters* waiters : lean) release(*waiters);
+  for (Waiters& waiters : crowd_) release(waiters);
 }
 
 void Queue::suspend(Lane& lane, State state) {
@@ -298,36 +352,88 @@ bool Queue::at_rule(const Party& party) const {
   return most != 0 && party.in_flight - stuck >= most;
 }
 
+// Whoever is there and has nothing to ask finds a place at once when it does.
+bool Queue::has_its_most(const Party& party) const {
+  return present_ > 1 && 4 * std::size_t{party.in_flight - party.overdue} >= 3 * places_.most;
+}
+
 bool Queue::has_more_than_its_share(const Party& party) const {
   const std::size_t has = party.in_flight - party.overdue;
   return 2 * has >= std::max<std::size_t>(places_.all, 2);
 }
 
-// What was itself on an upstream that was lost is one also when its subject has answered since: it
-// could not bear another loss beside the guilty one.
+// A call that was lost once is suspected even if its subject has answered since: lost again beside
+// the guilty call, it would be refused.
 bool Queue::is_suspect(const Topic& topic, const Call& call) {
   return topic.suspected_since.has_value() || call.losses > 0;
 }
 
-// Whether another call about it may lie at the daemon. The second leaves a quarter of the places to
-// others, so that some stuck machines do not take all of them before anybody knows.
-bool Queue::has_room(Topic& topic, const Call& call) {
-  if ((suspects_ > 0 || !places_.proven) && is_suspect(topic, call)) {
-    make_lean(topic);
-    return false;
-  }
-  if (topic.silent_since && !call.probe) return false;
-  if (call.probe) return topic.lying < limits_.of_subject + 2;
-  if (topic.lying >= limits_.of_subject) return false;
-  const bool scarce = topic.lying > 0 && places_.free <= places_.all / 4;
-  const bool spent = topic.overdue > 0 && overdue_ >= limits_.most_overdue;
-  if (!scarce && !spent) return true;
-  make_lean(topic);
-  return false;
+// An object of which nothing was answered lately; all there is of a host is likely to answer.
+bool Queue::is_strange(const Topic& topic) {
+  return topic.known == 0 && topic.subject.kind > policy::SubjectKind::sweep;
 }
 
-void Queue::make_lean(Topic& topic) {
-  if (!std::exchange(topic.lean, true)) lean_.push_back(&topic);
+bool Queue::is_proven(const Kind& kind) const {
+  return !crowded_since_ || (kind.answered && *kind.answered >= *crowded_since_);
+}
+
+// What the call has to wait for before it may lie at the daemon; null: nothing. The second about a
+// subject leaves a quarter of the places to others, so that some stuck machines do not take all of
+// them before anybody knows.
+Waiters* Queue::obstacle_of(Topic& topic, const Call& call) {
+  Kind& kind = *call.kind;
+  if ((suspects_ > 0 || !places_.proven) && is_suspect(topic, call))
+    return &make_lean(topic.waiters);
+  if (topic.lying - topic.overdue >= limits_.of_subject) return &topic.waiters;
+  if (call.probe) {
+    return topic.overdue < limits_.of_subject + kMoreUnknown ? nullptr : &topic.waiters;
+  }
+  if (kind.silent_since) return &kind.waiters;
+  if (Waiters* trouble = trouble_of(topic, kind, call.lane->uid)) return trouble;
+  const bool second = topic.lying > topic.overdue || kind.overdue > 0;
+  if (second && places_.free <= places_.all / 4) return &make_lean(topic.waiters);
+  if (is_strange(topic) && strange_ >= limits_.most_overdue) return &crowd_[0];
+  const bool sure = topic.answers(kind) && is_proven(kind);
+  return sure ? nullptr : crowd_of(*call.lane->party, kind);
+}
+
+// Whether one user may have a call tried of a kind of which nobody knows. While others are there it
+// leaves a part to them.
+bool Queue::may_try(const Topic& topic, const Kind* kind, uid_t uid) const {
+  const bool known = kind != nullptr && kind->answered;
+  const auto mine = topic.overdue_of.find(uid);
+  const bool greedy =
+      present_ > 1 && mine != topic.overdue_of.end() && mine->second >= limits_.of_subject;
+  return !greedy && topic.overdue < limits_.of_subject + (known ? kMoreKnown : kMoreUnknown);
+}
+
+// Because of what hangs of the same subject.
+Waiters* Queue::trouble_of(Topic& topic, Kind& kind, uid_t uid) {
+  if (topic.answers(kind)) return nullptr;
+  if (kind.overdue > 0) {
+    const bool spent = 2 * risked() >= limits_.most_overdue;
+    return topic.overdue >= limits_.of_subject || spent ? &make_lean(kind.waiters) : nullptr;
+  }
+  if (kind.lying > 0) return &kind.waiters;
+  Waiters& waiters = topic.unsure[kind.answered ? 1 : 0];
+  // What is left then is for other subjects.
+  if (topic.overdue > 0 && risked() >= limits_.most_overdue) return &make_lean(waiters);
+  return may_try(topic, &kind, uid) ? nullptr : &waiters;
+}
+
+// Because of what hangs of all subjects.
+Waiters* Queue::crowd_of(const Party& party, const Kind& kind) {
+  if (risked() < limits_.most_overdue) return nullptr;
+  const bool known = kind.topic.known > 0;
+  const std::size_t more = known ? kMoreKnownOfAll : kMoreUnknownOfAll;
+  const bool greedy = present_ > 1 && party.overdue + party.unsure >= limits_.most_overdue;
+  const bool spent = unsure_ > 0 || greedy || risked() >= limits_.most_overdue + more;
+  return spent ? &crowd_[known ? 1 : 0] : nullptr;
+}
+
+Waiters& Queue::make_lean(Waiters& waiters) {
+  if (!std::exchange(waiters.lean, true)) lean_.push_back(&waiters);
+  return waiters;
 }
 
 Calls Queue::next(const Places& places) {
@@ -336,7 +442,8 @@ Calls Queue::next(const Places& places) {
   for (const bool strict : {true, false}) {
     for (auto it = ring_.begin(); it != ring_.end();) {
       Party& party = *it->second;
-      if (at_rule(party) || (strict && ring_.size() > 1 && has_more_than_its_share(party))) {
+      if (at_rule(party) || has_its_most(party) ||
+          (strict && ring_.size() > 1 && has_more_than_its_share(party))) {
         ++it;
         continue;
       }
@@ -349,7 +456,8 @@ Calls Queue::next(const Places& places) {
 }
 
 bool Queue::hungry() const {
-  return std::ranges::any_of(ring_, [&](const auto& one) { return !at_rule(*one.second); });
+  return std::ranges::any_of(
+      ring_, [&](const auto& one) { return !at_rule(*one.second) && !has_its_most(*one.second); });
 }
 
 // Until it is empty, or something is sent.
@@ -362,8 +470,8 @@ Calls Queue::next_of(Party& party) {
     }
     Strand& line = *lane.ready.front();
     const Call& call = line.calls.front();
-    if (!has_room(*line.topic, call)) {
-      block(line, *line.topic);
+    if (Waiters* obstacle = obstacle_of(*line.topic, call)) {
+      block(line, *obstacle);
     } else if (call.question != nullptr && call.question->asked > 0) {
       block(line, *call.question);
     } else {
@@ -377,10 +485,12 @@ Calls Queue::send(Strand& line) {
   Lane& lane = *line.lane;
   Party& party = *lane.party;
   Topic& topic = *line.topic;
+  Kind& kind = *line.calls.front().kind;
   served(party);
   party.ring.splice(party.ring.end(), party.ring, lane.turn);
   lane.ready.splice(lane.ready.end(), lane.ready, line.node);
   ++topic.lying;
+  ++kind.lying;
   ++party.in_flight;
   begin_to_count(lane, line.calls.front());
   Question* question = line.calls.front().question;
@@ -389,22 +499,32 @@ Calls Queue::send(Strand& line) {
   take(line.calls.front(), out);
   Call& call = out.front();
   call.topic = &topic;
+  call.kind = &kind;
   call.payer = &party;
   call.question = question;
   call.overdue = false;
   call.suspect = is_suspect(topic, call);
   if (call.suspect) ++suspects_;
-  if (call.probe) topic.probing = false;
+  if (call.probe) {
+    kind.probing = false;
+  } else if (!topic.answers(kind) || !is_proven(kind)) {
+    call.unsure = true;
+    ++party.unsure;
+    ++unsure_;
+  }
+  call.strange = is_strange(topic);
+  if (call.strange) ++strange_;
   if (question != nullptr && !call.probe) join(call, *question);
   settle(lane);
   return out;
 }
 
 void Queue::served(Party& party) {
-  const bool waits = !party.ring.empty();
-  if (waits) ring_.erase(party.turn);
+  auto place = ring_.extract(party.turn);
   party.turn = ++turns_;
-  if (waits) ring_.emplace(party.turn, &party);
+  if (place.empty()) return;
+  place.key() = party.turn;
+  ring_.insert(ring_.end(), std::move(place));
 }
 
 // In their order, and only what is first in its line, so that a client's calls about one subject
@@ -435,29 +555,61 @@ void Queue::let_go(Call& asker) {
   settle(*lane);
 }
 
+// Many that are late at once are likely to be overdue soon.
+void Queue::mark_late(Call& call) {
+  if (call.late || call.overdue || call.probe || call.unsure || call.topic == nullptr) return;
+  call.late = true;
+  ++late_;
+  if (std::exchange(call.strange, false)) --strange_;
+  note_crowd(call);
+}
+
+void Queue::note_crowd(const Call& call) {
+  if (overdue_ + late_ < limits_.most_overdue) return;
+  crowded_since_ = std::max(crowded_since_.value_or(call.sent), call.sent);
+}
+
+void Queue::end_crowd() {
+  if (overdue_ + late_ < limits_.most_overdue) crowded_since_.reset();
+}
+
 void Queue::mark_overdue(Call& call) {
   if (call.overdue || call.topic == nullptr) return;
   call.overdue = true;
-  ++call.topic->overdue;
+  Topic& topic = *call.topic;
+  if (!topic.troubled_since) topic.troubled_since = call.sent;
+  ++topic.overdue;
+  ++topic.overdue_of[call.payer->uid];
+  ++call.kind->overdue;
   ++call.payer->overdue;
   ++overdue_;
+  if (std::exchange(call.late, false)) --late_;
+  if (std::exchange(call.strange, false)) --strange_;
+  note_crowd(call);
   if (call.probe) --probes_;
-  no_longer_suspect(call);
+  no_longer_unsure(call);
+  if (std::exchange(call.suspect, false)) --suspects_;
   no_longer_counts(call);
   for (Call& asker : call.joined) {
     asker.overdue = true;
     no_longer_counts(asker);
   }
+  no_longer_asks(call);
+  release(topic);
+  release_lean();
+}
+
+void Queue::no_longer_asks(Call& call) {
   if (call.question == nullptr) return;
   Question& question = *std::exchange(call.question, nullptr);
   if (--question.asked == 0) release(question);
   drop(question);
 }
 
-void Queue::no_longer_suspect(Call& call) {
-  if (!std::exchange(call.suspect, false)) return;
-  --suspects_;
-  release_lean();
+void Queue::no_longer_unsure(Call& call) {
+  if (!std::exchange(call.unsure, false)) return;
+  --call.payer->unsure;
+  --unsure_;
 }
 
 void Queue::expect(Lane& lane, std::uint64_t bytes) {
@@ -478,23 +630,31 @@ void Queue::no_longer_counts(const Call& asker) {
 
 void Queue::finished(Call& call) {
   if (call.topic == nullptr) return;
+  no_longer_unsure(call);
   Topic& topic = *std::exchange(call.topic, nullptr);
-  --topic.lying;
+  Kind& kind = *std::exchange(call.kind, nullptr);
   Party& party = *std::exchange(call.payer, nullptr);
+  --topic.lying;
+  --kind.lying;
   --party.in_flight;
   if (std::exchange(call.suspect, false)) --suspects_;
   const bool counts = !std::exchange(call.overdue, false);
   if (!counts) {
     --topic.overdue;
+    const auto mine = topic.overdue_of.find(party.uid);
+    if (--mine->second == 0) topic.overdue_of.erase(mine);
+    --kind.overdue;
     --party.overdue;
     --overdue_;
+    end_trouble(topic);
   }
-  if (call.question != nullptr) {
-    Question& question = *std::exchange(call.question, nullptr);
-    if (--question.asked == 0) release(question);
-    drop(question);
-  }
+  if (std::exchange(call.late, false)) --late_;
+  if (std::exchange(call.strange, false)) --strange_;
+  end_crowd();
+  no_longer_asks(call);
+  release(kind.waiters);
   release(topic);
+  drop(kind);
   drop(topic);
   if (counts) {
     if (call.probe) --probes_;
@@ -505,41 +665,104 @@ void Queue::finished(Call& call) {
   release_lean();
 }
 
-bool Queue::may_probe(const Topic& topic, Milliseconds now) const {
-  if (topic.probing || topic.lying >= limits_.of_subject + 2) return false;
-  // One that was sent a moment ago is likely to be overdue soon.
-  if (overdue_ + probes_ >= limits_.most_overdue) {
-    return topic.lying == 0 && overdue_ + probes_ < limits_.most_overdue + 4;
-  }
-  return topic.lying == 0 || now - topic.probed >= kProbeEvery;
+void Queue::end_trouble(Topic& topic) {
+  if (topic.overdue == 0 && topic.silent == 0) topic.troubled_since.reset();
 }
 
-void Queue::fall_silent(Topic& topic, const Call& call) {
+Queue::Way Queue::way_of(const Topic& topic, const Call& call, Milliseconds now) const {
+  const auto found = topic.kinds.find(kind_of(call));
+  const Kind* kind = found == topic.kinds.end() ? nullptr : &found->second;
+  if (kind != nullptr && topic.answers(*kind)) return Way::free;
+  if (kind != nullptr && kind->silent_since) return may_probe(*kind, now) ? Way::probe : Way::none;
+  return may_try(topic, kind, call.lane->uid) ? Way::unsure : Way::none;
+}
+
+bool Queue::may_probe(const Kind& kind, Milliseconds now) const {
+  const Topic& topic = kind.topic;
+  if (kind.probing || topic.overdue >= limits_.of_subject + kMoreUnknown) return false;
+  // One that was sent a moment ago is likely to be overdue soon.
+  if (risked() >= limits_.most_overdue) {
+    return topic.lying == 0 && risked() < limits_.most_overdue + kMoreKnownOfAll;
+  }
+  return kind.lying == 0 || now - kind.probed >= kProbeEvery;
+}
+
+bool Queue::fall_silent(const Call& call) {
+  Kind& kind = *call.kind;
+  Topic& topic = kind.topic;
+  kind.silent_since = call.sent;
+  kind.probed = call.deadline - kProbeEvery;
+  ++silent_;
+  if (topic.silent++ > 0) return false;
   topic.silent_since = call.sent;
   topic.unanswered = call.procedure;
-  topic.probed = call.deadline - kProbeEvery;
+  return true;
 }
 
-void Queue::answered(Topic& topic) {
-  topic.silent_since.reset();
+// Where one that was stuck is answered, others may well be of which no call lies there to tell.
+bool Queue::answered(const Call& call, Milliseconds now) {
+  Kind& kind = *call.kind;
+  Topic& topic = kind.topic;
+  const bool was_silent = topic.silent > 0;
+  history_.add(kind, call.payer->uid, now);
+  while (Kind* one = history_.excess()) forget(*one);
+  if (call.overdue || kind.silent_since) {
+    for (auto& [key, one] : topic.kinds) {
+      if (one.silent_since && (&one == &kind || one.lying == 0)) speak(one);
+    }
+  }
+  return was_silent && topic.silent == 0;
+}
+
+void Queue::speak(Kind& kind) {
+  Topic& topic = kind.topic;
+  kind.silent_since.reset();
+  --silent_;
+  --topic.silent;
+  end_trouble(topic);
+  release(kind.waiters);
   release(topic);
-  if (topic.lying < limits_.of_subject) release(topic);
+}
+
+void Queue::forget(Kind& kind) {
+  Topic& topic = kind.topic;
+  history_.remove(kind);
+  drop(kind);
+  drop(topic);
+}
+
+void Queue::forget_history(Milliseconds now) {
+  while (Kind* kind = history_.outdated(now)) forget(*kind);
 }
 
 void Queue::forget_silence(Milliseconds probed_before) {
-  for (auto it = topics_.begin(); it != topics_.end();) {
+  for (auto it = topics_.begin(); silent_ > 0 && it != topics_.end();) {
     Topic& topic = (it++)->second;
-    if (!topic.silent_since || topic.probed >= probed_before) continue;
-    answered(topic);
+    for (auto kind = topic.kinds.begin(); topic.silent > 0 && kind != topic.kinds.end();) {
+      Kind& one = (kind++)->second;
+      if (!one.silent_since || one.probed >= probed_before) continue;
+      speak(one);
+      drop(one);
+    }
     drop(topic);
   }
 }
 
+void Queue::suspect(Topic& topic, Milliseconds now) {
+  if (!topic.suspected_since) ++suspected_;
+  topic.suspected_since = now;
+}
+
+void Queue::acquit(Topic& topic) {
+  if (topic.suspected_since) --suspected_;
+  topic.suspected_since.reset();
+}
+
 void Queue::forget_suspicion(Milliseconds before) {
-  for (auto it = topics_.begin(); it != topics_.end();) {
+  for (auto it = topics_.begin(); suspected_ > 0 && it != topics_.end();) {
     Topic& topic = (it++)->second;
     if (!topic.suspected_since || *topic.suspected_since >= before) continue;
-    topic.suspected_since.reset();
+    acquit(topic);
     drop(topic);
   }
 }
@@ -557,13 +780,7 @@ Calls Queue::take_if(Which which) {
       }
     }
   }
-  for (Call* call : taken) {
-    if (call->probe) {
-      call->line->topic->probing = false;
-      --probes_;
-    }
-    take(*call, out);
-  }
+  for (Call* call : taken) withdraw(*call, out);
   return out;
 }
 
@@ -571,8 +788,8 @@ Calls Queue::expired(Milliseconds now) {
   return take_if([&](const Call& call) { return call.deadline <= now; });
 }
 
-Calls Queue::about(const Topic& topic) {
-  return take_if([&](const Call& call) { return call.line->topic == &topic && !call.probe; });
+Calls Queue::of(const Kind& kind) {
+  return take_if([&](const Call& call) { return call.kind == &kind && !call.probe; });
 }
 
 Calls Queue::all() {

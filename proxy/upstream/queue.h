@@ -2,9 +2,9 @@
 // for. An engine without I/O: the pool asks it for the next call to send, and tells it what became
 // of that.
 //
-// Of the users it is the turn of the one who was served least recently, whatever its calls have
-// waited for, and of a user's lanes each in turn; a user has no more than half of the places while
-// another could use one. Calls about one subject keep their order in a lane; of all lanes no
+// The user who was served least recently comes first, whatever the calls have waited for, and the
+// lanes of a user take turns. A user has no more than half of the places while another could use
+// one. Calls about one subject keep their order in a lane; of all lanes no
 // more than a few lie at the daemon, and what waits for such a place holds nothing else up. Calls
 // that are the same to the byte and may wait are sent as one: a call joins another only while that
 // has not been sent, so that no answer is older than its question, and while one of them lies at
@@ -13,10 +13,18 @@
 // Of calls about subjects that may be what ends upstreams one at a time is sent, so that no
 // innocent one is lost again beside the guilty one.
 //
+// Where a kind of call about a subject hangs, another one that has been answered since goes as
+// ever, and of those of which nobody knows a few are tried, one of each. In the same way, once as
+// many calls hang as may be overdue, whatever has not been answered since is tried one call at a
+// time, up to a few more; one user has no more than may be overdue while others are there. Calls
+// about objects that have answered nothing yet have no more places than that from the beginning. A
+// daemon has only so many workers.
+//
 // Order never depends on addresses: users are taken by number, subjects and calls by what they say,
 // and all else by when it came.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -31,6 +39,8 @@
 
 #include "policy/subject.h"
 #include "proxy/upstream/call.h"
+#include "proxy/upstream/history.h"
+#include "proxy/upstream/topic.h"
 
 namespace proxy {
 
@@ -41,24 +51,6 @@ struct BySubject {
   static View view(const policy::Subject& subject) { return {subject.kind, subject.key}; }
   static View view(const std::pair<policy::SubjectKind, std::string>& key) { return key; }
   bool operator()(const auto& one, const auto& other) const { return view(one) < view(other); }
-};
-
-// What is known of a subject.
-struct Topic {
-  policy::Subject subject;
-  std::uint32_t lying = 0;    // calls at the daemon, also those that nobody waits for any more
-  std::uint32_t overdue = 0;  // of these
-  // Set while the subject is silent: when the call was sent that was not answered in time.
-  std::optional<Milliseconds> silent_since;
-  std::int32_t unanswered = 0;  // that call's procedure
-  Milliseconds probed{0};       // when it was last asked whether it answers again
-  bool probing = false;         // such a call waits here
-  // Since when calls about it may be what ends upstreams, or the daemon: an upstream was lost with
-  // one, and none has been answered since.
-  std::optional<Milliseconds> suspected_since;
-  std::size_t lines = 0;
-  std::map<uid_t, std::list<Strand*>> blocked;
-  bool lean = false;  // what is blocked may go once others have taken less
 };
 
 // One call, whichever clients make it.
@@ -76,15 +68,17 @@ struct Party {
   const uid_t uid;
   std::uint32_t in_flight = 0;  // calls at the daemon
   std::uint32_t overdue = 0;    // of these, whose places count no longer
+  std::uint32_t unsure = 0;     // of these
   std::list<Lane*> lanes;
   std::list<Lane*> ring;  // those with something to send
   std::uint64_t turn;     // when it was served last, or came
 };
 
 struct QueueLimits {
-  std::uint32_t of_subject = 2;    // calls about one that lie at the daemon
+  std::uint32_t of_subject = 2;    // calls about one at the daemon, without those overdue
   std::uint32_t of_lane = 4;       // a lane's calls at the daemon, without those overdue
-  std::uint32_t most_overdue = 8;  // then calls about what is overdue wait
+  std::uint32_t most_overdue = 8;  // then only what is answered goes freely
+  std::size_t given_up = 0;        // calls that keep workers of the daemon, and lie at no upstream
 };
 
 class Queue {
@@ -121,8 +115,9 @@ class Queue {
 
   struct Places {
     std::size_t all = 0;   // of the ready upstreams
-    std::size_t free = 0;  // that the target may still be asked to give
-    bool proven = true;    // one is free at an upstream that cannot have ended with the last lost
+    std::size_t most = 0;  // that the target may have
+    std::size_t free = 0;  // that it may still be asked to give
+    bool proven = true;    // one is free at an upstream that was heard since another was lost
   };
   // The call whose turn it is, with those that join it; empty: none may be sent now. It counts as
   // lying at the daemon until finished().
@@ -137,46 +132,65 @@ class Queue {
   void finished(Call& call);
   // Nobody waits for this one of a call's askers any more.
   void let_go(Call& asker);
+  void mark_late(Call& call);
   void mark_overdue(Call& call);
-  [[nodiscard]] std::size_t overdue() const { return overdue_; }
+  // Hang at the daemon; 0: fewer than may.
+  [[nodiscard]] std::size_t crowd() const { return crowded_since_ ? overdue_ : 0; }
 
   // Silence.
-  [[nodiscard]] Topic* find(const policy::Subject& subject);
-  [[nodiscard]] bool may_probe(const Topic& topic, Milliseconds now) const;
-  void fall_silent(Topic& topic, const Call& call);
-  void answered(Topic& topic);
+  [[nodiscard]] const Topic* find(const policy::Subject& subject) const;
+  // What submit() has to know of a call about a subject that is silent.
+  enum class Way : std::uint8_t {
+    free,    // its kind is answered
+    probe,   // it may ask whether its kind answers again
+    unsure,  // its kind may well hang too
+    none,    // its kind does not answer
+  };
+  [[nodiscard]] Way way_of(const Topic& topic, const Call& call, Milliseconds now) const;
+  // True: it is the first kind of its topic.
+  bool fall_silent(const Call& call);
+  // A call that lies at the daemon was answered. True: it was silent, and now nothing of its topic
+  // is.
+  bool answered(const Call& call, Milliseconds now);
   // An upstream was lost with a call about it.
-  void suspect(Topic& topic, Milliseconds now) { topic.suspected_since = now; }
-  void acquit(Topic& topic) { topic.suspected_since.reset(); }
+  void suspect(Topic& topic, Milliseconds now);
+  void acquit(Topic& topic);
   void forget_suspicion(Milliseconds before);
-  // Forgets that subjects were silent whose last probe began before then.
+  // Forgets that kinds were silent whose last probe began before then.
   void forget_silence(Milliseconds probed_before = Milliseconds::max());
+  void forget_history(Milliseconds now);
   [[nodiscard]] const auto& topics() const { return topics_; }
 
   // Calls that wait no longer, for the caller to end.
   Calls expired(Milliseconds now);
-  Calls about(const Topic& topic);
+  Calls of(const Kind& kind);  // without probes
   Calls all();
   [[nodiscard]] std::size_t waiting() const { return waiting_; }
 
  private:
+  static std::uint64_t kind_of(const Call& call);
   Topic& topic_of(const policy::Subject& subject);
   Party& party_of(uid_t uid);
   Strand& strand_of(Lane& lane, Topic& topic);
   void drop(Topic& topic);
+  void drop(Kind& kind);
   void drop(Question& question);
   void drop(Party& party);
   void served(Party& party);
   void join_question(Call& call, bool front);
   void enter(Lane& lane, Calls& from, Calls::iterator call, bool front);
   void take(Call& call, Calls& to);
+  void withdraw(Call& call, Calls& to);
   void tidy(Strand& line);
 
   void make_ready(Strand& line);
+  void take_out(Strand& line);
   void hold(Strand& line);
-  void block(Strand& line, Topic& topic);
+  void block(Strand& line, Waiters& waiters);
   void block(Strand& line, Question& question);
-  void pass_on(Topic& topic, uid_t uid);
+  void wake(Waiters& waiters, uid_t uid);
+  void wake_next(Strand& line);
+  void release(Waiters& waiters);
   void release(Topic& topic);
   void release(Question& question);
   void suspend(Lane& lane, Lane::State state);
@@ -186,12 +200,28 @@ class Queue {
   static void expect(Lane& lane, std::uint64_t bytes);
   static void begin_to_count(Lane& lane, const Call& asker);
   void no_longer_counts(const Call& asker);
-  void no_longer_suspect(Call& call);
-  void make_lean(Topic& topic);
+  void no_longer_asks(Call& call);
+  void no_longer_unsure(Call& call);
+  void note_crowd(const Call& call);
+  void end_crowd();
+  [[nodiscard]] bool may_probe(const Kind& kind, Milliseconds now) const;
+  void speak(Kind& kind);
+  static void end_trouble(Topic& topic);
+  void forget(Kind& kind);
+  Waiters& make_lean(Waiters& waiters);
   [[nodiscard]] bool at_rule(const Party& party) const;
+  [[nodiscard]] bool has_its_most(const Party& party) const;
   [[nodiscard]] bool has_more_than_its_share(const Party& party) const;
   static bool is_suspect(const Topic& topic, const Call& call);
-  bool has_room(Topic& topic, const Call& call);
+  static bool is_strange(const Topic& topic);
+  [[nodiscard]] bool is_proven(const Kind& kind) const;
+  [[nodiscard]] std::size_t risked() const {
+    return overdue_ + late_ + probes_ + unsure_ + limits_.given_up;
+  }
+  Waiters* obstacle_of(Topic& topic, const Call& call);
+  [[nodiscard]] bool may_try(const Topic& topic, const Kind* kind, uid_t uid) const;
+  Waiters* trouble_of(Topic& topic, Kind& kind, uid_t uid);
+  Waiters* crowd_of(const Party& party, const Kind& kind);
   Calls next_of(Party& party);
   Calls send(Strand& line);
   void join(Call& call, Question& question);
@@ -208,9 +238,20 @@ class Queue {
   std::size_t waiting_ = 0;
   std::uint64_t next_lane_ = 0;
   std::size_t overdue_ = 0;
-  std::size_t probes_ = 0;    // that wait or lie at the daemon, and are not overdue
-  std::size_t suspects_ = 0;  // that lie at the daemon, and are not overdue
-  std::list<Topic*> lean_;
+  std::size_t late_ = 0;       // neither probes nor unsure
+  std::size_t probes_ = 0;     // that wait or lie at the daemon, and are not overdue
+  std::size_t silent_ = 0;     // kinds
+  std::size_t suspected_ = 0;  // topics
+  std::size_t suspects_ = 0;   // that lie at the daemon, and are not overdue
+  std::size_t unsure_ = 0;     // the same
+  std::size_t strange_ = 0;    // the same, and not late: of subjects that have answered nothing
+  // While as many calls are late or overdue as may be: since when. What was answered after that is
+  // proven.
+  std::optional<Milliseconds> crowded_since_;
+  std::array<Waiters, 2> crowd_;  // what is not; the second was answered before
+  std::size_t present_ = 0;       // parties with lanes
+  std::list<Waiters*> lean_;
+  History history_;
 };
 
 }  // namespace proxy

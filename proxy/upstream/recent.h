@@ -64,7 +64,10 @@ class Recent {
       erase(answer);
       return nullptr;
     }
-    return answer->lanes.insert(lane.number).second ? &*answer : nullptr;
+    if (!answer->lanes.insert(lane.number).second) return nullptr;
+    bytes_ += kLane;
+    while (bytes_ > kMost && answers_.begin() != answer) erase(answers_.begin());
+    return &*answer;
   }
   void clear() {
     by_question_.clear();
@@ -76,8 +79,11 @@ class Recent {
  private:
   using Answers = std::list<Answer>;
 
+  static constexpr std::size_t kLane = 48;  // what a set takes for one
+
   static std::size_t size_of(const Answer& answer) {
-    return sizeof(Answer) + 2 * answer.question.size() + answer.body.size();
+    return sizeof(Answer) + 2 * answer.question.size() + answer.body.size() +
+           kLane * answer.lanes.size();
   }
   void erase(Answers::iterator answer) {
     bytes_ -= size_of(*answer);

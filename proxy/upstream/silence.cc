@@ -78,8 +78,7 @@ bool Silence::is_unproven(const Upstreams& upstreams, Upstream& upstream) {
 bool Silence::look(const Upstreams& upstreams) {
   bool unproven = false;
   for (const auto& upstream : upstreams) {
-    const bool ends = upstream->finishing() && !upstream->replaced_since();
-    if (!upstream->established() || ends) continue;
+    if (!upstream->established() || upstream->outdated()) continue;
     if (is_unproven(upstreams, *upstream)) unproven = true;
   }
   if (!unproven) return false;

@@ -85,7 +85,7 @@ class Upstream final : private tunnel::io::StreamOwner {
   [[nodiscard]] bool was_ready() const { return was_ready_; }
   // Once was_ready().
   [[nodiscard]] Milliseconds ready_since() const { return ready_since_; }
-  // It was there after that: an upstream that ended at the same time would not have been.
+  // It was opened or heard since then, so it did not end together with another one at that time.
   [[nodiscard]] bool proven_since(Milliseconds time) const {
     return ready_since_ >= time || last_heard_ > time;
   }
@@ -127,10 +127,10 @@ class Upstream final : private tunnel::io::StreamOwner {
   void send(Calls& from);
 
   // Takes no more calls, and goes once those in flight are answered; retire_if_finished() says
-  // when. It counts as replaced no longer: what it is for is not what it would be replaced by.
+  // when. If it was replaced, it is outdated from now on.
   void finish();
   [[nodiscard]] bool finishing() const { return finishing_; }
-  // It is of what the target led to before.
+  // It leads to what was the target before a reload.
   [[nodiscard]] bool outdated() const { return finishing_ && !replaced_since_; }
   void retire_if_finished();
   // Says goodbye as libvirt's clients do, and closes. No more calls are taken; those in flight are

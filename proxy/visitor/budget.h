@@ -65,23 +65,22 @@ class Budget {
   // What a user's clients at one target hold. The parts are of all that the user may hold, which is
   // therefore exceeded by no more than itself, and a message for each client.
   struct Part {
-    struct Answers final : QuotaBound {
-      Answers(const Budget& b, const User& u, const Part& p) : budget(b), user(u), part(p) {}
-      [[nodiscard]] std::uint64_t most() const override;
-      [[nodiscard]] bool over_share(std::uint64_t fraction, bool expected) const override;
+    struct Bound : QuotaBound {
+      Bound(const Budget& b, const User& u, const Part& p) : budget(b), user(u), part(p) {}
 
       const Budget& budget;
       const User& user;
       const Part& part;
     };
-    struct Calls final : QuotaBound {
-      Calls(const Budget& b, const User& u, const Part& p) : budget(b), user(u), part(p) {}
+    struct Answers final : Bound {
+      using Bound::Bound;
       [[nodiscard]] std::uint64_t most() const override;
       [[nodiscard]] bool over_share(std::uint64_t fraction, bool expected) const override;
-
-      const Budget& budget;
-      const User& user;
-      const Part& part;
+    };
+    struct Calls final : Bound {
+      using Bound::Bound;
+      [[nodiscard]] std::uint64_t most() const override;
+      [[nodiscard]] bool over_share(std::uint64_t fraction, bool expected) const override;
     };
 
     Part(const Budget& budget, User& user);

@@ -109,8 +109,8 @@ class ShareUse {
     wait();
     return true;
   }
-  // For who has just joined and does not know who else will in this turn of the loop. True:
-  // may_take() follows.
+  // For a client that has joined in a reload, in which others of its user join after it. True:
+  // may_take() follows once they have.
   [[nodiscard]] bool must_wait_for_others() {
     if (share_ == nullptr || share_->limits().queue == 0) return false;
     wait();

@@ -298,6 +298,30 @@ def test_a_disk_that_hangs_stops_no_client(
 STRANGER = 61033
 
 
+def test_noise_keeps_no_open_out_of_the_records(
+    daemon: harness.Daemon, make_gate: MakeGate
+) -> None:
+    targets = {"hail": daemon.uri("unix"), "secret": daemon.uri("unix")}
+    gate = make_gate(targets, audit_calls=True)
+    noise = 6000
+    with raw.connect(gate.socket, "hail") as one:
+        machine = one.domain("machine1")
+        for _ in range(noise // 100):
+            for _ in range(100):
+                one.post(raw.DOMAIN_DESTROY, machine)
+            assert {one.receive().status for _ in range(100)} == {raw.ERROR}
+        with raw.connect(gate.socket, "secret") as other:
+            assert other.version() > 0
+    # The noise is more than is recorded, or nothing would have been kept out.
+    harness.wait_for("the open", lambda: _of_secret(gate, "open"))
+    harness.wait_for("the call", lambda: _of_secret(gate, "call"))
+    assert 0 < len(records(gate, "refused")) < noise
+
+
+def _of_secret(gate: harness.Gate, event: str) -> list[dict[str, Any]]:
+    return [one for one in records(gate, event) if one["target"] == "secret"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other users")
 def test_a_user_takes_no_more_than_a_share_of_the_disk(
     daemon: harness.Daemon, make_gate: MakeGate

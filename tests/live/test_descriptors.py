@@ -45,16 +45,6 @@ def fill(gate: harness.Gate, stack: contextlib.ExitStack, name: str) -> list[raw
             return here
 
 
-def status(gate: harness.Gate) -> str:
-    return subprocess.run(
-        [harness.GATE, "status", "--control", gate.control],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=harness.PATIENCE,
-    ).stdout
-
-
 def test_a_full_gate_answers_everybody_and_reaches_new_targets(
     folders: Iterator[pathlib.Path],
     daemon: harness.Daemon,
@@ -82,7 +72,7 @@ def test_a_full_gate_answers_everybody_and_reaches_new_targets(
                 one.sendall(raw.frame(raw.AUTH_LIST, b"", serial=1))
                 while one.recv(4096):
                     pass
-        assert status(gate).startswith("virtgate ")
+        assert ask.status_text(gate).startswith("virtgate ")
         assert ask.fetch(gate.control, "/metrics")[0] == 200
         # It may be ended while it still writes.
         assert virsh(gate.uri(daemon.file), "list")[0] in (1, -signal.SIGPIPE)

@@ -82,13 +82,7 @@ def test_what_all_users_hold_is_bounded_and_who_has_little_goes_on(
             code, _, metrics = ask.fetch(gate.control, "/metrics")
             assert code == 200
             assert f"virtgate_buffer_limit_bytes {4 * MIB}\n" in metrics
-            text = subprocess.run(
-                [harness.GATE, "status", "--control", gate.control],
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=harness.PATIENCE,
-            ).stdout
+            text = ask.status_text(gate)
             assert re.search(r"^buffer +[\d.]+ MiB of 4.0 MiB held", text, re.MULTILINE), text
         harness.wait_for("all to be gone", lambda: buffer(gate)["held"] == 0)
 

@@ -9,6 +9,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+import ask
 import busy
 import harness
 import machines
@@ -81,11 +82,9 @@ def test_a_rule_by_user_or_group(
     records = [line for line in gate.log().splitlines() if f"reference={reference}" in line]
     assert f"uid={BERT}" in records[0]
     assert f"user {BERT} may not see target 'hail': no rule lets them" in records[0]
-    asked = [harness.GATE, "status", "--control", gate.control]
-    status = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     assert any(
         reference in line and f"user {BERT} may not see target 'hail'" in line
-        for line in status.splitlines()
+        for line in ask.status_text(gate).splitlines()
     )
 
 
@@ -239,6 +238,33 @@ def test_a_client_in_a_user_namespace_of_its_own_is_judged_by_its_real_uid(
     assert who == "0"
     assert "you may not call" in answer
     gate.logged(f"uid={ANNA} ")
+
+
+def test_numbers_that_are_lent_to_somebody_are_that_person(
+    daemon: harness.Daemon, make_gate: MakeGate, people: str
+) -> None:
+    """Whoever may map them has thousands (subuid(5)), and is one user all the same."""
+    lent = 700_000_000
+    numbers = f"{lent}-{lent + 9}"
+    subprocess.run(["usermod", "--add-subuids", numbers, people], check=True, capture_output=True)
+    try:
+        one_client = everything(users=[people], clients=1)
+        gate = make_gate({"hail": daemon.uri("unix")}, rules=(one_client, everything(users=["0"])))
+        person = pwd.getpwnam(people).pw_uid
+        script = f"import raw, time\nc = raw.connect({gate.socket!r}, 'hail')\ntime.sleep(600)"
+        with machines.run_as(lent, script, stderr=subprocess.DEVNULL) as first:
+            try:
+                gate.logged(f"uid={person} pid={first.pid} subuid={lent}")
+                for other in (lent + 9, person):
+                    second = virsh(gate, daemon, other, "list")
+                    assert "you already have the maximum of 1 connections" in second.stderr
+                # The next number is nobody's, and no rule lets it see a target.
+                assert "there are no targets" in virsh(gate, daemon, lent + 10, "list").stderr
+            finally:
+                first.kill()
+    finally:
+        undo = ["usermod", "--del-subuids", numbers, people]
+        subprocess.run(undo, check=True, capture_output=True)
 
 
 def test_a_gate_in_a_user_namespace_takes_nobody_for_the_user_nobody(

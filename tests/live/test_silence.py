@@ -9,6 +9,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+import ask
 import busy
 import harness
 import raw
@@ -26,16 +27,8 @@ TIMES = {"call_timeout": "2min", "keepalive_count": 100}
 NETWORK = ["unshare", "-n", "sh", "-c", "ip link set lo up && exec sleep 600"]
 
 
-def status(gate: harness.Gate, *options: str) -> str:
-    command = [harness.GATE, "status", "--control", gate.control, *options]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, timeout=harness.PATIENCE
-    )
-    return done.stdout
-
-
 def target_of(gate: harness.Gate) -> dict[str, Any]:
-    found = json.loads(status(gate, "--json"))["targets"][0]
+    found = json.loads(ask.status_text(gate, "--json"))["targets"][0]
     assert isinstance(found, dict)
     return found
 
@@ -83,7 +76,7 @@ def test_a_daemon_that_is_silent_everywhere_is_said_to_be(
         gate.logged("upstream-silent target=machines")
         assert target_of(gate)["silent_ms"] > 0
         assert target_of(gate)["upstreams"][0]["silent_ms"] > 0
-        assert "silent for" in status(gate)
+        assert "silent for" in ask.status_text(gate)
         time.sleep(2)
         frozen.thaw()
         assert client.reply(serial).status == raw.OK

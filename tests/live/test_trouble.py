@@ -1,7 +1,7 @@
 """Nobody waits for somebody else's trouble: what hangs at a daemon, and how others fare beside it.
 
-How long others wait is printed (pytest -s) and only held against the deadline of the calls that
-hang: whoever waits for those waits as long as that.
+How long others wait is printed (pytest -s), and held against three times what they wait alone, with
+something added for a machine that is busy with other tests.
 """
 
 import contextlib
@@ -23,8 +23,9 @@ MakeGate = Callable[..., harness.Gate]
 TIMEOUT = 4.0  # of a call
 OTHERS = range(101, 151)  # machines that nothing is wrong with
 UPSTREAMS, SPARE = 4, 2
+BUSY = 150.0  # milliseconds
 AT_ONE_SUBJECT = 2
-PROBES = 2  # beyond those, once the subject is silent
+TRIED = 6  # beyond those: other kinds of calls about it, and whether it answers again
 
 
 def target(uri: str) -> dict[str, Any]:
@@ -122,6 +123,7 @@ def check_others(what: str, some: victims.Victims, trouble: Callable[[], None]) 
     trouble()
     beside = some.since(before)
     print(f"\nbeside {what}: {beside.beside(alone)}")
+    assert beside.p99 < 3 * alone.p99 + BUSY
     assert beside.most < 1000 * TIMEOUT
 
 
@@ -143,7 +145,7 @@ def test_a_machine_that_hangs_holds_up_nobody_else(
         hears_at_once(gate, "machine 'machine1'", *info)
 
     check_others("a machine that hangs", others, trouble)
-    assert sick.most("machine1") <= AT_ONE_SUBJECT + PROBES
+    assert sick.most("machine1") <= AT_ONE_SUBJECT + TRIED
     (shown,) = ask.named(ask.status(gate)["targets"], "rack")["troubles"]
     assert shown["silent"] and "machine1" in shown["subject"]
     sick.hang()
@@ -168,7 +170,7 @@ def test_a_sweep_that_hangs_holds_up_nobody_else(
         hears_at_once(gate, "CONNECT_GET_ALL_DOMAIN_STATS", *sweeps(0)[0])
 
     check_others("statistics that hang", others, trouble)
-    assert sick.most(subject) <= AT_ONE_SUBJECT + PROBES
+    assert sick.most(subject) <= AT_ONE_SUBJECT + TRIED
     sick.hang()
     harness.wait_for("statistics to be back", lambda: is_back(gate, *sweeps(0)[0]), TIMEOUT)
 
@@ -186,7 +188,7 @@ def test_ten_machines_that_hang_hold_up_nobody_else(
 
     check_others("ten machines that hang", others, trouble)
     assert sick.most() <= 16
-    assert all(sick.most(one) <= AT_ONE_SUBJECT + PROBES for one in hung)
+    assert all(sick.most(one) <= AT_ONE_SUBJECT + TRIED for one in hung)
     assert sick.report()["connections"] <= UPSTREAMS + SPARE
     sick.hang()
     for number in range(1, 11):
@@ -227,7 +229,7 @@ def test_who_gives_up_and_asks_again_holds_up_nobody_else(
             scrape()
 
     check_others("an exporter that gives up", others, trouble)
-    assert sick.most() <= AT_ONE_SUBJECT + PROBES
+    assert sick.most() <= AT_ONE_SUBJECT + TRIED
     assert sick.report()["connections"] <= UPSTREAMS + SPARE
     sick.hang()
     body = stuck.machine(1)
@@ -291,5 +293,4 @@ def test_long_answers_of_one_target_take_nothing_from_clients_of_another(
             with raw.connect(gate.socket, "well") as other:
                 for number in OTHERS:
                     assert other.domain(f"machine{number}")
-            assert not select.select([same.socket], [], [], 0)[0]
             assert same.reply(held).status == raw.ERROR

@@ -288,6 +288,11 @@ void Client::send(Kind kind, std::int32_t procedure, const base::Buffer& body, A
   asked.index = next_index_++;
   asked.moment = stage_.judge.moment();
   asked.at = stage_.clock.now();
+  asked.behind = std::ranges::any_of(outstanding_, [&](const auto& one) {
+    return one.second.kind == Kind::question && one.second.subject == asked.subject;
+  });
+  asked.proven =
+      asked.subject >= 0 && surroundings_.daemon(plan_.target).proven(asked.subject, procedure);
   const std::uint32_t serial = serial_++;
   stage_.trace.line(fmt::format("{} asks {}/{}", name(), procedure, serial));
   outstanding_.emplace(serial, asked);
@@ -576,8 +581,12 @@ bool Client::should_have_moved(const Asked& asked) const {
 bool Client::is_well_else(const Asked& asked, Milliseconds quiet) const {
   const Daemon& daemon = surroundings_.daemon(plan_.target);
   if (stage_.judge.disturbed_at(plan_.target) > quiet || !reads_all(asked.at)) return false;
-  const bool hangs = asked.subject == kSweep ? daemon.any_hung()
-                                             : asked.subject >= 0 && daemon.hung(asked.subject);
+  if (stage_.plan.ruin && (!asked.proven || daemon.stuck_at() > asked.at)) return false;
+  if (asked.subject >= 0 && daemon.hung(asked.subject)) {
+    const bool is_info = asked.procedure == number_of(Remote::DOMAIN_GET_INFO);
+    if (!is_info || asked.behind || !daemon.answers_info(asked.subject)) return false;
+  }
+  const bool hangs = asked.subject == kSweep && daemon.any_hung();
   return !hangs && daemon.troubled_at(asked.subject) <= quiet;
 }
 

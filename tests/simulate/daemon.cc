@@ -28,7 +28,7 @@ constexpr std::size_t kRequestsAtOnce = 5;  // max_client_requests
 constexpr std::size_t kPlaces = 4;          // of which the gate may use these
 // As a target has them by default; and those that ask whether what is silent answers again.
 constexpr std::size_t kOfOneSubject = 2;
-constexpr std::size_t kProbes = 2;
+constexpr std::size_t kProbes = 6;
 constexpr Milliseconds kRemembered{60000};
 constexpr std::ptrdiff_t kSpare = 2;
 constexpr Milliseconds kGivenUp{1000};
@@ -294,7 +294,11 @@ void Daemon::check_place(const Connection& connection) {
   const Milliseconds before = stage_.clock.now() - kRemembered;
   if (abandoned(connection) < 2 || stage_.judge.targets_of(number_, before) != 1) return;
   // What it has only now read was sent before.
-  if (stage_.clock.now() - troubled_at_ < kGivenUp) return;
+  const Milliseconds recently = stage_.clock.now() - kGivenUp;
+  if (troubled_at_ > recently) return;
+  if (std::ranges::any_of(machines_, [&](const auto& one) { return one.troubled_at > recently; })) {
+    return;
+  }
   const auto others = std::ranges::count_if(connections_, [&](const auto& one) {
     return one.get() != &connection && !one->stream->left_alone() && abandoned(*one) > 0;
   });
@@ -337,13 +341,22 @@ void Daemon::start_next() {
 bool Daemon::hangs(const Work& work) const {
   if (frozen_) return true;
   if (work.subject == kSweep) return any_hung() && !work.nowait;
-  return work.subject >= 0 && machines_[index(work.subject)].hung;
+  if (work.subject < 0 || !machines_[index(work.subject)].hung) return false;
+  return !machines_[index(work.subject)].partly ||
+         work.header.procedure != policy::number(Remote::DOMAIN_GET_INFO);
 }
 
 void Daemon::run(Work& work) {
   if (!work.running) ++running_;
   work.running = true;
-  if (hangs(work)) return work.timer.stop();
+  if (hangs(work)) {
+    if (work.subject >= 0) {
+      Machine& machine = machines_[index(work.subject)];
+      if (machine.stuck_at <= machine.troubled_at) machine.stuck_at = stage_.clock.now();
+      stuck_at_ = stage_.clock.now();
+    }
+    return work.timer.stop();
+  }
   const auto most = static_cast<std::uint32_t>(stage_.plan.service.count());
   Milliseconds time = random_.time(0, most);
   if (work.subject == kSweep) time *= 3;
@@ -358,6 +371,9 @@ void Daemon::finish(Work& work) {
   const std::unique_ptr<Work> done = std::move(*node);
   works_.erase(node);
   --running_;
+  if (done->subject >= 0) {
+    machines_[index(done->subject)].answered_at[done->header.procedure] = done->since;
+  }
   if (Connection* connection = find(done->connection)) {
     --connection->works;
     connection->stream->resume(kBusy);
@@ -468,12 +484,15 @@ std::size_t Daemon::upstreams() const {
       connections_, [](const auto& one) { return one->open && !one->stream->left_alone(); }));
 }
 
-void Daemon::hang(Subject machine, bool hung) {
+void Daemon::hang(Subject machine, bool hung, bool partly) {
   Machine& it = machines_[index(machine)];
   it.hung = hung;
+  it.partly = partly;
   it.troubled_at = stage_.clock.now();
-  stage_.trace.line(
-      fmt::format("{} {} {}", name_, machine_name(machine), hung ? "hangs" : "goes on"));
+  stage_.trace.line(fmt::format("{} {} {}", name_, machine_name(machine),
+                                !hung    ? "goes on"
+                                : partly ? "hangs partly"
+                                         : "hangs"));
   for (const auto& work : works_) {
     if (work->running && (work->subject == machine || work->subject == kSweep)) run(*work);
   }

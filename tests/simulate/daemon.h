@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "policy/message.h"
+#include "policy/procedures.h"
 #include "tests/simulate/stage.h"
 #include "tunnel/tunnel.h"
 
@@ -27,7 +28,8 @@ class Daemon final : public tunnel::Tunnel {
   std::unique_ptr<tunnel::io::Stream> stream() override;
 
   // What may happen to it.
-  void hang(Subject machine, bool hung);
+  // `partly`: its info is still answered.
+  void hang(Subject machine, bool hung, bool partly = false);
   void slow(Subject machine, std::uint32_t factor);  // 1: not slow
   void freeze(bool frozen);
   void poison(Subject machine, bool poisonous);  // whoever asks about it makes the daemon crash
@@ -48,10 +50,25 @@ class Daemon final : public tunnel::Tunnel {
   void look_after_swallowed();
   [[nodiscard]] bool hung(Subject machine) const { return machines_[index(machine)].hung; }
   [[nodiscard]] bool any_hung() const;
+  // Its info is answered, and has been since other calls about it hang.
+  [[nodiscard]] bool answers_info(Subject machine) const {
+    const Machine& it = machines_[index(machine)];
+    const auto found = it.answered_at.find(policy::number(policy::Remote::DOMAIN_GET_INFO));
+    return it.partly && it.stuck_at > it.troubled_at && found != it.answered_at.end() &&
+           found->second > it.stuck_at;
+  }
   // When the last fault of all of it, and of a machine, began or ended.
   [[nodiscard]] Milliseconds troubled_at() const;
   [[nodiscard]] Milliseconds fault_at() const { return troubled_at_; }
   [[nodiscard]] Milliseconds troubled_at(Subject machine) const;
+  // One that came after the latest that hangs was answered.
+  [[nodiscard]] bool proven(Subject machine, std::int32_t procedure) const {
+    const auto& answered = machines_[index(machine)].answered_at;
+    const auto found = answered.find(procedure);
+    return found != answered.end() && found->second > stuck_at_;
+  }
+  // When the latest call came that hangs.
+  [[nodiscard]] Milliseconds stuck_at() const { return stuck_at_; }
   [[nodiscard]] std::size_t connections() const { return connections_.size(); }
   [[nodiscard]] bool was_poisonous(Subject machine) const {
     return machine >= 0 && machines_[index(machine)].was_poisonous;
@@ -75,10 +92,13 @@ class Daemon final : public tunnel::Tunnel {
   struct Work;
   struct Machine {
     bool hung = false;
+    bool partly = false;
     std::uint32_t factor = 1;
     bool poisonous = false;
     bool was_poisonous = false;
     Milliseconds troubled_at{-1000000};
+    Milliseconds stuck_at{-1000000};                   // when a call was the first to hang
+    std::map<std::int32_t, Milliseconds> answered_at;  // when the latest answered one came
   };
   using Works = std::list<std::unique_ptr<Work>>;
 
@@ -118,6 +138,7 @@ class Daemon final : public tunnel::Tunnel {
   bool frozen_ = false;
   tunnel::io::Timer away_;
   Milliseconds troubled_at_{-1000000};
+  Milliseconds stuck_at_{-1000000};     // when the latest call came that hangs
   Milliseconds given_up_at_{-1000000};  // when the gate last gave up what was swallowed
 };
 

@@ -152,6 +152,15 @@ void make_recovery(Random& random, Plan& plan) {
   plan.rule_limits[plan.users[1]].calls_in_flight = 2;
 }
 
+// One user asks of all of them without a rest, and the other one has several programs too.
+void make_ruin(Random& random, Plan& plan) {
+  make_alone(random, plan, Program::flood);
+  plan.machines = random.between(30, 60);
+  plan.targets[0].upstreams = 4;
+  plan.targets[0].call_timeout = random.time(6000, 8000);
+  for (std::size_t i = 0; i < plan.clients.size() / 2; ++i) plan.clients[i].uid = plan.users[1];
+}
+
 }  // namespace
 
 Plan make_plan(std::uint64_t seed) {
@@ -191,16 +200,18 @@ Plan make_plan(std::uint64_t seed) {
   out.chorus = !out.crowd && random.percent(5);
   out.recovers = !out.crowd && !out.chorus && random.percent(6);
   out.poisoned = !out.crowd && !out.chorus && !out.recovers && random.percent(6);
+  out.ruin = !out.crowd && !out.chorus && !out.recovers && !out.poisoned && random.percent(4);
+  if (out.ruin) make_ruin(random, out);
   if (out.chorus) make_chorus(random, out);
   if (out.poisoned) make_poisoned(random, out);
   if (out.recovers) make_recovery(random, out);
-  if (out.chorus || out.recovers || out.poisoned) {
+  if (out.chorus || out.recovers || out.poisoned || out.ruin) {
     out.faults = FaultPlan();
     out.network = NetworkPlan();
     out.large_reply = 0;
     out.drains_while_busy = false;
   }
-  if (out.recovers) out.duration = Milliseconds(25000);
+  if (out.recovers || out.ruin) out.duration = Milliseconds(25000);
   if (!out.crowd && !out.chorus && !out.recovers && random.percent(25)) {
     out.limits.buffer = random.between(64, 1024) << 10U;
   }
@@ -238,7 +249,8 @@ std::string to_text(const Plan& plan) {
       plan.network.piece, faults, f.pause.count(),
       (plan.drains_while_busy ? std::string(", drains busy") : std::string()) +
           (plan.crowd ? ", crowd" : "") + (plan.chorus ? ", chorus" : "") +
-          (plan.recovers ? ", recovers" : "") + (plan.poisoned ? ", poisoned" : "") +
+          (plan.recovers ? ", recovers" : "") + (plan.ruin ? ", ruin" : "") +
+          (plan.poisoned ? ", poisoned" : "") +
           (plan.rule_limits.empty() ? "" : ", limited users") +
           (plan.limits.max_call < 4096 ? ", tight" : "") +
           (plan.limits.buffer < kUsualBuffer ? ", scarce" : ""));

@@ -100,6 +100,7 @@ struct Plan {
   // wait for a machine that hangs, just when their user's turn is over.
   bool chorus = false;
   bool poisoned = false;  // calls about one machine make the daemon crash, and nothing else ends it
+  bool ruin = false;      // most of many machines hang at once, and for good
   bool recovers = false;  // one machine hangs until calls have timed out, and then is well for long
 };
 

@@ -31,7 +31,7 @@ constexpr Milliseconds kTick{50};
 constexpr Milliseconds kSettled{20000};  // after a reload
 constexpr std::size_t kMostSpare = 2;    // as a target has them by default
 constexpr std::size_t kMostOverdue = 8;
-constexpr std::size_t kMostProbes = 4;  // more, of silent subjects that have no call there
+constexpr std::size_t kMostTried = 8;  // more, of which nobody knew
 constexpr std::uint64_t kEnoughAnswers = 60;
 constexpr std::uint64_t kMostTurns = 1000000;  // of the clock without any time passing
 
@@ -119,6 +119,7 @@ class Simulation final : private Surroundings {
   void reload();
   void fault();
   void hang_and_recover();
+  void ruin();
   void poison_in_turns();
   void fault_of(Daemon& at);
   void event();
@@ -282,6 +283,12 @@ void Simulation::hang_and_recover() {
   faults_.start(hung ? Milliseconds(60000) : plan_.targets[0].call_timeout + Milliseconds(1500));
 }
 
+void Simulation::ruin() {
+  for (Subject one = 0; one < static_cast<Subject>(plan_.machines * 3 / 4); ++one) {
+    daemons_[0]->hang(one, true, random_.percent(50));
+  }
+}
+
 void Simulation::poison_in_turns() {
   poisoned_ = !poisoned_;
   daemons_[0]->poison(0, poisoned_);
@@ -290,6 +297,7 @@ void Simulation::poison_in_turns() {
 
 void Simulation::fault() {
   if (plan_.recovers) return hang_and_recover();
+  if (plan_.ruin) return ruin();
   if (plan_.poisoned) return poison_in_turns();
   const auto pause = static_cast<std::uint32_t>(plan_.faults.pause.count());
   faults_.start(random_.time(pause / 2, pause * 3 / 2));
@@ -303,7 +311,7 @@ void Simulation::fault_of(Daemon& at) {
   switch (random_.below(10)) {
     case 0:
     case 1:
-      if (faults.machines_hang) at.hang(machine, random_.percent(50));
+      if (faults.machines_hang) at.hang(machine, random_.percent(50), random_.percent(30));
       return;
     case 2:
       if (faults.machines_slow) at.slow(machine, random_.percent(50) ? 1 : random_.between(5, 30));
@@ -390,7 +398,7 @@ void Simulation::check_upstreams() {
                   fmt::format("{} has {} connections", daemon->name(), daemon->upstreams()));
     }
     const std::size_t overdue = daemon->lying_for(longest + Milliseconds(500));
-    if (quiet && overdue > targets * (kMostOverdue + kMostProbes)) {
+    if (quiet && overdue > targets * (kMostOverdue + kMostTried)) {
       judge_.fail("overdue", fmt::format("{} has {} calls that nobody waits for any more",
                                          daemon->name(), overdue));
     }

@@ -269,6 +269,7 @@ TEST_CASE("mistakes in [targets] are found", "[conf][config]") {
       {"call_timeout = \"0s\"", "f:3:16: \"call_timeout\" is \"0s\"; it must be from 1ms to 24h"},
       {"idle_timeout = \"1441min\"",
        "f:3:16: \"idle_timeout\" is \"1441min\"; it must be from 0ms to 24h"},
+      {"max_age = \"6min\"", "f:3:11: \"max_age\" is \"6min\"; it must be from 0ms to 5min"},
       {"connect_timeout = 1.5",
        "f:3:19: \"connect_timeout\" is a number with a fraction; it must be a time in quotes, such "
        "as \"500ms\", \"30s\", \"5min\" or \"1h\""},

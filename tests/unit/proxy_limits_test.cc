@@ -21,6 +21,13 @@ base::Buffer machine(std::uint32_t number) {
   return words({4, 0x6e616d65, number, number, number, number, number, 0});
 }
 
+// Of a daemon that gives this reply to calls of the procedure, which outlives it.
+auto answers(std::int32_t procedure, const base::Buffer& reply) {
+  return [procedure, &reply](const policy::Header& header, base::Bytes) {
+    return header.procedure == procedure ? std::optional(reply) : std::nullopt;
+  };
+}
+
 }  // namespace
 
 TEST_CASE("a newcomer beyond the limit is told so") {
@@ -240,9 +247,7 @@ TEST_CASE("what a user leaves unread of one target costs its clients of another 
   World world({"hail", "sleet"});
   world.config.limits.user_buffer = 1 << 20;
   world.gate();
-  const auto long_one = [&](const policy::Header& header, base::Bytes) {
-    return header.procedure == kCapabilities ? std::optional(large) : std::nullopt;
-  };
+  const auto long_one = answers(kCapabilities, large);
   world.daemon("hail").reply = long_one;
   world.daemon("sleet").reply = long_one;
   std::vector<RawClient*> hoard;
@@ -287,9 +292,7 @@ TEST_CASE("what all users leave unread is bounded together, and whoever has litt
   world.config.limits.buffer = 8 << 20;
   world.config.limits.user_buffer = 4 << 20;
   world.gate();
-  const auto long_one = [&](const policy::Header& header, base::Bytes) {
-    return header.procedure == kCapabilities ? std::optional(large) : std::nullopt;
-  };
+  const auto long_one = answers(kCapabilities, large);
   world.daemon("hail").reply = long_one;
   world.daemon("sleet").reply = long_one;
   std::vector<RawClient*> hoard;
@@ -329,10 +332,7 @@ TEST_CASE("calls are sent only while what they are likely to bring has room") {
   World world;
   world.config.limits.user_buffer = 1 << 20;
   world.gate();
-  const auto long_one = [&](const policy::Header& header, base::Bytes) {
-    return header.procedure == kXmlDesc ? std::optional(large) : std::nullopt;
-  };
-  world.daemon().reply = long_one;
+  world.daemon().reply = answers(kXmlDesc, large);
   std::vector<RawClient*> clients;
   for (int i = 0; i < 12; ++i) clients.push_back(&world.opened("hail", 1000));
   const auto first = clients[0]->call(kXmlDesc, machine(0));

@@ -5,6 +5,7 @@
 #include "policy/procedures.h"
 #include "tests/unit/support/catch.h"
 #include "tests/unit/support/reply_bodies.h"
+#include "tests/unit/support/stuck.h"
 #include "tests/unit/support/world.h"
 
 using policy::Remote;
@@ -54,9 +55,10 @@ TEST_CASE(
   World world;
   world.config.targets[0].upstreams = 3;
   world.gate();
-  world.daemon().hold = true;
   std::vector<RawClient*> clients;
   for (int i = 0; i < 100; ++i) clients.push_back(&world.opened());
+  test::ask_of_ids(world, *clients[0], 100);
+  world.daemon().hold = true;
   CHECK(world.daemon().dials == 1);
   std::vector<std::uint32_t> serials;
   for (RawClient* client : clients) {
@@ -193,9 +195,10 @@ TEST_CASE("a daemon that hangs up as soon as it is open is not dialled as fast a
 TEST_CASE("a daemon that is started again is dialled at once, however many upstreams it had") {
   World world;
   world.gate();
-  world.daemon().hold = true;
   std::vector<RawClient*> clients;
   for (int i = 0; i < 16; ++i) clients.push_back(&world.opened());
+  test::ask_of_ids(world, *clients[0], 16);
+  world.daemon().hold = true;
   for (std::uint32_t i = 0; i < 16; ++i) {
     clients[i]->call(Remote::DOMAIN_LOOKUP_BY_ID, words({i}));
   }
@@ -468,6 +471,9 @@ TEST_CASE("a right serial with the wrong procedure is no answer") {
 TEST_CASE("upstreams that nobody needs go, the last one stays warm") {
   World world;
   world.gate();
+  RawClient& first = world.opened();
+  test::ask_of_ids(world, first, 40);
+  world.leave(first);
   world.daemon().hold = true;
   std::vector<RawClient*> clients;
   for (int i = 0; i < 40; ++i) {

@@ -130,8 +130,8 @@ class TcpDialer final : public Dialer, public RaceOwner {
 
   void on_all_failed() override {
     deadline_.stop();
-    const auto kind = shortage_ ? Reason::Kind::exhausted : Reason::Kind::system;
-    owner_->on_dial_failed({kind, Stage::connect, race_->account()});
+    owner_->on_dial_failed(
+        {kind_of(shortage_, Reason::Kind::system), Stage::connect, race_->account()});
   }
 
   void give_up() {

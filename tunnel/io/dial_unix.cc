@@ -47,8 +47,7 @@ class UnixDialer final : public Dialer {
     }
     deadline_.stop();
     if (account_.empty()) account_ = "no socket is named";
-    const auto kind = shortage_ ? Reason::Kind::exhausted : Reason::Kind::system;
-    owner_->on_dial_failed({kind, Stage::connect, account_});
+    owner_->on_dial_failed({kind_of(shortage_, Reason::Kind::system), Stage::connect, account_});
   }
 
   int attempt(const std::string& text) {

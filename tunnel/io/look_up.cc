@@ -44,8 +44,7 @@ void LookUp::time_is_up() {
 
 void LookUp::answered(const Resolved& resolved) {
   if (resolved.addresses.empty()) {
-    return fail(resolved.shortage ? Reason::Kind::exhausted : Reason::Kind::system,
-                resolved.failure);
+    return fail(kind_of(resolved.shortage, Reason::Kind::system), resolved.failure);
   }
   std::vector<Address> addresses;
   for (const Address& one : resolved.addresses) {

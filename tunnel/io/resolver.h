@@ -27,7 +27,7 @@ class Loop;
 struct Resolved {
   std::vector<Address> addresses;  // with port 0
   std::string failure;             // in the system's words, when there are none
-  bool shortage = false;           // it is for want of descriptors, memory or threads
+  bool shortage = false;           // it is for lack of descriptors, memory or threads
 };
 
 // Called in any thread, in several at a time, and perhaps after the loop has ended.

@@ -46,8 +46,6 @@ std::string_view kind_name(Reason::Kind kind) {
   return "";
 }
 
-Reason::Kind kind_of(int error) {
-  return base::is_shortage(error) ? Reason::Kind::exhausted : Reason::Kind::system;
-}
+Reason::Kind kind_of(int error) { return kind_of(base::is_shortage(error), Reason::Kind::system); }
 
 }  // namespace tunnel::io

@@ -61,6 +61,11 @@ std::string_view kind_name(Reason::Kind kind);
 // What it is when the system says this errno: system or exhausted.
 Reason::Kind kind_of(int error);
 
+// What a failure is: exhausted where this host had too little of something, or else `otherwise`.
+constexpr Reason::Kind kind_of(bool shortage, Reason::Kind otherwise) {
+  return shortage ? Reason::Kind::exhausted : otherwise;
+}
+
 // Who gets a stream's calls. The owner may call any function of the stream from them.
 class StreamOwner {
  public:

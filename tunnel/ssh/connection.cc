@@ -66,7 +66,7 @@ void Connection::start() {
   };
   if (!known) {
     return give_up("known_hosts: " + known.error().text,
-                   known.error().shortage ? Kind::exhausted : Kind::refused);
+                   io::kind_of(known.error().shortage, Kind::refused));
   }
   if (target_.known_hosts_verify == KnownHostsVerify::ignore && !target_.insecure) {
     return give_up(refused_unless_insecure("known_hosts_verify=ignore"));
@@ -202,15 +202,13 @@ void Connection::handshake() {
   const Engine::Step step = engine_->handshake();
   if (step == Engine::Step::pending) return;
   if (step == Engine::Step::failed) {
-    const Kind kind = engine_->shortage()  ? Kind::exhausted
-                      : engine_->cut_off() ? Kind::end
-                                           : Kind::protocol;
+    const Kind kind =
+        io::kind_of(engine_->shortage(), engine_->cut_off() ? Kind::end : Kind::protocol);
     if (!failure_) failure_ = io::Reason{kind, stage_, handshake_failure(*engine_)};
     return;
   }
   if (auto problem = check_host_key()) {
-    failure_ =
-        io::Reason{problem->shortage ? Kind::exhausted : Kind::refused, stage_, problem->text};
+    failure_ = io::Reason{io::kind_of(problem->shortage, Kind::refused), stage_, problem->text};
     return;
   }
   phase_ = Phase::authentication;
@@ -252,9 +250,7 @@ void Connection::authenticate() {
                            : "ssh login as " + user_ + " failed";
     text += "; " + authenticator_->report();
     if (engine_->failed() && !cut) text += "; " + engine_->error();
-    const Kind kind = authenticator_->shortage() ? Kind::exhausted
-                      : cut                      ? Kind::end
-                                                 : Kind::refused;
+    const Kind kind = io::kind_of(authenticator_->shortage(), cut ? Kind::end : Kind::refused);
     if (!failure_) failure_ = io::Reason{kind, stage_, text};
     return;
   }

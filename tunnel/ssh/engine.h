@@ -110,7 +110,7 @@ class Engine {
 
   // The session is over; error() says why.
   [[nodiscard]] bool failed() const { return failed_; }
-  // That is for want of descriptors or memory here.
+  // That is for lack of descriptors or memory here.
   [[nodiscard]] bool shortage() const { return shortage_; }
   // The server ended the session without a word.
   [[nodiscard]] bool cut_off() const { return ended_ && unread() == 0 && goodbye_.empty(); }

@@ -41,14 +41,12 @@ bool ends_within_a_line(int file) {
   return size > 0 && pread(file, &last, 1, size - 1) == 1 && last != '\n';
 }
 
-base::Problem problem_of(const base::FileError& error) { return {error.text, error.shortage()}; }
-
 std::optional<base::Problem> append_locked(int file, const std::string& path,
                                            const std::string& host, std::uint16_t port,
                                            base::Bytes key) {
-  if (flock(file, LOCK_EX | LOCK_NB) != 0) return problem_of(base::file_error(path, errno));
+  if (flock(file, LOCK_EX | LOCK_NB) != 0) return base::file_error(path, errno).problem();
   auto text = base::read_file(path, kLargestKnownHosts);
-  if (!text) return problem_of(text.error());
+  if (!text) return text.error().problem();
   KnownHosts known(host, port);
   known.read(path, base::text_of(text->text.bytes()));
   const HostKeyAnswer answer = known.check(key);
@@ -58,7 +56,7 @@ std::optional<base::Problem> append_locked(int file, const std::string& path,
   }
   const std::string line = (ends_within_a_line(file) ? "\n" : "") + known.line_for(key);
   if (!base::write_all(file, line) || fsync(file) != 0)
-    return problem_of(base::file_error(path, errno));
+    return base::file_error(path, errno).problem();
   return std::nullopt;
 }
 
@@ -92,7 +90,7 @@ base::Result<KnownHosts, base::Problem> load_known_hosts(const HostKeyFiles& fil
     } else if (text.error().denied() && !files.named) {
       known.add_note(text.error().text);
     } else if (!text.error().missing()) {
-      return base::Failure{problem_of(text.error())};
+      return base::Failure{text.error().problem()};
     }
   }
   return known;
@@ -109,7 +107,7 @@ std::optional<base::Problem> record_host_key(const std::string& file, const std:
   make_folder_of(file);
   const int descriptor =
       open(file.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
-  if (descriptor < 0) return problem_of(base::file_error(file, errno));
+  if (descriptor < 0) return base::file_error(file, errno).problem();
   auto problem = append_locked(descriptor, file, host, port, key);
   close(descriptor);
   return problem;

@@ -135,7 +135,7 @@ base::Result<base::Secret, base::Problem> load_passphrase(const std::string& nam
   }
   const std::string file = name.starts_with('/') ? name : environment.credentials + "/" + name;
   auto text = base::read_file(file, kLongestPassphrase);
-  if (!text) return base::Failure{base::Problem{text.error().text, text.error().shortage()}};
+  if (!text) return base::Failure{text.error().problem()};
   if (auto why = base::exposed(*text, geteuid())) {
     return base::Failure{base::Problem{file + ": " + *why}};
   }

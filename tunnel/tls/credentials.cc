@@ -24,8 +24,7 @@ base::Failure<Reason> refuse(Stage stage, std::string text) {
 
 // What cannot be read now may be as good as it was.
 base::Failure<Reason> unread(Stage stage, const std::string& what, const base::Problem& why) {
-  const auto kind = why.shortage ? Reason::Kind::exhausted : Reason::Kind::refused;
-  return {Reason{kind, stage, what + why.text}};
+  return {Reason{io::kind_of(why.shortage, Reason::Kind::refused), stage, what + why.text}};
 }
 
 // Types of key of RFC 8410 and RFC 4055, which both versions of mbedTLS meet with an error that

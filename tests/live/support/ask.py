@@ -1,7 +1,8 @@
-"""What a gate says about itself, over HTTP."""
+"""What a gate says about itself, over HTTP and by `virtgate status`."""
 
 import json
 import socket
+import subprocess
 from typing import Any
 
 import harness
@@ -34,6 +35,15 @@ def status(gate: harness.Gate) -> dict[str, Any]:
     found = json.loads(body)
     assert isinstance(found, dict)
     return found
+
+
+def status_text(gate: harness.Gate, *options: str) -> str:
+    """What `virtgate status` prints."""
+    command = [harness.GATE, "status", "--control", gate.control, *options]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=harness.PATIENCE
+    )
+    return done.stdout
 
 
 def named(items: list[dict[str, Any]], name: str) -> dict[str, Any]:
