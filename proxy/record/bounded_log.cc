@@ -7,6 +7,7 @@ namespace proxy {
 namespace {
 
 constexpr std::string_view kOpen = "open";
+constexpr std::string_view kShareSpent = "share-spent";
 
 // Of its text, with the time and the level.
 std::size_t size_of(const Record& record) {
@@ -25,7 +26,9 @@ std::optional<uid_t> user_of(const Record& record) {
 
 void BoundedLog::write(const Record& record) {
   const auto user = user_of(record);
-  if (!user || !next_.takes(record.level)) return next_.write(record);
+  // That a share is spent is said seldom, whatever other share that is.
+  const bool free = !user || record.event == kShareSpent;
+  if (free || !next_.takes(record.level)) return next_.write(record);
   switch (shares_.take(*user, size_of(record), record.event == kOpen, clock_.now())) {
     case DailyShares::Taken::yes:
       return next_.write(record);
@@ -37,7 +40,7 @@ void BoundedLog::write(const Record& record) {
 }
 
 void say_share_spent(Log& log, std::string_view of, uid_t uid, const DailyShares& shares) {
-  log.line(Level::warning, "share-spent")
+  log.line(Level::warning, kShareSpent)
       .with("of", of)
       .with("uid", static_cast<std::int64_t>(uid))
       .with("bytes_a_day", static_cast<std::int64_t>(shares.a_day()));

@@ -401,12 +401,32 @@ void Client::on_opened(bool ok, const Asked& asked, const policy::RemoteError& e
   if (ok && denied) fail("rules", "was let open what its user may not see");
   if (!ok) {
     stage_.trace.line(fmt::format("{} may not open: {}", name(), error.text));
+    if (!denied) check_refused_open(asked, error);
     return hang_up("could not open");
   }
   if (state_ != State::opening) return;
   state_ = State::open;
   opened_at_ = stage_.clock.now();
   if (!calm_) act_later(random_.time(0, 20));
+}
+
+// What the gate's host lacks is said to be that, and once it is back, everybody is let in again.
+void Client::check_refused_open(const Asked& asked, const policy::RemoteError& error) {
+  const bool may_be_refused = stage_.plan.faults.rules || stage_.plan.limits.clients_per_user < 100;
+  if (may_be_refused || asked.at >= stage_.judge.stops_at()) return;
+  const Daemon& daemon = surroundings_.daemon(plan_.target);
+  const Milliseconds quiet = asked.at - kGrace;
+  if (!daemon.well() || daemon.troubled_at() > quiet) return;
+  if (stage_.judge.disturbed_at(plan_.target) > quiet) return;
+  const Host& host = surroundings_.host();
+  if (host.lets_open(daemon, asked.at)) {
+    return fail("opens", "may not open a target that is well: " + error.text);
+  }
+  const bool told = error.text.find(Host::kNoDescriptors) != std::string::npos ||
+                    error.text.find("has too little left for it") != std::string::npos;
+  if (!told && host.lacked_only_descriptors(daemon, asked.at)) {
+    fail("opens", "is not told that there are no descriptors: " + error.text);
+  }
 }
 
 void Client::check_rules(const Asked& asked, bool denied) {
@@ -425,6 +445,11 @@ void Client::check_guilt(const Asked& asked) {
   const FaultPlan& faults = stage_.plan.faults;
   if (faults.daemon_dies || faults.daemon_away || faults.daemon_freezes || faults.cuts) return;
   if (faults.lies || faults.swallows || faults.reloads) return;
+  // What the gate's host lacked is no call's fault.
+  if (!faults.poison && !stage_.plan.poisoned) {
+    return fail("guilt", fmt::format("{} about {} is refused, and no call ends a connection",
+                                     asked.procedure, asked.subject));
+  }
   const Daemon& daemon = surroundings_.daemon(plan_.target);
   // Beside what is suspected there may be somebody else who is guilty, and of whom nobody knows.
   if (daemon.was_poisonous(asked.subject) || daemon.poisons() > 1) return;
@@ -587,7 +612,8 @@ bool Client::is_well_else(const Asked& asked, Milliseconds quiet) const {
     if (!is_info || asked.behind || !daemon.answers_info(asked.subject)) return false;
   }
   const bool hangs = asked.subject == kSweep && daemon.any_hung();
-  return !hangs && daemon.troubled_at(asked.subject) <= quiet;
+  return !hangs && daemon.troubled_at(asked.subject) <= quiet &&
+         surroundings_.host().is_well(daemon, quiet);
 }
 
 void Client::check() {

@@ -13,6 +13,7 @@
 
 #include "policy/message.h"
 #include "tests/simulate/daemon.h"
+#include "tests/simulate/host.h"
 #include "tests/simulate/stage.h"
 
 namespace simulate {
@@ -24,6 +25,7 @@ class Surroundings {
   // Brings the other end of a stream to the gate. False: the gate takes nobody any more.
   virtual bool connect(std::unique_ptr<test::MemoryStream> stream, uid_t uid) = 0;
   virtual Daemon& daemon(const std::string& target) = 0;
+  virtual Host& host() = 0;
   // Whether some client of the user does not read all the time at that target: all of these share a
   // buffer.
   virtual bool has_slow_reader(uid_t uid, const std::string& target) = 0;
@@ -108,6 +110,7 @@ class Client final : private tunnel::io::StreamOwner {
   void on_answer(const policy::Frame& frame, const Asked& asked);
   void check_answer(const Asked& asked, std::uint64_t number);
   void check_order(const Asked& asked, const Answer& answer);
+  void check_refused_open(const Asked& asked, const policy::RemoteError& error);
   void check_rules(const Asked& asked, bool denied);
   void check_age(const Asked& asked, const Answer& answer, std::uint64_t number);
   void count_refused();

@@ -325,7 +325,7 @@ void Daemon::check_user(const Work& work) {
 void Daemon::check_poison(const Work& work) {
   if (!work.user || work.subject < 0 || !machines_[index(work.subject)].poisonous) return;
   const FaultPlan& faults = stage_.plan.faults;
-  const int most = kMostCrashes + (faults.cuts || faults.lies || faults.reloads ? 1 : 0);
+  const int most = kMostCrashes + starved_ + (faults.cuts || faults.lies || faults.reloads ? 1 : 0);
   if (++poisoned_[work.question] <= most) return;
   stage_.judge.fail("poison", fmt::format("{} gets a call for the {}. time that makes it crash",
                                           name_, poisoned_[work.question]));
@@ -434,6 +434,12 @@ Daemon::Connection* Daemon::any() {
 
 bool Daemon::any_hung() const {
   return std::ranges::any_of(machines_, [](const Machine& one) { return one.hung; });
+}
+
+bool Daemon::is_calm(Milliseconds since) const {
+  return std::ranges::all_of(machines_, [&](const Machine& one) {
+    return !one.hung && one.factor == 1 && one.troubled_at <= since;
+  });
 }
 
 Milliseconds Daemon::troubled_at(Subject machine) const {
@@ -554,6 +560,19 @@ void Daemon::cut() {
   connection->bytes_left = random_.between(1, random_.percent(50) ? 60 : 5000);
   stage_.trace.line(fmt::format("{}.{} is cut after {} bytes", name_, connection->number,
                                 *connection->bytes_left));
+}
+
+// The one with the oldest call, which so may lose several.
+void Daemon::starve() {
+  const auto oldest =
+      std::ranges::find_if(works_, [&](const auto& one) { return waited_for(*one); });
+  Connection* connection = oldest == works_.end() ? any() : find((*oldest)->connection);
+  if (connection == nullptr || !connection->open) return;
+  trouble();
+  ++starved_;
+  stage_.trace.line(fmt::format("no memory is left for {}.{}", name_, connection->number));
+  connection->stream->fail_peer(
+      {Reason::Kind::exhausted, tunnel::io::Stage::established, "Cannot allocate memory"});
 }
 
 void Daemon::swallow() {

@@ -35,6 +35,7 @@ class Daemon final : public tunnel::Tunnel {
   void poison(Subject machine, bool poisonous);  // whoever asks about it makes the daemon crash
   void die(Milliseconds away);   // every connection ends, and it does not listen for so long
   void cut();                    // a connection ends after some byte
+  void starve();                 // a connection ends because the gate's host has no memory for it
   void lie();                    // it breaks the protocol on a connection
   void swallow();                // nothing passes any more on a connection, and nobody ends it
   void happen(Subject machine);  // an event
@@ -57,6 +58,8 @@ class Daemon final : public tunnel::Tunnel {
     return it.partly && it.stuck_at > it.troubled_at && found != it.answered_at.end() &&
            found->second > it.stuck_at;
   }
+  // No machine hangs or is slow, nor did one since then.
+  [[nodiscard]] bool is_calm(Milliseconds since) const;
   // When the last fault of all of it, and of a machine, began or ended.
   [[nodiscard]] Milliseconds troubled_at() const;
   [[nodiscard]] Milliseconds fault_at() const { return troubled_at_; }
@@ -73,6 +76,7 @@ class Daemon final : public tunnel::Tunnel {
   [[nodiscard]] bool was_poisonous(Subject machine) const {
     return machine >= 0 && machines_[index(machine)].was_poisonous;
   }
+  [[nodiscard]] int starved() const { return starved_; }
   // How many machines have been poisonous.
   [[nodiscard]] std::ptrdiff_t poisons() const {
     return std::ranges::count_if(machines_, [](const Machine& one) { return one.was_poisonous; });
@@ -132,6 +136,7 @@ class Daemon final : public tunnel::Tunnel {
   Works works_;
   std::map<std::uint64_t, int> poisoned_;  // questions that made it crash: how often they came
   bool knows_nowait_;
+  int starved_ = 0;  // connections
   std::size_t running_ = 0;
   std::uint64_t next_connection_ = 1;
   std::int32_t next_callback_ = 1;

@@ -28,6 +28,21 @@ FaultPlan make_faults(Random& random) {
   return out;
 }
 
+HostPlan make_host(Random& random) {
+  HostPlan out;
+  out.audits_calls = random.percent(20);
+  if (random.percent(25)) out.user_log = random.between(2, 16) << 10U;
+  if (random.percent(25)) out.user_audit = random.between(8, 64) << 10U;
+  if (random.percent(50)) return out;
+  out.descriptors = random.percent(50);
+  out.names = random.percent(40);
+  out.disk = random.percent(40);
+  out.buffer = random.percent(30);
+  out.memory = random.percent(30);
+  out.pause = random.time(300, 4000);
+  return out;
+}
+
 NetworkPlan make_network(Random& random) {
   NetworkPlan out;
   if (random.percent(50)) return out;
@@ -189,6 +204,12 @@ Plan make_plan(std::uint64_t seed) {
   if (out.crowd) make_crowd(random, out);
   out.network = make_network(random);
   out.faults = make_faults(random);
+  out.host = make_host(random);
+  // Where nothing else ends connections, no call may be suspected of it.
+  if (out.host.memory && random.percent(50)) {
+    out.faults = FaultPlan();
+    out.faults.machines_hang = true;
+  }
   // A program of a crowd has one place, and gets less for it of a machine that is slow.
   if (out.crowd) out.faults.machines_slow = false;
   out.duration = random.time(5000, 30000);
@@ -207,6 +228,7 @@ Plan make_plan(std::uint64_t seed) {
   if (out.recovers) make_recovery(random, out);
   if (out.chorus || out.recovers || out.poisoned || out.ruin) {
     out.faults = FaultPlan();
+    out.host = HostPlan();
     out.network = NetworkPlan();
     out.large_reply = 0;
     out.drains_while_busy = false;
@@ -239,6 +261,11 @@ std::string to_text(const Plan& plan) {
   add(f.reloads, "reload");
   add(f.poison, "poison");
   add(f.rules, "rules");
+  add(plan.host.descriptors, "descriptors");
+  add(plan.host.names, "names");
+  add(plan.host.disk, "disk");
+  add(plan.host.buffer, "buffer");
+  add(plan.host.memory, "memory");
   return fmt::format(
       "{} targets, {} machines each, {} users, {} clients, {} s, service {} "
       "ms, large {}, delay "

@@ -64,6 +64,19 @@ struct FaultPlan {
   Milliseconds pause{2000};     // between two faults
 };
 
+// What the gate's own host runs short of.
+struct HostPlan {
+  bool descriptors = false;
+  bool names = false;   // look-ups never end
+  bool disk = false;    // neither the log nor the audit takes records
+  bool buffer = false;  // for what all users hold
+  bool memory = false;  // for a connection that is open
+  bool audits_calls = false;
+  std::uint64_t user_log = 16U << 20;
+  std::uint64_t user_audit = 1U << 30;
+  Milliseconds pause{2000};
+};
+
 struct NetworkPlan {
   std::uint32_t delay = 0;  // milliseconds at most
   std::uint32_t piece = 0;  // bytes at most; 0: all at once
@@ -90,6 +103,7 @@ struct Plan {
   std::vector<ClientPlan> clients;
   NetworkPlan network;
   FaultPlan faults;
+  HostPlan host;
   LimitsPlan limits;
   Milliseconds duration{20000};
   Milliseconds service{10};       // of a call on a daemon that is well, at most

@@ -15,7 +15,7 @@
 #include "proxy/gate/gate.h"
 #include "tests/simulate/client.h"
 #include "tests/simulate/daemon.h"
-#include "tests/unit/support/borrowed_tunnel.h"
+#include "tests/simulate/host.h"
 
 namespace simulate {
 
@@ -35,15 +35,6 @@ constexpr std::size_t kMostTried = 8;  // more, of which nobody knew
 constexpr std::uint64_t kEnoughAnswers = 60;
 constexpr std::uint64_t kMostTurns = 1000000;  // of the clock without any time passing
 
-class TraceLog final : public proxy::Log {
- public:
-  explicit TraceLog(Trace& trace) : trace_(trace) {}
-  void write(const proxy::Record& record) override { trace_.line("log " + to_text(record)); }
-
- private:
-  Trace& trace_;
-};
-
 // The one that is under way.
 const Trace* shown_when_dying = nullptr;
 
@@ -57,8 +48,9 @@ class Simulation final : private Surroundings {
         plan_(make_plan(seed)),
         random_(seed ^ 0x5eed5eed5eed5eedU),
         stage_{clock_, trace_, judge_, plan_},
-        log_(trace_),
+        host_(stage_, random_.fork()),
         faults_(clock_, [this] { fault(); }),
+        shortages_(clock_, [this] { shortage(); }),
         events_(clock_, [this] { event(); }),
         tick_(clock_, [this] { tick(); }) {
     shown_when_dying = &trace_;
@@ -81,10 +73,12 @@ class Simulation final : private Surroundings {
     if (plan_.chorus) daemons_[0]->hang(0, true);
     for (const auto& client : clients_) client->start();
     faults_.start(plan_.faults.pause);
+    shortages_.start(plan_.host.pause);
     events_.start(kTick);
     tick_.start(kTick);
     pass(plan_.duration);
     faults_.stop();
+    shortages_.stop();
     events_.stop();
     if (!plan_.drains_while_busy) come_to_rest();
     end();
@@ -99,6 +93,7 @@ class Simulation final : private Surroundings {
  private:
   bool connect(std::unique_ptr<test::MemoryStream> stream, uid_t uid) override;
   Daemon& daemon(const std::string& target) override { return *daemons_[judge_.daemon_of(target)]; }
+  Host& host() override { return host_; }
   bool has_slow_reader(uid_t uid, const std::string& target) override {
     return std::ranges::any_of(plan_.clients, [&](const ClientPlan& client) {
       return client.uid == uid && client.target == target && client.slow_reader;
@@ -122,6 +117,8 @@ class Simulation final : private Surroundings {
   void ruin();
   void poison_in_turns();
   void fault_of(Daemon& at);
+  void shortage();
+  void apply_buffer();
   void event();
   void tick();
   void check_bounds();
@@ -145,7 +142,7 @@ class Simulation final : private Surroundings {
   const Plan plan_;
   Random random_;
   Stage stage_;
-  TraceLog log_;
+  Host host_;
   proxy::Sasl sasl_{[](const std::string&, const std::string&) {
     return proxy::CredentialsResult(base::Failure{std::string("there is no auth.conf here")});
   }};
@@ -165,6 +162,7 @@ class Simulation final : private Surroundings {
   bool poisoned_ = false;
   std::uint64_t reloads_ = 0;
   tunnel::io::Timer faults_;
+  tunnel::io::Timer shortages_;
   tunnel::io::Timer events_;
   tunnel::io::Timer tick_;
 };
@@ -232,20 +230,17 @@ void Simulation::set_up() {
   limits.max_call = plan_.limits.max_call;
   if (plan_.faults.rules || !plan_.rule_limits.empty()) write_rules();
   gate_ = std::make_unique<proxy::Gate>(
-      clock_, log_, sasl_, config_, conf::LibvirtConf(), [this](const tunnel::Target& target) {
+      clock_, host_.log(), sasl_, config_, conf::LibvirtConf(),
+      [this](const tunnel::Target& target) {
         const auto there = std::ranges::find_if(
             daemons_, [&](const auto& one) { return target.host == one->name(); });
-        return std::make_unique<test::BorrowedTunnel>(**there);
+        return host_.way_to(**there);
       });
 }
 
 bool Simulation::connect(std::unique_ptr<test::MemoryStream> stream, uid_t uid) {
   if (draining_) return false;
-  tunnel::io::Peer peer;
-  peer.uid = uid;
-  peer.gid = uid;
-  peer.pid = 4711;
-  gate_->accept(std::move(stream), peer, 0);
+  host_.knock(*gate_, std::move(stream), uid);
   return true;
 }
 
@@ -305,6 +300,19 @@ void Simulation::fault() {
   fault_of(*random_.pick(daemons_));
 }
 
+void Simulation::shortage() {
+  const auto pause = static_cast<std::uint32_t>(plan_.host.pause.count());
+  shortages_.start(random_.time(pause / 2, pause * 3 / 2));
+  host_.fault(*gate_);
+  apply_buffer();
+}
+
+void Simulation::apply_buffer() {
+  if (config_.limits.buffer == host_.buffer()) return;
+  config_.limits.buffer = host_.buffer();
+  gate_->reload(config_, conf::LibvirtConf());
+}
+
 void Simulation::fault_of(Daemon& at) {
   const FaultPlan& faults = plan_.faults;
   const auto machine = static_cast<Subject>(random_.below(plan_.machines));
@@ -348,6 +356,7 @@ void Simulation::event() {
 void Simulation::tick() {
   tick_.start(kTick);
   for (const auto& daemon : daemons_) daemon->look_after_swallowed();
+  host_.look_after_dials();
   for (const auto& client : clients_) client->check();
   check_bounds();
   check_upstreams();
@@ -523,6 +532,8 @@ bool Simulation::pass_until(Milliseconds time, const std::function<bool()>& done
 void Simulation::come_to_rest() {
   trace_.line("everything is well again");
   for (const auto& daemon : daemons_) daemon->heal();
+  host_.heal(*gate_);
+  apply_buffer();
   for (const auto& client : clients_) client->calm_down();
   const auto waits = [](const auto& client) { return client->waits(); };
   if (!pass_until(Milliseconds(70000), [&] { return std::ranges::none_of(clients_, waits); })) {
@@ -537,6 +548,8 @@ void Simulation::come_to_rest() {
       if (!client->gone()) judge_.fail("end", client->state() + " is still there");
     }
   }
+  // Of a client that left before its target was open the gate hears when that has been tried.
+  pass_until(Milliseconds(15000), [&] { return !host_.dials_wait(); });
   pass(Milliseconds(3000));
   if (!judge_.failed()) check_rest();
 }
@@ -547,6 +560,10 @@ void Simulation::check_rest() {
     judge_.fail("rest",
                 fmt::format("{} clients of {} users and {} bytes are left", snapshot.client_count,
                             snapshot.user_count, snapshot.buffer.held));
+  }
+  if (snapshot.accepted != host_.came()) {
+    judge_.fail("rest", fmt::format("{} clients came, and the gate counts {}", host_.came(),
+                                    snapshot.accepted));
   }
   for (const proxy::TargetSnapshot& target : snapshot.targets) {
     if (target.clients + target.waiting + target.in_flight + target.registrations == 0) continue;
@@ -565,6 +582,7 @@ void Simulation::check_rest() {
 void Simulation::end() {
   trace_.line("the gate is to stop");
   draining_ = true;
+  host_.shut();
   judge_.stops();
   bool drained = false;
   gate_->drain([&] { drained = true; });
@@ -575,6 +593,7 @@ void Simulation::end() {
   for (const auto& client : clients_) client->calm_down();
   for (const auto& daemon : daemons_) daemon->heal();
   gate_.reset();
+  host_.check_records();
   const auto idle = [&] { return !clock_.next(); };
   if (!pass_until(Milliseconds(90000), idle) && !judge_.failed()) {
     judge_.fail("end", "a timer is left");

@@ -70,6 +70,9 @@ TEST_CASE("a log drops what one user is too much, and counts it", "[log]") {
   for (int i = 0; i < 1000; ++i) log.line(Level::info, "reloaded");
   CHECK(kept.count("reloaded") == 1000);
   CHECK(log.shares().dropped().at(7) == 1000 - before);
+  // Nor is it kept back that another share is spent.
+  proxy::say_share_spent(log, "audit", 7, DailyShares(5));
+  CHECK(kept.count("share-spent of=audit uid=7 bytes_a_day=5") == 1);
   log.set_share(1 << 20);
   clock.advance(std::chrono::hours(6));
   log.line(Level::info, "refused").with("uid", 7);
