@@ -210,7 +210,7 @@ void Host::let_in(proxy::Gate& gate, Newcomer newcomer, std::optional<std::strin
 
 // As a listener has it: some are told, the others are ended unheard or wait in the system's queue.
 void Host::knock(proxy::Gate& gate, std::unique_ptr<MemoryStream> stream, uid_t uid) {
-  if (!short_) return let_in(gate, {std::move(stream), uid}, {});
+  if (!crowded_) return let_in(gate, {std::move(stream), uid}, {});
   const std::uint64_t fate = random_.below(3);
   if (fate == 0) {
     stage_.trace.line(fmt::format("user {} waits to be taken", uid));
@@ -245,6 +245,7 @@ void Host::heal(proxy::Gate& gate) {
 void Host::lack_descriptors(bool lacks, proxy::Gate& gate) {
   if (short_ == lacks) return;
   short_ = lacks;
+  crowded_ = lacks && random_.percent(50);
   short_until_ = stage_.clock.now();
   stage_.trace.line(lacks ? "no descriptors are left" : "there are descriptors again");
   if (lacks) return;

@@ -44,6 +44,7 @@ class Host {
   // Nobody is taken any more.
   void shut() { backlog_.clear(); }
 
+  void begin_short() { short_ = true; }
   // Another fault, or the end of one. `gate` is whom those are brought to who had to wait.
   void fault(proxy::Gate& gate);
   // What all users may hold now.
@@ -95,6 +96,7 @@ class Host {
   std::map<const Daemon*, Milliseconds> dials_waited_;
   std::list<Newcomer> backlog_;
   bool short_ = false;
+  bool crowded_ = false;  // and there are none for newcomers either
   bool nameless_ = false;
   bool squeezed_ = false;
   Milliseconds short_until_{-1000000};

@@ -1,9 +1,9 @@
 // A whole gate in memory, among everything that can happen to it, and all of it decided by a seed:
 // users whose programs come, ask, subscribe, stop reading, break the protocol and go; daemons whose
 // machines hang, that slow down, freeze, die after any byte, come back and lie; connections that go
-// dead and stay open; reloads that move targets and change rules. Only the simulation turns the
-// clock, so minutes pass in milliseconds, and a seed is the same run each time, to the byte of its
-// trace.
+// dead and stay open; reloads that move targets and change rules; a host that runs short of
+// descriptors, memory, name servers and room for records. Only the simulation turns the clock, so
+// minutes pass in milliseconds, and a seed is the same run each time, to the byte of its trace.
 //
 // What holds in each run (the words in front are what a failure is called):
 //
@@ -23,6 +23,11 @@
 //   abandoned          no call goes where several lie that nobody waits for
 //   poison, guilt      what ends the daemon is sent twice, and nothing else is refused for that
 //   nowait             nobody is told of what the gate added to a call
+//   opens              a target that is well is opened, also soon after its host lacked
+//   descriptors,
+//                      and whoever is refused for want of them is told so
+//   records            each record of a client is in the audit, or counted as left out or lost; the
+//                      log has no more than a user's share, and drops are counted and said
 //   rest, end          nothing is left: no bytes, calls, registrations, connections or timers
 //
 // The daemons number their answers and say the number in the reply; judge.h knows what is behind

@@ -35,6 +35,7 @@ HostPlan make_host(Random& random) {
   if (random.percent(25)) out.user_audit = random.between(8, 64) << 10U;
   if (random.percent(50)) return out;
   out.descriptors = random.percent(50);
+  out.begins_short = out.descriptors && random.percent(50);
   out.names = random.percent(40);
   out.disk = random.percent(40);
   out.buffer = random.percent(30);

@@ -67,10 +67,11 @@ struct FaultPlan {
 // What the gate's own host runs short of.
 struct HostPlan {
   bool descriptors = false;
-  bool names = false;   // look-ups never end
-  bool disk = false;    // neither the log nor the audit takes records
-  bool buffer = false;  // for what all users hold
-  bool memory = false;  // for a connection that is open
+  bool begins_short = false;  // of these
+  bool names = false;         // look-ups never end
+  bool disk = false;          // neither the log nor the audit takes records
+  bool buffer = false;        // for what all users hold
+  bool memory = false;        // for a connection that is open
   bool audits_calls = false;
   std::uint64_t user_log = 16U << 20;
   std::uint64_t user_audit = 1U << 30;

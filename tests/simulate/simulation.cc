@@ -73,6 +73,7 @@ class Simulation final : private Surroundings {
     if (plan_.chorus) daemons_[0]->hang(0, true);
     for (const auto& client : clients_) client->start();
     faults_.start(plan_.faults.pause);
+    if (plan_.host.begins_short) host_.begin_short();
     shortages_.start(plan_.host.pause);
     events_.start(kTick);
     tick_.start(kTick);
@@ -180,11 +181,11 @@ void Simulation::write_target(std::size_t index, std::size_t to) {
   target.keepalive_interval = Milliseconds(2000);
   if (index < config_.targets.size()) {
     config_.targets[index] = std::move(target);
+    judge_.disturbed(plan.name);
   } else {
     config_.targets.push_back(std::move(target));
   }
   judge_.leads_to(plan.name, to);
-  judge_.disturbed(plan.name);
 }
 
 void Simulation::write_rules() {
