@@ -109,7 +109,7 @@ class Service::Door final : private tunnel::io::ListenerOwner {
   void on_accept(std::unique_ptr<tunnel::io::Stream> stream,
                  const tunnel::io::Peer& peer) override {
     std::optional<std::string> refusal;
-    if (!headroom_.ok()) refusal = headroom_.refusal();
+    if (!headroom_.ok() || listener_.is_short()) refusal = headroom_.refusal();
     if (number_) return gate_.accept(std::move(stream), peer, *number_, {}, std::move(refusal));
     gate_.turn_away(std::move(stream), peer, why_);
   }

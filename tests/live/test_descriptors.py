@@ -122,6 +122,26 @@ def test_what_the_gate_lacks_is_not_the_targets_refusal(
         assert clients[5].open(name).version() > 0
 
 
+def test_a_newcomer_is_told_where_nothing_was_left(
+    folders: Iterator[pathlib.Path], daemon: harness.Daemon
+) -> None:
+    """Whatever took the descriptors that clients leave."""
+    with contextlib.ExitStack() as stack:
+        gate = stack.enter_context(small_gate(folders, {"hail": daemon.uri("unix")}))
+        client = stack.enter_context(raw.connect(gate.socket, "hail"))
+        used = sorted(int(fd) for fd in os.listdir(f"/proc/{gate.pid}/fd"))
+        lowest_free = min(set(range(used[-1] + 2)) - set(used))
+        resource.prlimit(gate.pid, resource.RLIMIT_NOFILE, (lowest_free, LIMIT))
+        for _ in range(3):
+            code, _, words = virsh(gate.uri(daemon.file), "list")
+            assert code == 1 and "virtgate has no descriptors left for another client" in words
+        assert client.version() > 0
+        resource.prlimit(gate.pid, resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
+        harness.wait_for(
+            "the next one to be let in", lambda: virsh(gate.uri(daemon.file), "list")[0] == 0
+        )
+
+
 def test_check_says_that_there_are_too_few(folders: Iterator[pathlib.Path]) -> None:
     folder = next(folders)
     config = folder / "virtgate.toml"

@@ -18,6 +18,7 @@
 #include "base/fd.h"
 #include "tests/unit/support/catch.h"
 #include "tests/unit/support/io.h"
+#include "tests/unit/support/scarcity.h"
 #include "tests/unit/support/temporary_folder.h"
 #include "tunnel/io/address.h"
 #include "tunnel/io/connect.h"
@@ -495,6 +496,29 @@ TEST_CASE("clients that come when descriptors have run out wait until there are 
     CHECK(errno == EAGAIN);
     close(fd);
   }
+}
+
+TEST_CASE("one client at a time is taken to be told that there are no descriptors") {
+  const TemporaryFolder folder;
+  Loop loop;
+  Door door;
+  Listener listener(loop, bound({folder / "sock", 0600, {}}), door);
+  const std::vector<int> clients = many_connected(folder / "sock", 3);
+  CHECK_FALSE(listener.is_short());
+  {
+    const Scarcity scarcity;
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      run_until(loop, [&] { return door.peers.size() == i + 1; });
+      CHECK(listener.is_short());
+      run_for(loop, Milliseconds(250));
+      CHECK(door.peers.size() == i + 1);
+      door.streams.clear();
+      run_for(loop, Milliseconds(1));
+    }
+    CHECK(door.failures.size() == 1);
+  }
+  CHECK_FALSE(listener.is_short());
+  for (const int fd : clients) close(fd);
 }
 
 TEST_CASE("the limit of open files is raised to what is allowed") {

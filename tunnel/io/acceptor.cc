@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -31,7 +32,8 @@ Acceptor::Acceptor(Loop& loop, int fd, AcceptorOwner& owner)
     : loop_(loop), fd_(fd), owner_(owner), poll_(new Poll), retry_(loop.clock(), [this] {
         poll_or_not();
       }) {
-  loop_.inside().hold(1);
+  loop_.inside().hold(2);
+  keep();
   poll_->acceptor = this;
   poll_->handle.data = poll_;
   CHECK(uv_poll_init(loop_.inside().raw(), &poll_->handle, fd_) == 0);
@@ -39,7 +41,7 @@ Acceptor::Acceptor(Loop& loop, int fd, AcceptorOwner& owner)
 }
 
 Acceptor::~Acceptor() {
-  loop_.inside().hold(-1);
+  loop_.inside().hold(-2);
   poll_->acceptor = nullptr;
   uv_close(reinterpret_cast<uv_handle_t*>(&poll_->handle),
            [](uv_handle_t* handle) { delete static_cast<Poll*>(handle->data); });
@@ -70,15 +72,33 @@ void Acceptor::accept_some() {
   }
 }
 
+// Any descriptor would do; this one needs no file.
+bool Acceptor::keep() {
+  if (!kept_.ok()) kept_.reset(fcntl(fd_, F_DUPFD_CLOEXEC, 0));
+  return kept_.ok();
+}
+
+int Acceptor::take() {
+  keep();
+  int fd = accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd >= 0 || (errno != EMFILE && errno != ENFILE) || !kept_.ok()) return fd;
+  kept_.reset();
+  fd = accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const int error = errno;
+  keep();
+  errno = error;
+  return fd;
+}
+
 // Says whether to go on.
 bool Acceptor::accept_one(const Poll& poll) {
-  base::Fd fd(accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  base::Fd fd(take());
   if (!fd.ok()) {
     if (errno == EINTR || errno == ECONNABORTED) return true;
     if (errno != EAGAIN) rest(errno);
     return false;
   }
-  said_ = false;
+  said_ = said_ && is_short();
   owner_.on_connection(fd);
   return poll.acceptor != nullptr && !paused_;
 }

@@ -19,7 +19,8 @@ class AcceptorOwner {
   virtual void on_connection(base::Fd& fd) = 0;
   // A connection could not be taken. When that is for want of descriptors or memory, those that
   // wait are left waiting and the acceptor tries again a little later; this is said once until one
-  // could be taken again.
+  // could be taken again. Before that, one is taken with a descriptor that is kept for it:
+  // is_short().
   virtual void on_connection_failed(const std::string& text) = 0;
 };
 
@@ -35,8 +36,14 @@ class Acceptor {
   void pause();
   void resume();
 
+  // No other connection can be taken before a descriptor is given back: whoever is here can only be
+  // told so.
+  [[nodiscard]] bool is_short() { return !keep(); }
+
  private:
   struct Poll;
+  bool keep();
+  int take();
   void poll_or_not();
   void accept_some();
   bool accept_one(const Poll& poll);
@@ -45,6 +52,7 @@ class Acceptor {
   Loop& loop_;
   const int fd_;
   AcceptorOwner& owner_;
+  base::Fd kept_{-1};
   Poll* poll_;
   Timer retry_;
   bool paused_ = false;

@@ -65,6 +65,9 @@ class Listener final : private AcceptorOwner {
   // have kept them for the next one, which will not see them.
   void take_all() { take_some(newcomers_.size()); }
 
+  // Whoever is taken now can only be told that there are no descriptors; see Acceptor.
+  [[nodiscard]] bool is_short() { return acceptor_.is_short(); }
+
   [[nodiscard]] const LocalSocket& socket() const { return *socket_; }
 
  private:
