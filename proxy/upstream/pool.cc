@@ -432,7 +432,8 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
       retry_later(reason);
     }
   }
-  retake(std::move(calls), ready_since, last_fault_);
+  // What this host lacks it lacks for whatever call is under way.
+  retake(std::move(calls), ready_since, last_fault_, reason.kind != Reason::Kind::exhausted);
   let_old_tunnels_go();
   if (closed_ && upstreams_.empty()) return std::exchange(closed_, nullptr)();
   dispatch();
@@ -453,12 +454,12 @@ void Pool::retry_later(const Reason& reason) {
 
 // Calls of a lost upstream go to the head of their lanes, in the order in which they were sent.
 // Upstreams that were open together are often lost together, which is no call's fault.
-void Pool::retake(Calls calls, Milliseconds ready_since, const Fault& fault) {
+void Pool::retake(Calls calls, Milliseconds ready_since, const Fault& fault, bool blamed) {
   Calls again;
   Calls failed;
   for (Call& call : calls) {
     if (call.topic == nullptr) continue;
-    queue_.suspect(*call.topic, clock_.now());
+    if (blamed) queue_.suspect(*call.topic, clock_.now());
     queue_.finished(call);
     Calls askers = one_asker(call);
     askers.splice(askers.end(), call.joined);
@@ -466,7 +467,7 @@ void Pool::retake(Calls calls, Milliseconds ready_since, const Fault& fault) {
       const auto one = it++;
       if (one->lane == nullptr) continue;
       const bool together = ready_since < one->lost && clock_.now() - call.sent < kTogether;
-      if (one->losses == 0 || !together) {
+      if (blamed && (one->losses == 0 || !together)) {
         ++one->losses;
         one->lost = clock_.now();
       }
@@ -705,6 +706,7 @@ void Pool::retarget(conf::TargetConfig target, std::unique_ptr<tunnel::Tunnel> t
   target_ = std::move(target);
   queue_.forget_silence();
   queue_.forget_history(Milliseconds::max());
+  silence_.forget();
   given_up_.clear();
   estimates_.clear();
   nowait_.forget();

@@ -135,7 +135,8 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   void let_next_dial(const Upstream& upstream);
   void slow_down(Milliseconds ready_since);
   void retry_later(const tunnel::io::Reason& reason);
-  void retake(Calls calls, Milliseconds ready_since, const policy::Fault& fault);
+  // `blamed`: one of the calls may be why it was lost.
+  void retake(Calls calls, Milliseconds ready_since, const policy::Fault& fault, bool blamed);
   void give_up(const policy::Fault& fault);
   void sweep();
   void watch();

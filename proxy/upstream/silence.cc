@@ -53,8 +53,21 @@ bool Silence::answers_elsewhere(const Upstreams& upstreams, const Upstream& sile
   });
 }
 
+void Silence::learn(Upstream& upstream) {
+  const Upstream::Load load = upstream.take_load();
+  if (load.revived > 0 && load.revived < full_at_) {
+    full_at_ = load.revived;
+    log_.line(Level::warning, "few-requests")
+        .with("target", target_.name)
+        .with("calls", static_cast<std::int64_t>(full_at_));
+  }
+  if (load.pinged >= full_at_) full_at_ = load.pinged + 1;
+}
+
 bool Silence::is_unproven(const Upstreams& upstreams, Upstream& upstream) {
+  learn(upstream);
   const Milliseconds silent = clock_.now() - upstream.last_heard();
+  upstream.silence().excused = upstream.has_wanted(full_at_);
   if (silent >= quiet_time() && upstream.has_older_than(quiet_time())) upstream.ping();
   if (!is_silent(upstream)) return false;
   Upstream::Silence& known = upstream.silence();
@@ -66,7 +79,7 @@ bool Silence::is_unproven(const Upstreams& upstreams, Upstream& upstream) {
   }
   if (!answers_elsewhere(upstreams, upstream)) return true;
   if (!known.elsewhere_since) known.elsewhere_since = clock_.now();
-  if (clock_.now() - *known.elsewhere_since >= straggler_time()) {
+  if (!known.excused && clock_.now() - *known.elsewhere_since >= straggler_time()) {
     upstream.close({Reason::Kind::timeout, tunnel::io::Stage::established,
                     "nothing has come on this connection for " +
                         std::to_string(silent.count() / 1000) +

@@ -86,6 +86,7 @@ void Upstream::on_data(base::Bytes data) {
   if (settings_.traffic != nullptr) settings_.traffic->in += data.size();
   last_heard_ = clock_.now();
   pings_unanswered_ = 0;
+  if (silence_.elsewhere_since) load_.revived = in_flight_.size();
   silence_ = {};
   if (state_ < State::ready) {
     bytes_ += data.size();
@@ -203,7 +204,12 @@ void Upstream::on_keepalive(const Frame& frame) {
       (what != number(policy::Keepalive::ping) && what != number(policy::Keepalive::pong))) {
     return fail(Reason::Kind::protocol, "the daemon sent a malformed keepalive");
   }
-  if (what == number(policy::Keepalive::pong)) return;
+  if (what == number(policy::Keepalive::pong)) {
+    const auto before = std::ranges::count_if(
+        in_flight_, [this](const Call& call) { return call.sent < pinged_at_; });
+    load_.pinged = std::max(load_.pinged, static_cast<std::size_t>(before));
+    return;
+  }
   // Whoever asks faster than it reads would fill our memory.
   if (stream_->queued() > tunnel::io::Stream::kHighMark) {
     return fail(Reason::Kind::protocol,
@@ -354,18 +360,19 @@ void Upstream::keep_alive() {
     return keepalive_.start(settings_.keepalive_interval - silent);
   }
   if (pings_unanswered_ >= settings_.keepalive_count) {
+    if (silence_.excused) return keepalive_.start(settings_.keepalive_interval);
     return fail(Reason::Kind::timeout, "the daemon answered no keepalive for " +
                                            std::to_string(silent.count() / 1000) + " s");
   }
   ++pings_unanswered_;
-  if (!silence_.asked_since) silence_.asked_since = clock_.now();
+  if (!silence_.asked_since) silence_.asked_since = pinged_at_ = clock_.now();
   write(policy::keepalive_frame(policy::Keepalive::ping));
   keepalive_.start(settings_.keepalive_interval);
 }
 
 void Upstream::ping() {
   if (!established() || !may_ping() || silence_.asked_since) return;
-  silence_.asked_since = clock_.now();
+  silence_.asked_since = pinged_at_ = clock_.now();
   write(policy::keepalive_frame(policy::Keepalive::ping));
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "conf/values.h"
 #include "policy/error.h"
@@ -98,11 +99,26 @@ class Upstream final : private tunnel::io::StreamOwner {
     std::optional<Milliseconds> asked_since;      // unanswered
     std::optional<Milliseconds> elsewhere_since;  // the daemon answers on other connections
     bool logged = false;
+    bool excused = false;  // is not dead for that: it may have as many calls as its daemon takes
   };
   [[nodiscard]] Silence& silence() { return silence_; }
   [[nodiscard]] const Silence& silence() const { return silence_; }
   // Asks whether the daemon is there, unless it has been asked already or knows no such question.
   void ping();
+  // A daemon whose `max_client_requests` calls of a connection are all under way reads no pings.
+  // What has been seen of that since the last time; 0: nothing. Calls beside which it has answered
+  // a ping, and those that were there when it spoke again after others of it had been heard.
+  struct Load {
+    std::size_t pinged = 0;
+    std::size_t revived = 0;
+  };
+  Load take_load() { return std::exchange(load_, {}); }
+  // There is a call that somebody waits for, and so many in all; or one that has been lost already.
+  [[nodiscard]] bool has_wanted(std::size_t beside) const {
+    return std::ranges::any_of(in_flight_, [&](const Call& call) {
+      return call.wanted() && (call.losses > 0 || in_flight_.size() >= beside);
+    });
+  }
   [[nodiscard]] Milliseconds last_heard() const { return last_heard_; }
   // Takes no more calls, since it has some that nobody waits for any more.
   void replace() {
@@ -200,6 +216,8 @@ class Upstream final : private tunnel::io::StreamOwner {
   bool retired_ = false;
   std::uint32_t pings_unanswered_ = 0;  // of keepalive
   Silence silence_;
+  Load load_;
+  Milliseconds pinged_at_{0};
   Milliseconds last_heard_{0};
   Milliseconds ready_since_{0};
   Milliseconds last_used_{0};

@@ -267,6 +267,22 @@ TEST_CASE("clients of a target that was there wait while this host lacks somethi
   CHECK(client.ok(version));
 }
 
+TEST_CASE("no call is blamed for the connections that this host had no memory for") {
+  World world;
+  RawClient& client = world.opened();
+  world.daemon().hold = true;
+  const auto version = client.call(kLibVersion);
+  for (int i = 0; i < 4; ++i) {
+    world.pass(std::chrono::seconds(3));
+    REQUIRE(world.daemon().held.size() == 1);
+    world.daemon().held.clear();
+    world.daemon().starve_all();
+  }
+  world.daemon().hold = false;
+  world.pass(std::chrono::seconds(5));
+  CHECK(client.ok(version));
+}
+
 TEST_CASE("a target that comes back in time costs its clients nothing but time") {
   World world;
   RawClient& client = world.opened();

@@ -177,9 +177,76 @@ TEST_CASE("what is on two connections that die is not sent a third time", "[sile
   world.pass(seconds(10));
   REQUIRE(world.daemon().held.size() == 1);
   world.daemon().black_holes = {0, 1};
-  world.pass(seconds(10));
-  CHECK_THAT(client.error(call).text, Contains("lost 2 times"));
+  world.pass(seconds(120));
+  CHECK_THAT(client.error(call).text, Contains("no answer within 120000 ms"));
   CHECK(world.daemon().held.size() == 1);
+  // Nobody waits for it any more.
+  world.pass(seconds(10));
+  CHECK(world.daemon().connections() == 1);
+}
+
+TEST_CASE("a daemon that takes few calls at once and works on them is not taken for dead",
+          "[silence]") {
+  const auto most = static_cast<std::size_t>(GENERATE(1, 2, 3, 4));
+  World world;
+  world.config.targets[0].call_timeout = seconds(90);
+  world.gate();
+  std::vector<RawClient*> clients(most);
+  for (RawClient*& client : clients) client = &world.opened();
+  world.daemon().max_client_requests = most;
+  world.daemon().hold = true;
+  const auto ask = [&](std::uint32_t what) {
+    std::vector<std::uint32_t> serials;
+    for (std::uint32_t i = 0; i < most; ++i) {
+      serials.push_back(clients[i]->call(Remote::DOMAIN_LOOKUP_BY_ID, words({what + i})));
+    }
+    return serials;
+  };
+  const auto check = [&](const std::vector<std::uint32_t>& serials) {
+    world.daemon().answer_all();
+    world.pass(seconds(1));
+    for (std::uint32_t i = 0; i < most; ++i) CHECK(clients[i]->ok(serials[i]));
+  };
+  auto serials = ask(0);
+  // At first they are lost as on a connection that is dead, and then no more.
+  world.pass(seconds(60));
+  CHECK(world.log.count("upstream-lost") <= 1);
+  world.daemon().hold = false;
+  check(serials);
+  // Others may not be at one connection together, and then pings are read.
+  if (most == 1) CHECK(world.log.count("few-requests target=hail") == 1);
+  // From now on it is known.
+  const auto lost = world.log.count("upstream-lost");
+  world.daemon().hold = true;
+  serials = ask(10);
+  world.pass(seconds(60));
+  check(serials);
+  CHECK(world.log.count("upstream-lost") == lost);
+}
+
+TEST_CASE("what is known of a daemon that took few calls ends when it takes more", "[silence]") {
+  World world;
+  world.config.targets[0].call_timeout = seconds(90);
+  RawClient& client = world.opened();
+  world.daemon().max_client_requests = 1;
+  world.daemon().hold = true;
+  auto call = client.call(Remote::DOMAIN_LOOKUP_BY_ID, words({1}));
+  world.pass(seconds(60));
+  world.daemon().answer_all();
+  world.pass(milliseconds(200));
+  REQUIRE(client.ok(call));
+  REQUIRE(world.log.count("few-requests target=hail calls=1") == 1);
+  world.daemon().max_client_requests = 0;
+  call = client.call(Remote::DOMAIN_LOOKUP_BY_ID, words({2}));
+  world.pass(seconds(10));
+  world.daemon().answer_all();
+  world.settle();
+  REQUIRE(client.ok(call));
+  const auto lost = world.log.count("upstream-lost");
+  for (std::size_t i = 0; i < world.daemon().dials; ++i) world.daemon().black_holes.insert(i);
+  call = client.call(Remote::DOMAIN_LOOKUP_BY_ID, words({3}));
+  world.pass(seconds(10));
+  CHECK(world.log.count("upstream-lost") == lost + 1);
 }
 
 TEST_CASE("without keepalive nobody is asked, and nothing is taken for dead", "[silence]") {

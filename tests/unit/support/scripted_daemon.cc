@@ -69,9 +69,20 @@ struct DaemonConnection : tunnel::io::StreamOwner {
   void on_open() override {}
   void on_data(base::Bytes data) override {
     const base::Buffer plain = layered ? sasl->decode(data) : base::Buffer();
-    reader.feed(layered ? base::Bytes(plain) : data);
-    while (const auto frame = reader.next()) daemon.on_call(*this, *frame);
+    base::append(unread, layered ? base::Bytes(plain) : data);
+    take();
     CHECK(!reader.broken());
+  }
+  void take() {
+    if (unread.empty() || daemon.full(number)) return;
+    const base::Buffer bytes = std::exchange(unread, {});
+    reader.feed(bytes);
+    while (const auto frame = reader.next()) {
+      daemon.on_call(*this, *frame);
+      if (!daemon.full(number)) continue;
+      base::append(unread, reader.take_rest());
+      return;
+    }
   }
   void write(base::Bytes data) const {
     if (!layered) return stream->write(data);
@@ -87,6 +98,7 @@ struct DaemonConnection : tunnel::io::StreamOwner {
   std::size_t number;
   std::unique_ptr<MemoryStream> stream;
   policy::FrameReader reader;
+  base::Buffer unread;
   std::unique_ptr<DaemonSasl> sasl;
   bool layered = false;
   bool open = false;
@@ -225,17 +237,31 @@ void ScriptedDaemon::answer_call(const Asked& call) {
 
 void ScriptedDaemon::answer_all() {
   for (const Asked& call : std::exchange(held, {})) answer_call(call);
+  for (const auto& connection : connections_) connection->take();
 }
 
 void ScriptedDaemon::answer(std::size_t held_index) {
   const Asked call = held.at(held_index);
   held.erase(held.begin() + static_cast<long>(held_index));
   answer_call(call);
+  if (DaemonConnection* connection = find(call.connection)) connection->take();
+}
+
+bool ScriptedDaemon::full(std::size_t connection) const {
+  return max_client_requests > 0 && std::ranges::count(held, connection, &Asked::connection) >=
+                                        static_cast<std::ptrdiff_t>(max_client_requests);
 }
 
 void ScriptedDaemon::kill_all() {
   for (const auto& connection : connections_) {
     connection->stream->close({Reason::Kind::system, Stage::established, "killed"});
+  }
+}
+
+void ScriptedDaemon::starve_all() {
+  for (const auto& connection : connections_) {
+    connection->stream->fail_peer(
+        {Reason::Kind::exhausted, Stage::established, "Cannot allocate memory"});
   }
 }
 

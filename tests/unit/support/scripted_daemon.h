@@ -63,7 +63,9 @@ class ScriptedDaemon : public tunnel::Tunnel {
   // The error that it answers a call with.
   std::function<std::optional<policy::Fault>(const policy::Header&, base::Bytes)> fails;
   std::function<bool(const policy::Header&, base::Bytes)> hold_if;  // keeps only such calls
-  bool hold = false;    // keeps calls until answer_all() or answer()
+  bool hold = false;  // keeps calls until answer_all() or answer()
+  // Of a connection; while so many are kept, nothing more of it is read. 0: any number.
+  std::size_t max_client_requests = 0;
   std::size_t cut = 0;  // delivers at most so many bytes at a time
   std::int32_t next_callback_id = 70;
   // Replaces the answer to CONNECT_CLOSE, and the end behind it.
@@ -81,7 +83,8 @@ class ScriptedDaemon : public tunnel::Tunnel {
 
   void answer_all();
   void answer(std::size_t held_index);
-  void kill_all();  // as kill -9 would
+  void kill_all();    // as kill -9 would
+  void starve_all();  // the gate's host has no memory for them
   void send(std::size_t connection, const base::Buffer& bytes);
   void stop_reading(std::size_t connection);
   void send_plain(std::size_t connection, const base::Buffer& bytes);  // past the layer of SASL
@@ -93,6 +96,7 @@ class ScriptedDaemon : public tunnel::Tunnel {
   void on_call(DaemonConnection& connection, const policy::Frame& frame);
   void answer_call(const Asked& call);
   DaemonConnection* find(std::size_t number);
+  [[nodiscard]] bool full(std::size_t connection) const;
 
   tunnel::io::Clock& clock_;
   std::list<std::unique_ptr<DaemonConnection>> connections_;
