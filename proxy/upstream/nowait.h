@@ -31,18 +31,16 @@ class NoWait {
     call.body[first(call)] &= static_cast<std::uint8_t>(~kBit);
     call.nowait = false;
   }
-  // Whether the answer to `call` says that the daemon does not know the flag; then it is not added
-  // any more.
-  [[nodiscard]] bool refused(const Call& call, const policy::Frame& reply) {
+  // Whether the answer to `call` says that the daemon does not know the flag.
+  [[nodiscard]] static bool refused(const Call& call, const policy::Frame& reply) {
     if (!asks(call) || !reply.header.is(policy::Status::error)) return false;
     const policy::RemoteError error = policy::decode_error(reply.body);
     // virCheckFlags() of libvirt's src/internal.h
-    if (error.code != static_cast<std::int32_t>(policy::ErrorCode::invalid_argument) ||
-        error.text.find("unsupported flags") == std::string::npos)
-      return false;
-    refused_ = true;
-    return true;
+    return error.code == static_cast<std::int32_t>(policy::ErrorCode::invalid_argument) &&
+           error.text.find("unsupported flags") != std::string::npos;
   }
+  // It is not added any more.
+  void leave_out() { refused_ = true; }
   // The daemon may be another one.
   void forget() { refused_ = false; }
 

@@ -362,7 +362,9 @@ void Pool::on_upstream_reply(Upstream& upstream, Calls answered, const Frame& re
   if (call.topic != nullptr) {
     if (!upstream.outdated()) answer(call);
     queue_.finished(call);
-    if (nowait_.refused(call, reply)) {
+    if (NoWait::refused(call, reply)) {
+      // A daemon of before a reload says nothing of this one.
+      if (!upstream.finishing()) nowait_.leave_out();
       ask_without_nowait(call, reply);
     } else {
       hand_out(upstream, call, reply);

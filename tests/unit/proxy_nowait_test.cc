@@ -97,6 +97,30 @@ TEST_CASE("a daemon that does not know the flag is asked again without it, once"
   CHECK(client.error(own).text.ends_with("testConnectGetAllDomainStats"));
 }
 
+TEST_CASE("what a daemon of before a reload does not know the next one may", "[proxy][nowait]") {
+  World world;
+  wish_for_it(world);
+  world.gate();
+  RawClient& client = world.opened();
+  test::ScriptedDaemon& before = world.daemon();
+  be_old(world);
+  before.hold = true;
+  const auto late = client.call(kStatistics, all(0));
+  world.settle();
+  world.may_be_opened("hail");
+  world.config.targets[0].tunnel.sockets = {"/run/other"};
+  world.gate().reload(world.config, {});
+  world.settle();
+  before.answer_all();
+  world.settle();
+  CHECK(client.ok(late));
+  CHECK(flags_at(world) == std::vector<std::uint32_t>{0});
+  const auto next = client.call(kStatistics, all(0));
+  world.settle();
+  CHECK(client.ok(next));
+  CHECK(flags_at(world) == std::vector<std::uint32_t>{0, kNoWait});
+}
+
 TEST_CASE("of clients with the same question only those who asked for the flag are told of it",
           "[proxy][nowait]") {
   World world;
