@@ -3,10 +3,13 @@
 #include <functional>
 #include <utility>
 
+#include <unistd.h>
+
 #include "base/text.h"
 #include "base/this_host.h"
 #include "tunnel/file_marks.h"
 #include "tunnel/io/connect.h"
+#include "tunnel/io/errands.h"
 #include "tunnel/io/loop.h"
 #include "tunnel/io/process.h"
 #include "tunnel/ssh/environment.h"
@@ -32,21 +35,47 @@ class Simple final : public Tunnel {
   std::function<std::unique_ptr<io::Stream>()> make_;
 };
 
+// The files on which the streams of a tunnel rely, which are read and looked at beside the loop.
+struct Files {
+  Files(io::Loop& on, std::string known_by, FileMarks::Paths paths)
+      : loop(on), key(std::move(known_by)), marks(std::make_shared<FileMarks>(std::move(paths))) {}
+
+  // Looks at all of them and then does the work, which reads some.
+  [[nodiscard]] io::RunErrand errand() const {
+    return [this_loop = &loop, is = key, noted = marks](io::ErrandWork work, auto done) {
+      const auto both = [noted, work = std::move(work)](io::Whereabouts& whereabouts) {
+        noted->note(whereabouts);
+        work(whereabouts);
+      };
+      return this_loop->errands().run(is, both, std::move(done));
+    };
+  }
+
+  io::Loop& loop;
+  std::string key;
+  std::shared_ptr<FileMarks> marks;
+};
+
 // A tunnel whose streams rely on files.
 class Watched final : public Tunnel {
  public:
-  Watched(std::unique_ptr<Tunnel> tunnel, std::function<std::vector<std::string>()> files)
-      : tunnel_(std::move(tunnel)), marks_(std::move(files)) {}
-  std::unique_ptr<io::Stream> stream() override {
-    marks_.note();
-    return tunnel_->stream();
-  }
+  Watched(Files files, std::unique_ptr<Tunnel> tunnel)
+      : files_(std::move(files)), tunnel_(std::move(tunnel)) {}
+  std::unique_ptr<io::Stream> stream() override { return tunnel_->stream(); }
   void avoid_silent(io::Milliseconds silent_for) override { tunnel_->avoid_silent(silent_for); }
-  [[nodiscard]] bool outdated() const override { return marks_.changed(); }
+  void ask_outdated(std::function<void(bool outdated)> told) override {
+    const auto changed = std::make_shared<bool>(false);
+    const auto look = [changed, marks = files_.marks](io::Whereabouts& whereabouts) {
+      *changed = marks->changed(whereabouts);
+    };
+    asked_ = files_.loop.errands().run(files_.key, look,
+                                       [changed, told = std::move(told)](int) { told(*changed); });
+  }
 
  private:
+  const Files files_;
   std::unique_ptr<Tunnel> tunnel_;
-  FileMarks marks_;
+  io::ErrandHandle asked_;
 };
 
 std::unique_ptr<Tunnel> simple(std::function<std::unique_ptr<io::Stream>()> make) {
@@ -94,22 +123,27 @@ std::unique_ptr<Tunnel> ext_tunnel(io::Loop& loop, const Target& target, Notes n
   });
 }
 
-std::unique_ptr<Tunnel> tls_tunnel(io::Loop& loop, const Target& target, Notes notes) {
+std::unique_ptr<Tunnel> tls_tunnel(io::Loop& loop, const Target& target, Notes notes,
+                                   const std::string& home) {
   auto below = [&loop, target] { return tcp_stream(loop, target); };
-  const TlsPlaces places = tls_places();
-  auto files = [pkipath = target.pkipath, places] {
-    const TlsPaths paths = tls_paths(pkipath, places, tls_file_exists);
-    return std::vector{paths.ca, paths.crl, paths.certificate, paths.key};
+  TlsPlaces places;
+  places.uid = ::geteuid();
+  places.home = home;
+  auto paths = [pkipath = target.pkipath, places](io::Whereabouts& whereabouts) {
+    const TlsPaths now = tls_paths_now(pkipath, places, whereabouts);
+    return std::vector{now.ca, now.crl, now.certificate, now.key};
   };
-  return std::make_unique<Watched>(
-      make_tls_tunnel(loop.clock(), target, places, std::move(below), std::move(notes)),
-      std::move(files));
+  Files files(loop, "tls " + target.pkipath, std::move(paths));
+  TlsContext context{loop.clock(), target, places, std::move(notes), files.errand()};
+  return std::make_unique<Watched>(std::move(files),
+                                   make_tls_tunnel(std::move(context), std::move(below)));
 }
 
 // Of a program of the user's own what its arguments name.
-std::vector<std::string> ssh_files(const Target& target, const ssh::SshEnvironment& environment) {
+std::vector<std::string> ssh_files(const Target& target, const ssh::SshEnvironment& environment,
+                                   io::Whereabouts& whereabouts) {
   if (!target.command.empty()) return {target.keyfile, target.known_hosts};
-  std::vector<std::string> files = ssh::host_key_files(target, environment).files;
+  std::vector<std::string> files = ssh::host_key_files(target, environment, whereabouts).files;
   for (std::string& key : ssh::key_files(target, environment)) files.push_back(std::move(key));
   const bool relative = !target.passphrase_file.empty() && target.passphrase_file.front() != '/';
   files.push_back((relative ? environment.credentials + '/' : "") + target.passphrase_file);
@@ -135,17 +169,23 @@ std::unique_ptr<Tunnel> ssh_tunnel(io::Loop& loop, const Target& target, Notes n
     command.on_line = [on_line](std::string_view line) { on_line(std::string(line)); };
     return io::run_process(loop, std::move(command));
   };
-  auto files = [target, environment = parts.environment] { return ssh_files(target, environment); };
-  return std::make_unique<Watched>(ssh::make_ssh_tunnel(loop.clock(), target, std::move(parts)),
-                                   std::move(files));
+  auto paths = [target, environment](io::Whereabouts& whereabouts) {
+    return ssh_files(target, environment, whereabouts);
+  };
+  const std::string key =
+      "ssh " + target.known_hosts + '\n' + target.keyfile + '\n' + target.passphrase_file;
+  Files files(loop, key, std::move(paths));
+  parts.errand = files.errand();
+  return std::make_unique<Watched>(std::move(files),
+                                   ssh::make_ssh_tunnel(loop.clock(), target, std::move(parts)));
 }
 
 }  // namespace
 
 std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes notes) {
-  const bool ssh = target.transport == Transport::ssh;
+  const bool needed = target.transport == Transport::ssh || target.transport == Transport::tls;
   return make_tunnel(loop, target, std::move(notes),
-                     ssh ? ssh::current_environment() : ssh::SshEnvironment());
+                     needed ? ssh::current_environment() : ssh::SshEnvironment());
 }
 
 std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes notes,
@@ -158,7 +198,7 @@ std::unique_ptr<Tunnel> make_tunnel(io::Loop& loop, const Target& target, Notes 
     case Transport::ext:
       return ext_tunnel(loop, target, std::move(notes));
     case Transport::tls:
-      return tls_tunnel(loop, target, std::move(notes));
+      return tls_tunnel(loop, target, std::move(notes), environment.home);
     case Transport::ssh:
       return ssh_tunnel(loop, target, std::move(notes), environment);
   }

@@ -4,6 +4,8 @@
 #include <optional>
 #include <string_view>
 
+#include "tunnel/io/errands.h"
+
 namespace proxy {
 namespace {
 
@@ -126,6 +128,9 @@ std::vector<std::string> hints_for(const conf::TargetConfig& target, const Reaso
     return {
         "descriptors, memory or processes of this host ran out: LimitNOFILE= of the unit, "
         "ulimit -n"};
+  }
+  if (reason.text.find(tunnel::io::kKeptWaiting) != std::string::npos) {
+    return {"is its disk or file server there? `stat` of the file would wait for it too"};
   }
   std::vector<std::string> out;
   for (const Row& row : kRows) {

@@ -157,7 +157,9 @@ void add_target(const conf::TargetConfig& target, const conf::Environment& envir
   if (tunnel.transport == Transport::ssh &&
       tunnel.known_hosts_verify == tunnel::KnownHostsVerify::automatic) {
     const auto surroundings = tunnel::ssh::current_environment();
-    draft.made_file(tunnel::ssh::host_key_files(tunnel, surroundings).record, FileUse::append);
+    tunnel::io::Whereabouts unasked;
+    draft.made_file(tunnel::ssh::host_key_files(tunnel, surroundings, unasked).record,
+                    FileUse::append);
   }
 }
 

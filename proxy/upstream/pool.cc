@@ -704,6 +704,12 @@ void Pool::let_idle_go() {
   if (!upstreams_.empty()) idle_.start(kIdleSweep);
 }
 
+void Pool::ask_outdated(std::function<void()> outdated) {
+  tunnel_->ask_outdated([this, of = tunnel_.get(), outdated = std::move(outdated)](bool is) {
+    if (is && of == tunnel_.get()) outdated();
+  });
+}
+
 void Pool::retarget(conf::TargetConfig target, std::unique_ptr<tunnel::Tunnel> tunnel) {
   target_ = std::move(target);
   queue_.forget_silence();

@@ -86,7 +86,8 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   void retarget(conf::TargetConfig target, std::unique_ptr<tunnel::Tunnel> tunnel);
   // Whether files that its upstreams rely on have changed; retarget() to the same target renews
   // them.
-  [[nodiscard]] bool outdated() const { return tunnel_->outdated(); }
+  // Calls `outdated` if it is, as Tunnel::ask_outdated() does.
+  void ask_outdated(std::function<void()> outdated);
 
   // Ends all upstreams; `closed` is called once they are gone, from the loop or at once when there
   // are none. Nobody may be attached.

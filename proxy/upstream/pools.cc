@@ -11,7 +11,6 @@ namespace proxy {
 namespace {
 
 constexpr Milliseconds kSweep{10000};
-// Each may have several files.
 constexpr std::size_t kRenewedAtOnce = 100;
 
 }  // namespace
@@ -187,9 +186,16 @@ void Pools::update(Pool& pool, const conf::TargetConfig& target) {
 }
 
 void Pools::renew(Pool& pool) {
-  if (!pool.outdated()) return;
-  log_.line(Level::info, "credentials-changed").with("target", pool.target().name);
-  pool.retarget(pool.target(), tunnels_(pool.target().tunnel));
+  pool.ask_outdated([this, &pool] {
+    if (!is_in_use(pool)) return;
+    log_.line(Level::info, "credentials-changed").with("target", pool.target().name);
+    pool.retarget(pool.target(), tunnels_(pool.target().tunnel));
+  });
+}
+
+bool Pools::is_in_use(const Pool& pool) {
+  return find(pool.target().name) == &pool ||
+         std::ranges::any_of(leaving_, [&](const auto& one) { return one.get() == &pool; });
 }
 
 const policy::UriParts* Pools::opened(std::string_view name) const {

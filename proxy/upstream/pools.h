@@ -57,9 +57,8 @@ class Pools {
 
   // Takes `targets` for those of the configuration, and for those that clients have named what
   // `opened_now` says. A target that has changed, or whose certificates, keys or known hosts have,
-  // is reached anew, of the latter some in each turn of the loop, since their files have to be
-  // looked at. find() no longer gives a target that is gone, which ends once nobody is attached to
-  // it.
+  // is reached anew, the latter once their files have been looked at. find() no longer gives a
+  // target that is gone, which ends once nobody is attached to it.
   void reload(const std::vector<conf::TargetConfig>& targets, const OpenedNow& opened_now);
   // The parts of the URI by which a client has named the target; null: no client has.
   [[nodiscard]] const policy::UriParts* opened(std::string_view name) const;
@@ -85,6 +84,8 @@ class Pools {
   void update(Pool& pool, const conf::TargetConfig& target);
   void renew_some();
   void renew(Pool& pool);
+  // It has not been retired.
+  [[nodiscard]] bool is_in_use(const Pool& pool);
   bool make_room(uid_t uid);
   void pass_places_on();
   void forget();

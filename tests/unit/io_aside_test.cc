@@ -1,9 +1,8 @@
 // The loop goes on while a thread works for it, and ends without waiting for that work.
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 
 #include "tests/unit/support/catch.h"
+#include "tests/unit/support/gateway.h"
 #include "tests/unit/support/io.h"
 #include "tunnel/io/aside.h"
 
@@ -14,23 +13,6 @@ using tunnel::io::Aside;
 using tunnel::io::Loop;
 using tunnel::io::Milliseconds;
 using tunnel::io::Timer;
-
-// Closed until somebody opens it.
-struct Gateway {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool open = false;
-
-  void pass() {
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return open; });
-  }
-  void let() {
-    const std::lock_guard lock(mutex);
-    open = true;
-    changed.notify_all();
-  }
-};
 
 TEST_CASE("the loop goes on while something works beside it", "[io]") {
   Loop loop;

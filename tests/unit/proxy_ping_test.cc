@@ -286,5 +286,8 @@ TEST_CASE("hints are for the stage, the transport and the reason") {
   says("qemu+tcp://localhost/system", {Kind::end, Stage::authentication, ""}, "TLS");
   says("qemu+tls://h/system", {Kind::timeout, Stage::connect, ""}, "firewall");
   says("qemu+tls://h/system", {Kind::system, Stage::look_up, ""}, "getent");
+  says("qemu+tls://h/system",
+       {Kind::timeout, Stage::handshake, "/pki/cacert.pem kept us waiting for more than 1 ms"},
+       "file server");
   CHECK(first("qemu:///system", {Kind::system, Stage::connect, "odd"}).empty());
 }

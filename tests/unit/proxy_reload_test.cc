@@ -98,6 +98,36 @@ TEST_CASE("connections that rely on files that have changed are renewed") {
   CHECK(world.daemon().connections() == 1);
 }
 
+TEST_CASE("files that are slow to be looked at hold up nothing, and are renewed in the end") {
+  World world({"hail", "sleet"});
+  RawClient& client = world.opened("hail");
+  test::ScriptedDaemon& before = world.daemon("hail");
+  before.disk_is_slow = true;
+  reload(world);
+  world.settle();
+  REQUIRE(before.files_asked.size() == 1);
+  const auto call = client.call(kLibVersion);
+  world.settle();
+  CHECK(client.ok(call));
+  SECTION("they have changed") {
+    world.may_be_opened("hail");
+    before.files_asked[0](true);
+    CHECK(world.log.count("credentials-changed target=hail") == 1);
+  }
+  SECTION("they have not") {
+    before.files_asked[0](false);
+    CHECK(world.log.count("credentials-changed") == 0);
+  }
+  SECTION("the target goes another way by then") {
+    world.may_be_opened("hail");
+    world.config.targets[0].tunnel.sockets = {"/run/other"};
+    reload(world);
+    before.files_asked[0](true);
+    CHECK(world.log.count("credentials-changed") == 0);
+  }
+  world.settle();
+}
+
 TEST_CASE("a call that a changed target never answers ends in its time") {
   World world;
   RawClient& client = world.opened();

@@ -7,6 +7,7 @@
 #include "proxy/visitor/told.h"
 #include "tests/unit/support/catch.h"
 #include "tests/unit/support/temporary_folder.h"
+#include "tests/unit/support/tls_world.h"
 #include "tests/unit/support/world.h"
 #include "tunnel/tls/credentials.h"
 
@@ -120,9 +121,9 @@ TEST_CASE("a gate's own certificates that cannot be used are not the host's faul
   const test::TemporaryFolder folder;
   const auto said = [&folder] {
     const auto read =
-        tunnel::TlsCredentials::read({folder.path() + "/ca.pem", folder.path() + "/crl.pem",
-                                      folder.path() + "/cert.pem", folder.path() + "/key.pem"},
-                                     ::geteuid());
+        test::read_credentials({folder.path() + "/ca.pem", folder.path() + "/crl.pem",
+                                folder.path() + "/cert.pem", folder.path() + "/key.pem"},
+                               ::geteuid());
     REQUIRE_FALSE(read);
     CHECK_THAT(read.error().text, Contains(folder.path()));
     return proxy::plain_failure("hail", read.error());

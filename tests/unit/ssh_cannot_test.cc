@@ -5,6 +5,7 @@
 
 #include "tests/unit/support/catch.h"
 #include "tests/unit/support/ssh_server.h"
+#include "tests/unit/support/whereabouts.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/keys.h"
@@ -243,11 +244,11 @@ TEST_CASE("ssh: the key that keyfile= names is tried before the agent's") {
   };
   world.echo(world.opened(), "x");
   CHECK(asked == 0);
-  const base::Buffer half = tunnel::ssh::public_half(world.folder / "key");
+  const base::Buffer half = tunnel::ssh::public_half(world.folder / "key", test::unasked);
   const std::string line = read_file(world.folder / "key.pub");
   CHECK(line.find(tunnel::ssh::encode_base64(half)) != std::string::npos);
   REQUIRE(rename((world.folder / "key.pub").c_str(), (world.folder / "bare.pub").c_str()) == 0);
-  CHECK(tunnel::ssh::public_half(world.folder / "bare") == half);
+  CHECK(tunnel::ssh::public_half(world.folder / "bare", test::unasked) == half);
 }
 
 }  // namespace test

@@ -8,6 +8,7 @@
 
 #include "tests/unit/support/catch.h"
 #include "tests/unit/support/ssh_server.h"
+#include "tests/unit/support/whereabouts.h"
 #include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/keys.h"
 
@@ -84,7 +85,7 @@ TEST_CASE("ssh keys: a key that others can read is refused") {
   const auto row = GENERATE(values<std::pair<mode_t, bool>>(
       {{0600, true}, {0400, true}, {0640, false}, {0604, false}, {0620, false}, {0777, false}}));
   REQUIRE(chmod(file.c_str(), row.first) == 0);
-  const auto key = load_private_key(file, "", {});
+  const auto key = load_private_key(file, "", {}, test::unasked);
   CHECK(key.ok() == row.second);
   if (!key) CHECK(key.error().text.find("needs 0600") != std::string::npos);
 }
@@ -95,10 +96,10 @@ TEST_CASE("ssh keys: a key may be a credential of systemd, and no other group's"
   const std::string file = folder / "key";
   REQUIRE(chmod(file.c_str(), 0440) == 0);
   const bool as_root = geteuid() == 0;
-  CHECK(load_private_key(file, "", {}).ok() == as_root);
+  CHECK(load_private_key(file, "", {}, test::unasked).ok() == as_root);
   if (!as_root) return;
   REQUIRE(chown(file.c_str(), 0, 1234) == 0);
-  CHECK_FALSE(load_private_key(file, "", {}).ok());
+  CHECK_FALSE(load_private_key(file, "", {}, test::unasked).ok());
 }
 
 TEST_CASE("ssh keys: the passphrase comes from a file") {
@@ -110,26 +111,26 @@ TEST_CASE("ssh keys: the passphrase comes from a file") {
   SshEnvironment environment;
   environment.credentials = (folder / "");
 
-  CHECK(load_private_key(file, "", environment).error().text.find("is encrypted") !=
+  CHECK(load_private_key(file, "", environment, test::unasked).error().text.find("is encrypted") !=
         std::string::npos);
   for (const std::string& name : {std::string("pass"), (folder / "pass")}) {
-    const auto key = load_private_key(file, name, environment);
+    const auto key = load_private_key(file, name, environment, test::unasked);
     REQUIRE(key.ok());
     CHECK(key.value().passphrase.c_str() == std::string("secret"));
   }
-  CHECK_FALSE(load_private_key(file, "pass", {}).ok());
-  CHECK_FALSE(load_private_key(file, "none", environment).ok());
+  CHECK_FALSE(load_private_key(file, "pass", {}, test::unasked).ok());
+  CHECK_FALSE(load_private_key(file, "none", environment, test::unasked).ok());
   REQUIRE(chmod((folder / "pass").c_str(), 0644) == 0);
-  CHECK_FALSE(load_private_key(file, "pass", environment).ok());
+  CHECK_FALSE(load_private_key(file, "pass", environment, test::unasked).ok());
 }
 
 TEST_CASE("ssh keys: files that are absent, odd or of a type the library cannot use") {
   const test::TemporaryFolder folder;
-  CHECK(load_private_key((folder / "none"), "", {}).error().missing);
-  CHECK_FALSE(load_private_key((folder / ""), "", {}).error().missing);
+  CHECK(load_private_key((folder / "none"), "", {}, test::unasked).error().missing);
+  CHECK_FALSE(load_private_key((folder / ""), "", {}, test::unasked).error().missing);
   keygen(folder, "-t rsa -b 2048 -N ''");
   const bool signs_with_rsa = libssh2_version(0x010b00) != nullptr;
-  const auto rsa = load_private_key((folder / "key"), "", {});
+  const auto rsa = load_private_key((folder / "key"), "", {}, test::unasked);
   CHECK(rsa.ok() == signs_with_rsa);
   if (!rsa) CHECK(rsa.error().text.find("use an Ed25519 key") != std::string::npos);
   CHECK_FALSE(tunnel::ssh::unusable_key_type("ssh-dss").empty());

@@ -8,6 +8,7 @@
 
 #include "tests/unit/support/catch.h"
 #include "tests/unit/support/ssh_server.h"
+#include "tests/unit/support/whereabouts.h"
 #include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/host_key_files.h"
 #include "tunnel/ssh/known_hosts.h"
@@ -241,14 +242,15 @@ TEST_CASE("known_hosts: the files are the named one, or those of user, libvirt a
   environment.home = "/h";
   environment.config_home = "/h/.config";
   tunnel::Target target;
-  CHECK(tunnel::ssh::host_key_files(target, environment).files ==
+  CHECK(tunnel::ssh::host_key_files(target, environment, test::unasked).files ==
         std::vector<std::string>{"/h/.ssh/known_hosts", "/h/.config/libvirt/known_hosts",
                                  "/etc/ssh/ssh_known_hosts"});
-  CHECK(tunnel::ssh::host_key_files(target, environment).record ==
+  CHECK(tunnel::ssh::host_key_files(target, environment, test::unasked).record ==
         "/h/.config/libvirt/known_hosts");
   target.known_hosts = "/k";
-  CHECK(tunnel::ssh::host_key_files(target, environment).files == std::vector<std::string>{"/k"});
-  CHECK(tunnel::ssh::host_key_files(target, environment).record == "/k");
+  CHECK(tunnel::ssh::host_key_files(target, environment, test::unasked).files ==
+        std::vector<std::string>{"/k"});
+  CHECK(tunnel::ssh::host_key_files(target, environment, test::unasked).record == "/k");
 }
 
 TEST_CASE("known_hosts: several files are one; one that cannot be used is an error") {
@@ -256,11 +258,14 @@ TEST_CASE("known_hosts: several files are one; one that cannot be used is an err
   test::write_file(folder / "a", "hail " + text_of_key(kEcdsa) + "\n");
   test::write_file(folder / "b", "hail " + kEdText + "\n");
   const std::vector<std::string> files{(folder / "none"), (folder / "a"), (folder / "b")};
-  const auto known = tunnel::ssh::load_known_hosts({files, "", false}, "hail", 22);
+  const auto known = tunnel::ssh::load_known_hosts({files, "", false}, "hail", 22, test::unasked);
   REQUIRE(known.ok());
   CHECK(known.value().check(kEd).place == (folder / "b") + ":1");
 
   test::write_file(folder / "large", std::string(tunnel::ssh::kLargestKnownHosts + 1, '\n'));
-  CHECK_FALSE(tunnel::ssh::load_known_hosts({{(folder / "large")}, "", false}, "hail", 22).ok());
-  CHECK_FALSE(tunnel::ssh::load_known_hosts({{(folder / "")}, "", false}, "hail", 22).ok());
+  CHECK_FALSE(
+      tunnel::ssh::load_known_hosts({{(folder / "large")}, "", false}, "hail", 22, test::unasked)
+          .ok());
+  CHECK_FALSE(
+      tunnel::ssh::load_known_hosts({{(folder / "")}, "", false}, "hail", 22, test::unasked).ok());
 }

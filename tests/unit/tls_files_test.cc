@@ -51,7 +51,7 @@ const std::string kEd25519Certificate =
 
 // Why the credentials in the world's folder are not good.
 Reason complaint(const TlsWorld& world) {
-  auto credentials = TlsCredentials::read(
+  auto credentials = test::read_credentials(
       tls_paths(world.folder.path(), {}, tunnel::tls_file_exists), ::geteuid());
   REQUIRE_FALSE(credentials.ok());
   CHECK(credentials.error().kind == Reason::Kind::refused);
@@ -178,24 +178,24 @@ TEST_CASE("Root may hold a key for another user, and nobody else may", "[tls]") 
 TEST_CASE("Credentials that are good", "[tls]") {
   TlsWorld world;
   const TlsPaths paths = tls_paths(world.folder.path(), {}, tunnel::tls_file_exists);
-  auto credentials = TlsCredentials::read(paths, ::geteuid());
+  auto credentials = test::read_credentials(paths, ::geteuid());
   REQUIRE(credentials.ok());
   CHECK((*credentials)->has_certificate());
   CHECK((*credentials)->crl() == nullptr);
   CHECK(has((*credentials)->shown(), paths.certificate + ": subject \"CN=gate\""));
 
   world.write_crl({});
-  credentials = TlsCredentials::read(paths, ::geteuid());
+  credentials = test::read_credentials(paths, ::geteuid());
   REQUIRE(credentials.ok());
   CHECK((*credentials)->crl() != nullptr);
 
   world.folder.remove("clientkey.pem");
-  credentials = TlsCredentials::read(paths, ::geteuid());
+  credentials = test::read_credentials(paths, ::geteuid());
   REQUIRE(credentials.ok());
   CHECK_FALSE((*credentials)->has_certificate());
   CHECK((*credentials)->shown() == "it was shown no certificate, since there is no " + paths.key);
   world.folder.remove("clientcert.pem");
-  credentials = TlsCredentials::read(paths, ::geteuid());
+  credentials = test::read_credentials(paths, ::geteuid());
   REQUIRE(credentials.ok());
   CHECK(has((*credentials)->shown(), "there is no " + paths.certificate + " and " + paths.key));
 }
@@ -205,7 +205,7 @@ TEST_CASE("A certificate that libvirt may not take is shown with the reason", "[
   const TlsPaths paths = tls_paths(world.folder.path(), {}, tunnel::tls_file_exists);
   const bool only_signs = GENERATE(true, false);
   world.write_client(world.authority.issue({.only_signs = only_signs}));
-  auto credentials = TlsCredentials::read(paths, ::geteuid());
+  auto credentials = test::read_credentials(paths, ::geteuid());
   REQUIRE(credentials.ok());
   CHECK(has((*credentials)->shown(), "lacks digital signature or key encipherment") == only_signs);
 }
@@ -261,7 +261,7 @@ TEST_CASE("Of several CAs those that cannot be understood are left out, and name
   const bool first = text.starts_with(kEd25519Certificate);
   const bool all_good = text == world.authority.certificate();
   world.folder.write("cacert.pem", text);
-  const auto credentials = TlsCredentials::read(paths, ::geteuid());
+  const auto credentials = test::read_credentials(paths, ::geteuid());
   REQUIRE(credentials.ok());
   CHECK((*credentials)->ca()->next == nullptr);
   const std::string& note = (*credentials)->note();

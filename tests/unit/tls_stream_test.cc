@@ -1,6 +1,9 @@
 // A TLS stream reads its certificates anew before it connects, sends what was written early, and
 // says how a server stalled, left or refused.
+#include <cerrno>
+
 #include "tests/unit/support/catch.h"
+#include "tests/unit/support/held_errands.h"
 #include "tests/unit/support/tls_scene.h"
 #include "tunnel/tls/stream.h"
 
@@ -327,4 +330,44 @@ TEST_CASE("A TLS stream may be closed before it is opened, or never opened", "[t
     check_closed(scene, Reason::Kind::requested, Stage::look_up, "no longer");
   }
   SECTION("never opened") { scene.client.stream.reset(); }
+}
+
+TEST_CASE("Certificates are read beside the loop, and nothing is done before", "[tls]") {
+  test::HeldErrands disk;
+  Scene scene;
+  scene.errand = disk.runner();
+  scene.target.timeouts.handshake = Milliseconds(700);
+  scene.open();
+  scene.client.call([](Stream& stream) { stream.write(base::bytes_of("early")); });
+  scene.pass(Milliseconds(699));
+  REQUIRE(disk.waited_for());
+  CHECK(scene.client.stages.empty());
+  SECTION("a disk that answers late is only late") {
+    disk.let();
+    scene.settle();
+    CHECK(scene.client.opened == 1);
+    CHECK(scene.server->tls.received() == Buffer{'e', 'a', 'r', 'l', 'y'});
+    scene.pass(Milliseconds(1000000));
+    CHECK_FALSE(scene.client.closed);
+    return;
+  }
+  SECTION("one that does not answer ends it") {
+    scene.pass(Milliseconds(1));
+    check_closed(scene, Reason::Kind::timeout, Stage::handshake,
+                 "our own files cannot be used: other files kept us waiting for more than 700 ms");
+  }
+  SECTION("one without a thread to ask it, too") {
+    disk.let(EAGAIN);
+    scene.settle();
+    check_closed(scene, Reason::Kind::exhausted, Stage::handshake, "no thread to read them in");
+  }
+  SECTION("it may be closed meanwhile") {
+    scene.client.call([](Stream& stream) { stream.close(Reason()); });
+    scene.settle();
+    check_closed(scene, Reason::Kind::requested, Stage::established, "");
+  }
+  CHECK_FALSE(disk.waited_for());
+  disk.let();
+  scene.settle();
+  CHECK(scene.client.stages.empty());
 }

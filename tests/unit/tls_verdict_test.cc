@@ -245,7 +245,7 @@ TEST_CASE("Only the CA of the file is trusted", "[tls]") {
 
 TEST_CASE("What no certificate was judged by is held against the server's own", "[tls]") {
   TlsWorld world;
-  auto credentials = tunnel::TlsCredentials::read(
+  auto credentials = test::read_credentials(
       tunnel::tls_paths(world.folder.path(), {}, tunnel::tls_file_exists), ::geteuid());
   REQUIRE(credentials.ok());
   tunnel::TlsVerdict verdict(tls_host("gate"), **credentials);
@@ -269,7 +269,7 @@ TEST_CASE("What no certificate was judged by is held against the server's own", 
 TEST_CASE("Each check has words", "[tls]") {
   TlsWorld world;
   world.write_crl({});
-  auto credentials = tunnel::TlsCredentials::read(
+  auto credentials = test::read_credentials(
       tunnel::tls_paths(world.folder.path(), {}, tunnel::tls_file_exists), ::geteuid());
   REQUIRE(credentials.ok());
   for (std::uint32_t bit = 0; bit < 20; ++bit) {

@@ -21,16 +21,17 @@ TEST_CASE("files have changed when they were replaced, written, removed or made"
   const std::string there = folder / "there";
   const std::string missing = folder / "missing";
   write(there, "one");
-  FileMarks marks([&] { return std::vector{there, missing}; });
-  CHECK_FALSE(marks.changed());
+  FileMarks marks([&](auto&) { return std::vector{there, missing}; });
+  tunnel::io::Whereabouts whereabouts;
+  CHECK_FALSE(marks.changed(whereabouts));
   SECTION("nobody relied on them") {
     write(there, "three");
-    CHECK_FALSE(marks.changed());
-    marks.note();
-    CHECK_FALSE(marks.changed());
+    CHECK_FALSE(marks.changed(whereabouts));
+    marks.note(whereabouts);
+    CHECK_FALSE(marks.changed(whereabouts));
     return;
   }
-  marks.note();
+  marks.note(whereabouts);
   SECTION("written") { write(there, "three"); }
   SECTION("replaced by one that holds the same") {
     write(folder / "new", "one");
@@ -46,9 +47,9 @@ TEST_CASE("files have changed when they were replaced, written, removed or made"
   SECTION("read by a second connection in another state") {
     const auto before = folder / "before";
     fs::rename(there, before);
-    marks.note();
+    marks.note(whereabouts);
     fs::rename(before, there);
-    marks.note();
+    marks.note(whereabouts);
   }
-  CHECK(marks.changed());
+  CHECK(marks.changed(whereabouts));
 }

@@ -4,6 +4,8 @@
 #include "tests/unit/support/io.h"
 #include "tests/unit/support/scarcity.h"
 #include "tests/unit/support/temporary_folder.h"
+#include "tests/unit/support/tls_world.h"
+#include "tests/unit/support/whereabouts.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/io/descriptors.h"
 #include "tunnel/io/process.h"
@@ -80,17 +82,19 @@ TEST_CASE("a file that cannot be opened now is not refused") {
   const std::string pki = folder.path();
   const tunnel::TlsPaths paths{pki + "/cacert.pem", pki + "/cacrl.pem", pki + "/clientcert.pem",
                                pki + "/clientkey.pem"};
-  REQUIRE(tunnel::TlsCredentials::read(paths, 0).error().kind == Kind::refused);
-  REQUIRE_FALSE(tunnel::ssh::load_private_key(folder / "key", "", {}).error().shortage);
+  REQUIRE(test::read_credentials(paths, 0).error().kind == Kind::refused);
+  REQUIRE_FALSE(
+      tunnel::ssh::load_private_key(folder / "key", "", {}, test::unasked).error().shortage);
   const Scarcity scarcity;
-  const auto credentials = tunnel::TlsCredentials::read(paths, 0);
+  const auto credentials = test::read_credentials(paths, 0);
   REQUIRE_FALSE(credentials.ok());
   CHECK(credentials.error().kind == Kind::exhausted);
-  const auto key = tunnel::ssh::load_private_key(folder / "key", "", {});
+  const auto key = tunnel::ssh::load_private_key(folder / "key", "", {}, test::unasked);
   REQUIRE_FALSE(key.ok());
   CHECK(key.error().shortage);
   CHECK_FALSE(key.error().missing);
-  const auto known = tunnel::ssh::load_known_hosts({{folder / "key"}, "", false}, "hail", 22);
+  const auto known =
+      tunnel::ssh::load_known_hosts({{folder / "key"}, "", false}, "hail", 22, test::unasked);
   REQUIRE_FALSE(known.ok());
   CHECK(known.error().shortage);
   const base::Buffer bytes(32, 1);

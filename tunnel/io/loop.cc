@@ -13,6 +13,7 @@
 
 #include "base/allocate.h"
 #include "base/check.h"
+#include "tunnel/io/errands.h"
 #include "tunnel/io/loop_inside.h"
 
 namespace tunnel::io {
@@ -51,6 +52,7 @@ struct Loop::State {
   std::unique_ptr<std::array<char, kReadBuffer>> read_buffer;
   Tasks tasks;
   std::optional<Resolver> resolver;
+  std::optional<Errands> errands;
   std::size_t descriptors = 0;
 
   [[nodiscard]] bool has_tasks() const;
@@ -144,12 +146,14 @@ Loop::Loop(Resolve resolve, Resolve at_once) : state_(std::make_unique<State>())
   uv_unref(base_of(s.prepare));
   inside().touch();
   s.resolver.emplace(*this, std::move(resolve), std::move(at_once));
+  s.errands.emplace(*this);
 }
 
 Loop::~Loop() {
   State& s = *state_;
   CHECK(!s.has_tasks());
   s.resolver.reset();
+  s.errands.reset();
   const auto inspect = [](uv_handle_t* handle, void* state) {
     CHECK(uv_is_closing(handle) != 0 || static_cast<State*>(state)->owns(handle));
   };
@@ -162,6 +166,8 @@ Loop::~Loop() {
 }
 
 Clock& Loop::clock() { return state_->clock; }
+
+Errands& Loop::errands() { return *state_->errands; }
 
 std::size_t Loop::descriptors() const { return state_->descriptors; }
 

@@ -10,6 +10,8 @@
 
 namespace tunnel::io {
 
+class Errands;
+
 class Loop {
  public:
   // The process must ignore SIGPIPE, or the first write to a peer that has gone ends it. `resolve`
@@ -35,6 +37,9 @@ class Loop {
   // From now on each turn that takes longer than `most` is reported, in the loop. For tests: it
   // costs a few system calls a turn.
   void measure(Milliseconds most, TurnMeter::Report report);
+
+  // What waits for disks, and nobody for it.
+  Errands& errands();
 
   // How many descriptors its streams and listeners have, with those who wait there.
   [[nodiscard]] std::size_t descriptors() const;

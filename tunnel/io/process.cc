@@ -1,5 +1,6 @@
 #include "tunnel/io/process.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -9,12 +10,14 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/fd.h"
 #include "tunnel/io/callback.h"
 #include "tunnel/io/connect.h"
 #include "tunnel/io/descriptors.h"
+#include "tunnel/io/errands.h"
 #include "tunnel/io/lines.h"
 #include "tunnel/io/loop_inside.h"
 #include "tunnel/io/stream_state.h"
@@ -33,6 +36,36 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return all;
 }
 
+// In the variable of "NAME=value" lines, or what execvp(3) takes without it.
+std::string path_in(const std::vector<std::string>& environment) {
+  constexpr std::string_view kPath = "PATH=";
+  for (const std::string& one : environment) {
+    if (one.starts_with(kPath)) return one.substr(kPath.size());
+  }
+  return "/bin:/usr/bin";
+}
+
+// Reads the beginning of the program that would be run, so that who runs it does not wait for it.
+void look_at_program(const std::string& program, std::string_view path, Whereabouts& whereabouts) {
+  const auto look = [&whereabouts](const std::string& file) {
+    whereabouts.at(file);
+    const base::Fd descriptor(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    std::array<char, 4096> some{};
+    return descriptor.ok() && read(descriptor.get(), some.data(), some.size()) >= 0;
+  };
+  if (program.find('/') != std::string::npos) {
+    look(program);
+    return;
+  }
+  while (!path.empty()) {
+    std::string file(path.substr(0, path.find(':')));
+    path.remove_prefix(std::min(file.size() + 1, path.size()));
+    file += '/';
+    file += program;
+    if (look(file)) return;
+  }
+}
+
 class ProcessStream final : public Stream, private StreamOwner {
  public:
   ProcessStream(Loop& loop, Command command)
@@ -41,6 +74,11 @@ class ProcessStream final : public Stream, private StreamOwner {
         lines_(loop.clock(), std::move(command_.on_line)),
         wait_(loop.clock(), [this] { conclude(); }),
         kill_(loop.clock(), [this] { kill_or_leave(); }),
+        late_(loop.clock(),
+              [this] {
+                close({Reason::Kind::timeout, Stage::connect,
+                       "cannot run " + name() + ": " + looking_->late(command_.look)});
+              }),
         finish_(loop.clock(), [this] { finish_if_done(); }) {}
 
   void open(StreamOwner& owner) override;
@@ -78,6 +116,10 @@ class ProcessStream final : public Stream, private StreamOwner {
   void on_drain() override { state_.owner().on_drain(); }
   void on_closed(const Reason& reason) override;
 
+  [[nodiscard]] std::string name() const {
+    return command_.arguments.empty() ? "nothing" : command_.arguments.front();
+  }
+  void start();
   int spawn();
   int spawn_with(int errors);
   void exited(std::int64_t status, int signal);
@@ -105,6 +147,8 @@ class ProcessStream final : public Stream, private StreamOwner {
   Lines lines_;
   Timer wait_;
   Timer kill_;
+  Timer late_;
+  ErrandHandle looking_;
   Timer finish_;
   base::Fd child_end_{-1};
   uv_process_t process_{};
@@ -136,12 +180,24 @@ void ProcessStream::open(StreamOwner& owner) {
 void ProcessStream::on_open() {
   state_.owner().on_stage(Stage::connect);
   if (state_.closing()) return;
+  late_.start(command_.look);
+  looking_ = loop_.errands().run(
+      "program " + name(),
+      [program = name(), path = path_in(command_.environment)](Whereabouts& whereabouts) {
+        look_at_program(program, path, whereabouts);
+      },
+      [this](int error) {
+        looking_.reset();
+        late_.stop();
+        if (error != 0) return fail("cannot run " + name() + ": no thread to look for it", error);
+        start();
+      });
+}
+
+void ProcessStream::start() {
   const int status = spawn();
   child_end_.reset();
-  if (status != 0) {
-    const std::string name = command_.arguments.empty() ? "nothing" : command_.arguments.front();
-    return fail("cannot run " + name, -status);
-  }
+  if (status != 0) return fail("cannot run " + name(), -status);
   running_ = true;
   state_.owner().on_stage(Stage::established);
   if (!state_.closing()) state_.owner().on_open();
@@ -202,6 +258,8 @@ void ProcessStream::resume(unsigned reasons) {
 void ProcessStream::close(Reason reason) {
   if (!state_.close(std::move(reason))) return;
   wait_.stop();
+  late_.stop();
+  looking_.reset();
   if (stream_ != nullptr) stream_->close({});
   if (errors_ != nullptr) errors_->close({});
   if (running_) {

@@ -24,14 +24,18 @@ struct Command {
   // The child leads a session of its own: it cannot reach our terminal, and its children get the
   // signals that end it.
   bool new_session = false;
+  // How long the program's file may keep us waiting before it is started.
+  Milliseconds look{5000};
   // How long it may take to end after SIGTERM, before it gets SIGKILL.
   Milliseconds patience{2000};
   // Gets its standard error, line by line, as Lines cuts it. May be empty. Foreign text.
   std::function<void(std::string_view line)> on_line;
 };
 
-// The child is started when the stream is opened. Its standard input and output are one socket, as
-// libvirt does it, so the end of one comes with the end of both. It inherits no other descriptor.
+// The child is started when the stream is opened and the program's file has been read from, beside
+// the loop: to start one waits until the system has it, for ever where a file server is gone. Its
+// standard input and output are one socket, as libvirt does it, so the end of one comes with the
+// end of both. It inherits no other descriptor.
 //
 // When the child ends, the stream closes after what it had written was delivered: as an end if its
 // exit status is 0, else with a reason such as "nc ended with exit status 1: Connection refused",

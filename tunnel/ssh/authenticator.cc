@@ -48,15 +48,13 @@ std::uint32_t agent_flags(base::Bytes data) {
 }
 
 Authenticator::Authenticator(Engine& engine, io::Clock& clock, const Target& target,
-                             const SshEnvironment& environment, std::string user,
-                             std::function<std::unique_ptr<io::Stream>()> connect_agent,
-                             std::function<void()> wake)
+                             const Parts& parts, std::string user, std::function<void()> wake)
     : engine_(engine),
       clock_(clock),
       target_(target),
-      environment_(environment),
+      parts_(parts),
+      environment_(parts.environment),
       user_(std::move(user)),
-      connect_agent_(std::move(connect_agent)),
       wake_(std::move(wake)),
       ways_(target.sshauth) {
   // Servers end the connection after a few keys, so that the one that is named comes first.
@@ -75,6 +73,7 @@ Engine::Step Authenticator::step() {
         choose();
         break;
       case State::agent_list:
+      case State::reading:
         waiting_ = true;
         break;
       case State::agent_key:
@@ -126,7 +125,8 @@ void Authenticator::refused(const std::string& what, const std::string& why) {
 
 void Authenticator::begin_agent() {
   if (environment_.agent_socket.empty()) return refused("agent", "none: SSH_AUTH_SOCK is not set");
-  agent_ = std::make_unique<Agent>(clock_, connect_agent_(), kAgentTimeout);
+  agent_ = std::make_unique<Agent>(clock_, parts_.connect_agent(environment_.agent_socket),
+                                   kAgentTimeout);
   state_ = State::agent_list;
   agent_->list([this](auto keys) { take_agent_keys(std::move(keys)); });
 }
@@ -140,13 +140,29 @@ void Authenticator::take_agent_keys(base::Result<std::vector<AgentKey>, std::str
   }
   agent_keys_ = std::move(*keys);
   if (agent_keys_.empty()) refused("agent", "it has no keys");
-  base::Buffer named;
-  if (!target_.keyfile.empty()) named = public_half(target_.keyfile);
+  if (target_.keyfile.empty()) return order_agent_keys({});
+  const auto named = std::make_shared<base::Buffer>();
+  read([named, file = target_.keyfile](
+           io::Whereabouts& whereabouts) { *named = public_half(file, whereabouts); },
+       [this, named] { order_agent_keys(*named); });
+}
+
+void Authenticator::order_agent_keys(const base::Buffer& named) {
   std::erase_if(agent_keys_, [this](const AgentKey& key) { return key.blob == seen_; });
   std::ranges::stable_sort(agent_keys_, {},
                            [&named](const AgentKey& key) { return rank(key, named); });
   next_agent_key();
   wake_();
+}
+
+void Authenticator::read(io::ErrandWork work, std::function<void()> done) {
+  state_ = State::reading;
+  auto reading = parts_.errand(std::move(work), [this, done = std::move(done)](int) {
+    reading_.reset();
+    state_ = State::choose;
+    done();
+  });
+  if (state_ == State::reading) reading_ = std::move(reading);
 }
 
 void Authenticator::next_agent_key() {
@@ -205,18 +221,30 @@ Engine::Step Authenticator::sign(base::Bytes data, base::Buffer& signature) {
 void Authenticator::next_file_key() {
   state_ = State::choose;
   key_.reset();
-  while (next_file_ < files_.size()) {
-    const std::string& file = files_[next_file_++];
-    auto key = load_private_key(file, target_.passphrase_file, environment_);
-    if (key) {
-      key_ = std::move(*key);
-      state_ = State::file_key;
-      return;
-    }
+  if (files_.empty()) refused("key", "none: keyfile= names none, and there is no home to look in");
+  if (next_file_ == files_.size()) return;
+  using Loaded = base::Result<PrivateKey, KeyProblem>;
+  const std::string& file = files_[next_file_++];
+  const auto key =
+      std::make_shared<Loaded>(base::Failure{KeyProblem{false, "no thread to read it in", true}});
+  read(
+      [key, file, passphrase_file = target_.passphrase_file,
+       environment = environment_](io::Whereabouts& whereabouts) {
+        *key = load_private_key(file, passphrase_file, environment, whereabouts);
+      },
+      [this, key, file] { file_read(file, std::move(*key)); });
+}
+
+void Authenticator::file_read(const std::string& file, base::Result<PrivateKey, KeyProblem> key) {
+  if (key) {
+    key_ = std::move(*key);
+    state_ = State::file_key;
+  } else {
     shortage_ = shortage_ || key.error().shortage;
     refused("key " + file, key.error().text);
+    next_file_key();
   }
-  if (files_.empty()) refused("key", "none: keyfile= names none, and there is no home to look in");
+  wake_();
 }
 
 void Authenticator::try_file_key() {

@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "tunnel/io/clock.h"
+#include "tunnel/io/errands.h"
 #include "tunnel/ssh/agent.h"
 #include "tunnel/ssh/engine.h"
 #include "tunnel/ssh/environment.h"
+#include "tunnel/ssh/parts.h"
 #include "tunnel/target.h"
 
 namespace tunnel::ssh {
@@ -23,28 +25,41 @@ class Authenticator : private Engine::Signer {
   // some to the files.
   static constexpr std::size_t kMostAgentKeys = 4;
 
-  // All outlive the authenticator. `connect_agent` makes a stream to the agent; `wake` is called
-  // when step() is worth calling although no input came.
-  Authenticator(Engine& engine, io::Clock& clock, const Target& target,
-                const SshEnvironment& environment, std::string user,
-                std::function<std::unique_ptr<io::Stream>()> connect_agent,
-                std::function<void()> wake);
+  // All outlive the authenticator. `wake` is called when step() is worth calling although no input
+  // came.
+  Authenticator(Engine& engine, io::Clock& clock, const Target& target, const Parts& parts,
+                std::string user, std::function<void()> wake);
 
   Engine::Step step();
 
   // "tried: key K (refused by the server), agent (none)", and what the server would accept. Raw.
   [[nodiscard]] std::string report() const;
+  // A key file that is being read; null: none is.
+  [[nodiscard]] const io::Errand* reading() const { return reading_.get(); }
   // Something was not tried because this host had no descriptors for it.
   [[nodiscard]] bool shortage() const { return shortage_; }
 
  private:
-  enum class State : std::uint8_t { list, choose, agent_list, agent_key, file_key, done, failed };
+  enum class State : std::uint8_t {
+    list,
+    choose,
+    agent_list,
+    agent_key,
+    reading,
+    file_key,
+    done,
+    failed,
+  };
 
   void choose();
   void begin_agent();
   void take_agent_keys(base::Result<std::vector<AgentKey>, std::string> keys);
+  void order_agent_keys(const base::Buffer& named);
   void next_agent_key();
   void next_file_key();
+  void file_read(const std::string& file, base::Result<PrivateKey, KeyProblem> key);
+  // `done` comes when `work` has been done, or could not be.
+  void read(io::ErrandWork work, std::function<void()> done);
   void list();
   void try_agent_key();
   void try_file_key();
@@ -57,9 +72,9 @@ class Authenticator : private Engine::Signer {
   Engine& engine_;
   io::Clock& clock_;
   const Target& target_;
+  const Parts& parts_;
   const SshEnvironment& environment_;
   std::string user_;
-  std::function<std::unique_ptr<io::Stream>()> connect_agent_;
   std::function<void()> wake_;
 
   State state_ = State::list;
@@ -76,6 +91,7 @@ class Authenticator : private Engine::Signer {
   bool signing_ = false;
   std::optional<base::Result<base::Buffer, std::string>> signature_;
 
+  io::ErrandHandle reading_;
   std::vector<std::string> files_;
   std::size_t next_file_ = 0;
   std::optional<PrivateKey> key_;

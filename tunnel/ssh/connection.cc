@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/fd.h"
 #include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/failure_text.h"
 
@@ -58,8 +59,34 @@ void Connection::note(const std::string& text) const {
 }
 
 void Connection::start() {
-  host_key_files_ = host_key_files(target_, parts_.environment);
-  auto known = load_known_hosts(host_key_files_, target_.host, target_.port);
+  struct Read {
+    HostKeyFiles files;
+    std::optional<base::Result<KnownHosts, base::Problem>> known;
+  };
+  const auto read = std::make_shared<Read>();
+  deadline_.start(target_.timeouts.handshake);
+  auto reading = parts_.errand(
+      [read, target = target_, environment = parts_.environment](io::Whereabouts& whereabouts) {
+        read->files = host_key_files(target, environment, whereabouts);
+        read->known = load_known_hosts(read->files, target.host, target.port, whereabouts);
+      },
+      [this, read](int error) {
+        if (!read->known) return no_thread(error);
+        files_read(std::move(read->files), std::move(*read->known));
+      });
+  if (phase_ == Phase::files && !failure_) errand_ = std::move(reading);
+}
+
+void Connection::no_thread(int error) {
+  failure_ = io::Reason{Kind::exhausted, io::Stage::handshake,
+                        "no thread to read known_hosts in: " + base::system_words(error)};
+  wake();
+}
+
+void Connection::files_read(HostKeyFiles files, base::Result<KnownHosts, base::Problem> known) {
+  errand_.reset();
+  deadline_.stop();
+  host_key_files_ = std::move(files);
   const auto give_up = [this](const std::string& text, Kind kind = Kind::refused) {
     failure_ = io::Reason{kind, io::Stage::handshake, text};
     wake();
@@ -75,6 +102,7 @@ void Connection::start() {
   known_hosts_ = std::move(*known);
   for (const std::string& text : known_hosts_->notes()) note(text);
   engine_ = std::make_unique<Engine>(known_hosts_->types());
+  phase_ = Phase::lower;
   // The stream below has deadlines of its own, and this one is for when they fail. A look-up may
   // wait for others for two of its deadlines, and then has its own.
   deadline_.start(3 * target_.timeouts.look_up + kGrace);
@@ -171,6 +199,7 @@ void Connection::service() {
   servicing_ = false;
   if (dead()) return;
   if (failure_) return fail(*failure_);
+  if (phase_ == Phase::files) return;
   if (engine_->failed()) {
     return fail(engine_->cut_off() ? Kind::end : Kind::protocol, engine_->error());
   }
@@ -207,38 +236,71 @@ void Connection::handshake() {
     if (!failure_) failure_ = io::Reason{kind, stage_, handshake_failure(*engine_)};
     return;
   }
-  if (auto problem = check_host_key()) {
-    failure_ = io::Reason{io::kind_of(problem->shortage, Kind::refused), stage_, problem->text};
-    return;
-  }
+  if (auto problem = check_host_key()) refuse_host(*problem);
+}
+
+void Connection::refuse_host(const base::Problem& problem) {
+  failure_ = io::Reason{io::kind_of(problem.shortage, Kind::refused), stage_, problem.text};
+}
+
+void Connection::log_in() {
   phase_ = Phase::authentication;
-  authenticator_ = std::make_unique<Authenticator>(
-      *engine_, clock_, target_, parts_.environment, user_,
-      [this] { return parts_.connect_agent(parts_.environment.agent_socket); }, [this] { wake(); });
+  authenticator_ =
+      std::make_unique<Authenticator>(*engine_, clock_, target_, parts_, user_, [this] { wake(); });
   begin(io::Stage::login, target_.timeouts.authentication);
 }
 
 std::optional<base::Problem> Connection::check_host_key() {
   const base::Bytes key = engine_->host_key();
   const HostKeyAnswer answer = known_hosts_->check(key);
-  if (answer.kind == HostKeyAnswer::Kind::known) return std::nullopt;
+  if (answer.kind == HostKeyAnswer::Kind::known) {
+    log_in();
+    return std::nullopt;
+  }
   const std::string failure =
       host_key_failure(target_, host_key_files_, *known_hosts_, answer, key);
   if (answer.kind == HostKeyAnswer::Kind::revoked) return base::Problem{failure};
   if (target_.known_hosts_verify == KnownHostsVerify::ignore) {
     note("accepted all the same: " + failure);
+    log_in();
     return std::nullopt;
   }
   if (answer.kind != HostKeyAnswer::Kind::unknown ||
       target_.known_hosts_verify != KnownHostsVerify::automatic) {
     return base::Problem{failure};
   }
-  if (auto problem = record_host_key(host_key_files_.record, target_.host, target_.port, key)) {
-    problem->text.insert(0, "the new host key " + fingerprint(key) + " cannot be recorded: ");
-    return problem;
-  }
-  note("recorded the new host key " + fingerprint(key) + " in " + host_key_files_.record);
+  record(key);
   return std::nullopt;
+}
+
+void Connection::record(base::Bytes key) {
+  phase_ = Phase::record;
+  struct Recorded {
+    base::Buffer key;
+    std::optional<base::Problem> problem;
+  };
+  const auto what = std::make_shared<Recorded>(
+      Recorded{base::Buffer(key.begin(), key.end()), base::Problem{"no thread to do it in", true}});
+  auto recording = parts_.errand(
+      [what, file = host_key_files_.record, host = target_.host,
+       port = target_.port](io::Whereabouts& whereabouts) {
+        whereabouts.at(file);
+        what->problem = record_host_key(file, host, port, what->key);
+      },
+      [this, what](int) { recorded(what->problem, fingerprint(what->key)); });
+  if (phase_ == Phase::record && !failure_) errand_ = std::move(recording);
+}
+
+void Connection::recorded(const std::optional<base::Problem>& problem, const std::string& print) {
+  errand_.reset();
+  if (problem) {
+    refuse_host(
+        {"the new host key " + print + " cannot be recorded: " + problem->text, problem->shortage});
+  } else {
+    note("recorded the new host key " + print + " in " + host_key_files_.record);
+    log_in();
+  }
+  wake();
 }
 
 void Connection::authenticate() {
@@ -375,7 +437,17 @@ void Connection::keepalive() {
 
 void Connection::deadline_passed() {
   std::string text = "the server did not answer in time";
-  if (phase_ == Phase::handshake && engine_->greeting().version().empty()) {
+  if (phase_ == Phase::files) {
+    const std::string why = errand_->late(target_.timeouts.handshake);
+    return fail({Kind::timeout, io::Stage::handshake, why});
+  }
+  if (phase_ == Phase::record) {
+    text = "the new host key cannot be recorded: " + errand_->late(target_.timeouts.handshake);
+  } else if (phase_ == Phase::authentication && authenticator_->reading() != nullptr) {
+    text = "ssh login as " + user_ + ": the key " +
+           authenticator_->reading()->late(target_.timeouts.authentication) + "; " +
+           authenticator_->report();
+  } else if (phase_ == Phase::handshake && engine_->greeting().version().empty()) {
     text = "the server took the connection and said nothing" + within(target_.timeouts.handshake);
   } else if (phase_ == Phase::handshake) {
     text = "the server did not finish the key exchange" + within(target_.timeouts.handshake);
@@ -391,6 +463,7 @@ void Connection::fail(const io::Reason& reason) {
   if (dead()) return;
   phase_ = Phase::dead;
   for (io::Timer* timer : {&wake_timer_, &deadline_, &idle_, &keepalive_timer_}) timer->stop();
+  errand_.reset();
   lower_.reset();
   authenticator_.reset();
   engine_.reset();

@@ -17,6 +17,7 @@
 
 #include "base/shortage.h"
 #include "tunnel/io/clock.h"
+#include "tunnel/io/errands.h"
 #include "tunnel/io/stream.h"
 #include "tunnel/ssh/authenticator.h"
 #include "tunnel/ssh/channel.h"
@@ -62,7 +63,8 @@ class Connection : private io::StreamOwner {
   Channel* open(const Way& way, ChannelOwner& owner);
 
  private:
-  enum class Phase : std::uint8_t { lower, handshake, authentication, ready, dead };
+  // `files`: known hosts are read; `record`: a new host is written to one.
+  enum class Phase : std::uint8_t { files, lower, handshake, record, authentication, ready, dead };
 
   void on_stage(io::Stage stage) override;
   void on_open() override;
@@ -77,8 +79,14 @@ class Connection : private io::StreamOwner {
   void service_once();
   void handshake();
   void authenticate();
-  // Gives why the key is not accepted.
+  void files_read(HostKeyFiles files, base::Result<KnownHosts, base::Problem> known);
+  // Goes on to the login, at once or later, or gives why the key is not accepted.
   std::optional<base::Problem> check_host_key();
+  void record(base::Bytes key);
+  void recorded(const std::optional<base::Problem>& problem, const std::string& print);
+  void refuse_host(const base::Problem& problem);
+  void log_in();
+  void no_thread(int error);
 
   void open_next();
   void refused(Channel& channel);
@@ -102,7 +110,7 @@ class Connection : private io::StreamOwner {
   const Parts& parts_;
   std::function<void()> died_;
   std::string user_;
-  Phase phase_ = Phase::lower;
+  Phase phase_ = Phase::files;
   io::Stage stage_ = io::Stage::look_up;
   std::size_t before_login_ = 0;  // bytes that have come
   io::Milliseconds last_heard_;
@@ -115,6 +123,7 @@ class Connection : private io::StreamOwner {
   bool forwards_ = false;       // a socket was forwarded
   bool ran_nothing_ = false;
   std::optional<io::Reason> failure_;  // what the next service() ends with
+  io::ErrandHandle errand_;            // of the phases `files` and `record`
   HostKeyFiles host_key_files_;
   std::optional<KnownHosts> known_hosts_;
   std::unique_ptr<Engine> engine_;

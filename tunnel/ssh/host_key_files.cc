@@ -19,9 +19,10 @@ namespace {
 // A name with one of these would be a pattern, several names, a mark or a comment in the file.
 constexpr std::string_view kNotInNames = " \t\r\n,*?!|@#[]";
 
-std::string missing_folder_of(const std::string& file) {
+std::string missing_folder_of(const std::string& file, io::Whereabouts& whereabouts) {
   const std::string folder = file.substr(0, file.rfind('/') + 1);
   struct stat there {};
+  whereabouts.at(file);
   return folder.empty() || stat(folder.c_str(), &there) == 0 ? std::string() : folder;
 }
 
@@ -62,11 +63,12 @@ std::optional<base::Problem> append_locked(int file, const std::string& path,
 
 }  // namespace
 
-HostKeyFiles host_key_files(const Target& target, const SshEnvironment& environment) {
+HostKeyFiles host_key_files(const Target& target, const SshEnvironment& environment,
+                            io::Whereabouts& whereabouts) {
   HostKeyFiles out;
   if (!target.known_hosts.empty()) {
     out = {{target.known_hosts}, target.known_hosts, true};
-    out.to_make = missing_folder_of(out.record);
+    out.to_make = missing_folder_of(out.record, whereabouts);
     return out;
   }
   if (!environment.home.empty()) out.files.push_back(environment.home + "/.ssh/known_hosts");
@@ -74,16 +76,18 @@ HostKeyFiles host_key_files(const Target& target, const SshEnvironment& environm
     out.record = environment.config_home + "/libvirt/known_hosts";
     out.files.push_back(out.record);
   }
-  out.to_make = missing_folder_of(out.record);
+  out.to_make = missing_folder_of(out.record, whereabouts);
   out.files.emplace_back("/etc/ssh/ssh_known_hosts");
   return out;
 }
 
 base::Result<KnownHosts, base::Problem> load_known_hosts(const HostKeyFiles& files,
                                                          const std::string& host,
-                                                         std::uint16_t port) {
+                                                         std::uint16_t port,
+                                                         io::Whereabouts& whereabouts) {
   KnownHosts known(host, port);
   for (const std::string& file : files.files) {
+    whereabouts.at(file);
     auto text = base::read_file(file, kLargestKnownHosts);
     if (text) {
       known.read(file, base::text_of(text->text.bytes()));

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "base/shortage.h"
+#include "tunnel/io/errands.h"
 #include "tunnel/ssh/environment.h"
 #include "tunnel/ssh/known_hosts.h"
 #include "tunnel/target.h"
@@ -22,14 +23,17 @@ struct HostKeyFiles {
   std::string to_make = {};        // the folder of `record` where it is not there
 };
 
-HostKeyFiles host_key_files(const Target& target, const SshEnvironment& environment);
+// These functions look at the disk, and say at what. The first: at the folder of `record`.
+HostKeyFiles host_key_files(const Target& target, const SshEnvironment& environment,
+                            io::Whereabouts& whereabouts);
 
 // Reads all files anew. A file that does not exist says nothing. One that is too large or cannot be
 // read is an error, since a revoked key may stand in it; only a usual file that this user may not
 // read is passed over with a note, as ssh does.
 base::Result<KnownHosts, base::Problem> load_known_hosts(const HostKeyFiles& files,
                                                          const std::string& host,
-                                                         std::uint16_t port);
+                                                         std::uint16_t port,
+                                                         io::Whereabouts& whereabouts);
 
 // Appends the key to a file, which is made with mode 0600 if need be, under a lock and to the disk.
 // What is in the file is never rewritten. When somebody else recorded this very key meanwhile,

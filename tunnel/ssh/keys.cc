@@ -128,12 +128,14 @@ base::Result<KeyInfo, std::string> inspect_block(const Armour& armour) {
 }
 
 base::Result<base::Secret, base::Problem> load_passphrase(const std::string& name,
-                                                          const SshEnvironment& environment) {
+                                                          const SshEnvironment& environment,
+                                                          io::Whereabouts& whereabouts) {
   if (!name.starts_with('/') && environment.credentials.empty()) {
     return base::Failure{base::Problem{"the passphrase file " + base::shortened(name) +
                                        " is relative, and there is no $CREDENTIALS_DIRECTORY"}};
   }
   const std::string file = name.starts_with('/') ? name : environment.credentials + "/" + name;
+  whereabouts.at(file);
   auto text = base::read_file(file, kLongestPassphrase);
   if (!text) return base::Failure{text.error().problem()};
   if (auto why = base::exposed(*text, geteuid())) {
@@ -171,10 +173,12 @@ std::string unusable_key_type(std::string_view type) {
 
 base::Result<PrivateKey, KeyProblem> load_private_key(const std::string& file,
                                                       const std::string& passphrase_file,
-                                                      const SshEnvironment& environment) {
+                                                      const SshEnvironment& environment,
+                                                      io::Whereabouts& whereabouts) {
   const auto refuse = [](std::string why) {
     return base::Failure{KeyProblem{false, std::move(why), false}};
   };
+  whereabouts.at(file);
   auto text = base::read_file(file, kLargestKeyFile);
   if (!text) {
     const base::FileError& error = text.error();
@@ -192,7 +196,7 @@ base::Result<PrivateKey, KeyProblem> load_private_key(const std::string& file,
     if (passphrase_file.empty()) {
       return refuse("ignored: it is encrypted; passphrase_file names a file with its passphrase");
     }
-    auto loaded = load_passphrase(passphrase_file, environment);
+    auto loaded = load_passphrase(passphrase_file, environment, whereabouts);
     if (!loaded) {
       return base::Failure{KeyProblem{false, "ignored: it is encrypted; " + loaded.error().text,
                                       loaded.error().shortage}};
@@ -227,11 +231,13 @@ std::string refused_key(const PrivateKey& key, const SshEnvironment& environment
   return out;
 }
 
-base::Buffer public_half(const std::string& file) {
+base::Buffer public_half(const std::string& file, io::Whereabouts& whereabouts) {
+  whereabouts.at(file);
   if (auto text = base::read_file(file, kLargestKeyFile)) {
     auto info = inspect_private_key(text->text.bytes());
     if (info && !info->public_key.empty()) return info->public_key;
   }
+  whereabouts.at(file + ".pub");
   auto text = base::read_file(file + ".pub", kLargestKeyFile);
   if (!text) return {};
   std::string_view line = base::text_of(text->text.bytes());

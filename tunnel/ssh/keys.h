@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "tunnel/io/errands.h"
 #include "tunnel/ssh/environment.h"
 #include "tunnel/target.h"
 
@@ -42,10 +43,11 @@ struct KeyProblem {
 
 // A key that can be tried. Refused are files that others can read, keys of types that the library
 // at hand cannot use, and encrypted keys without a passphrase. `passphrase_file` may be empty, or
-// relative to the folder of the credentials; its first line counts.
+// relative to the folder of the credentials; its first line counts. Says which file is being read.
 base::Result<PrivateKey, KeyProblem> load_private_key(const std::string& file,
                                                       const std::string& passphrase_file,
-                                                      const SshEnvironment& environment);
+                                                      const SshEnvironment& environment,
+                                                      io::Whereabouts& whereabouts);
 
 // The key files to try, in order: keyfile= alone, else the usual ones of the user's home.
 std::vector<std::string> key_files(const Target& target, const SshEnvironment& environment);
@@ -61,7 +63,7 @@ std::string unreadable_key(const PrivateKey& key, const std::string& error);
 std::string refused_key(const PrivateKey& key, const SshEnvironment& environment);
 
 // The public half of a private key's file, from the file itself or the .pub beside it; empty when
-// neither tells.
-base::Buffer public_half(const std::string& file);
+// neither tells. Says which is being read.
+base::Buffer public_half(const std::string& file, io::Whereabouts& whereabouts);
 
 }  // namespace tunnel::ssh

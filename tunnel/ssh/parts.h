@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tunnel/io/errands.h"
 #include "tunnel/io/stream.h"
 #include "tunnel/notes.h"
 #include "tunnel/ssh/environment.h"
@@ -24,6 +25,8 @@ struct Parts {
   std::function<std::unique_ptr<io::Stream>(const std::vector<std::string>& arguments,
                                             std::function<void(const std::string& text)> line)>
       run;
+  // Reads known hosts and keys, and records new hosts.
+  io::RunErrand errand = io::run_errand_at_once;
   SshEnvironment environment;
   Notes notes;
 };

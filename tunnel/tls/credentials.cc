@@ -148,23 +148,21 @@ TlsCredentials::~TlsCredentials() {
   mbedtls_x509_crt_free(&ca_);
 }
 
-base::Result<std::unique_ptr<TlsCredentials>, Reason> TlsCredentials::read(const TlsPaths& paths,
-                                                                           uid_t uid) {
+base::Result<std::unique_ptr<TlsCredentials>, Reason> TlsCredentials::understand(TlsFiles files) {
   if (!tls_start_library()) {
     return base::Failure{Reason{Reason::Kind::system, Stage::handshake, "mbedTLS does not start"}};
   }
-  std::unique_ptr<TlsCredentials> credentials(new TlsCredentials(paths));
-  auto done = credentials->read_ca();
-  if (done) done = credentials->read_crl();
-  if (done) done = credentials->read_own(uid);
+  std::unique_ptr<TlsCredentials> credentials(new TlsCredentials(files.paths));
+  auto done = credentials->take_ca(files.ca);
+  if (done) done = credentials->take_crl(files.crl);
+  if (done) done = credentials->take_own(files.certificate, files.key);
   if (done) return credentials;
   Reason why = done.error();
   why.text.insert(0, kOwnFilesFail);
   return base::Failure{std::move(why)};
 }
 
-TlsCredentials::Complaint TlsCredentials::read_ca() {
-  auto file = tls_read_file(paths_.ca, kTlsCertificateLimit);
+TlsCredentials::Complaint TlsCredentials::take_ca(const Content& file) {
   if (!file) return unread(Stage::handshake, "the CA certificate: ", file.error());
   if (!file->has_value()) {
     return refuse(Stage::handshake, "the CA certificate " + paths_.ca +
@@ -197,8 +195,7 @@ TlsCredentials::Complaint TlsCredentials::parse_cas(std::string_view text,
   return true;
 }
 
-TlsCredentials::Complaint TlsCredentials::read_crl() {
-  auto file = tls_read_file(paths_.crl, kTlsCrlLimit);
+TlsCredentials::Complaint TlsCredentials::take_crl(Content& file) {
   if (!file) return unread(Stage::handshake, "the CRL: ", file.error());
   if (!file->has_value()) return true;
   const std::size_t size = size_to_last_end(**file);
@@ -212,12 +209,10 @@ TlsCredentials::Complaint TlsCredentials::read_crl() {
   return true;
 }
 
-TlsCredentials::Complaint TlsCredentials::read_own(uid_t uid) {
-  auto certificate = tls_read_file(paths_.certificate, kTlsCertificateLimit);
+TlsCredentials::Complaint TlsCredentials::take_own(const Content& certificate, const Content& key) {
   if (!certificate) {
     return unread(Stage::authentication, "our certificate: ", certificate.error());
   }
-  auto key = tls_read_key(paths_.key, uid);
   if (!key) return unread(Stage::authentication, "", key.error());
   if (!certificate->has_value() || !key->has_value()) {
     if (!certificate->has_value()) missing_ = paths_.certificate;

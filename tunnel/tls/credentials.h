@@ -3,13 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <sys/types.h>
-
 #include "base/result.h"
+#include "base/secret.h"
+#include "base/shortage.h"
 #include "tunnel/io/stream.h"
 #include "tunnel/tls/files.h"
 #include "tunnel/tls/library.h"
@@ -23,8 +24,7 @@ class TlsCredentials {
   // our certificate valid today and of our key. Of several CAs those that cannot be understood are
   // left out, as note() says, unless none is left. The stage of the reason is `handshake` for what
   // concerns the server's certificate, `authentication` for ours.
-  static base::Result<std::unique_ptr<TlsCredentials>, io::Reason> read(const TlsPaths& paths,
-                                                                        uid_t uid);
+  static base::Result<std::unique_ptr<TlsCredentials>, io::Reason> understand(TlsFiles files);
   ~TlsCredentials();
   TlsCredentials(const TlsCredentials&) = delete;
   TlsCredentials& operator=(const TlsCredentials&) = delete;
@@ -52,10 +52,11 @@ class TlsCredentials {
  private:
   explicit TlsCredentials(TlsPaths paths);
   using Complaint = base::Result<bool, io::Reason>;
-  Complaint read_ca();
+  using Content = base::Result<std::optional<base::Secret>, base::Problem>;
+  Complaint take_ca(const Content& file);
   Complaint parse_cas(std::string_view text, const base::Secret& file);
-  Complaint read_crl();
-  Complaint read_own(uid_t uid);
+  Complaint take_crl(Content& file);
+  Complaint take_own(const Content& certificate, const Content& key);
   Complaint check_own();
 
   TlsPaths paths_;

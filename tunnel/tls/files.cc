@@ -49,6 +49,14 @@ TlsPaths tls_paths(const std::string& pkipath, const TlsPlaces& places,
 
 bool tls_file_exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
+TlsPaths tls_paths_now(const std::string& pkipath, const TlsPlaces& places,
+                       io::Whereabouts& whereabouts) {
+  return tls_paths(pkipath, places, [&whereabouts](const std::string& path) {
+    whereabouts.at(path);
+    return tls_file_exists(path);
+  });
+}
+
 Content tls_read_file(const std::string& path, std::size_t limit) {
   auto file = base::read_file(path, limit);
   if (file) return std::optional<base::Secret>(std::move(file->text));
@@ -64,6 +72,19 @@ Content tls_read_key(const std::string& path, uid_t uid) {
     return base::Failure{base::Problem{"the private key " + path + " is refused: " + *why}};
   }
   return std::optional<base::Secret>(std::move(file->text));
+}
+
+TlsFiles tls_read_files(const TlsPaths& paths, uid_t uid, io::Whereabouts& whereabouts) {
+  const auto read = [&whereabouts](const std::string& path, std::size_t limit) {
+    whereabouts.at(path);
+    return tls_read_file(path, limit);
+  };
+  Content ca = read(paths.ca, kTlsCertificateLimit);
+  Content crl = read(paths.crl, kTlsCrlLimit);
+  Content certificate = read(paths.certificate, kTlsCertificateLimit);
+  whereabouts.at(paths.key);
+  Content key = tls_read_key(paths.key, uid);
+  return {paths, std::move(ca), std::move(crl), std::move(certificate), std::move(key)};
 }
 
 }  // namespace tunnel

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "base/shortage.h"
+#include "tunnel/io/errands.h"
 
 namespace tunnel {
 
@@ -43,6 +44,10 @@ TlsPaths tls_paths(const std::string& pkipath, const TlsPlaces& places,
 // Whether a file of that name can be found at all.
 bool tls_file_exists(const std::string& path);
 
+// The same with the files that are there now; says which one is looked for.
+TlsPaths tls_paths_now(const std::string& pkipath, const TlsPlaces& places,
+                       io::Whereabouts& whereabouts);
+
 inline constexpr std::size_t kTlsCertificateLimit = std::size_t{1024} * 1024;
 inline constexpr std::size_t kTlsCrlLimit = std::size_t{8} * 1024 * 1024;
 inline constexpr std::size_t kTlsKeyLimit = std::size_t{64} * 1024;
@@ -55,5 +60,17 @@ base::Result<std::optional<base::Secret>, base::Problem> tls_read_file(const std
 // The same for a private key, which is refused when it is exposed to others than `uid`.
 base::Result<std::optional<base::Secret>, base::Problem> tls_read_key(const std::string& path,
                                                                       uid_t uid);
+
+// What the files of one connection hold, not yet understood.
+struct TlsFiles {
+  TlsPaths paths;
+  base::Result<std::optional<base::Secret>, base::Problem> ca;
+  base::Result<std::optional<base::Secret>, base::Problem> crl;
+  base::Result<std::optional<base::Secret>, base::Problem> certificate;
+  base::Result<std::optional<base::Secret>, base::Problem> key;
+};
+
+// Reads them all, and says which one is being read. The key must be one of `uid`.
+TlsFiles tls_read_files(const TlsPaths& paths, uid_t uid, io::Whereabouts& whereabouts);
 
 }  // namespace tunnel

@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "base/fd.h"
 #include "tunnel/tls/credentials.h"
+#include "tunnel/tls/own_files.h"
 
 namespace tunnel {
 namespace {
@@ -23,22 +25,44 @@ TlsStream::TlsStream(const TlsContext& context, std::unique_ptr<io::Stream> belo
 
 void TlsStream::open(io::StreamOwner& owner) {
   state_.open(owner);
-  if (state_.closing() || !prepare()) {
-    turn_.start(Milliseconds(0));
-    return;
+  if (state_.closing()) return turn_.start(Milliseconds(0));
+  const Target& target = context_.target;
+  if (target.no_verify && !target.insecure) {
+    return close({Reason::Kind::refused, Stage::handshake, refused_unless_insecure("no_verify=1")});
   }
+  read_files();
+}
+
+void TlsStream::read_files() {
+  deadline_.start(context_.target.timeouts.handshake);
+  const auto files = std::make_shared<std::optional<TlsFiles>>();
+  auto reading = context_.errand(
+      [files, pkipath = context_.target.pkipath,
+       places = context_.places](io::Whereabouts& whereabouts) {
+        const TlsPaths paths = tls_paths_now(pkipath, places, whereabouts);
+        *files = tls_read_files(paths, places.uid, whereabouts);
+      },
+      [this, files](int error) { files_read(error, std::move(*files)); });
+  // Closed already when they were read at once and were not good.
+  if (!state_.closing() && engine_ == nullptr) reading_ = std::move(reading);
+}
+
+void TlsStream::files_read(int error, std::optional<TlsFiles> files) {
+  reading_.reset();
+  deadline_.stop();
+  if (!files) {
+    return close(
+        {Reason::Kind::exhausted, Stage::handshake,
+         std::string(kOwnFilesFail) + "no thread to read them in: " + base::system_words(error)});
+  }
+  if (!prepare(std::move(*files))) return;
   below_state_ = Below::opened;
   below_->open(*this);
 }
 
-bool TlsStream::prepare() {
+bool TlsStream::prepare(TlsFiles files) {
   const Target& target = context_.target;
-  if (target.no_verify && !target.insecure) {
-    close({Reason::Kind::refused, Stage::handshake, refused_unless_insecure("no_verify=1")});
-    return false;
-  }
-  const TlsPaths paths = tls_paths(target.pkipath, context_.places, tls_file_exists);
-  auto credentials = TlsCredentials::read(paths, context_.places.uid);
+  auto credentials = TlsCredentials::understand(std::move(files));
   if (!credentials) {
     close(credentials.error());
     return false;
@@ -200,6 +224,7 @@ void TlsStream::on_drain() {
 void TlsStream::close(Reason reason) {
   if (!state_.close(std::move(reason))) return;
   deadline_.stop();
+  reading_.reset();
   if (!state_.has_owner()) return;
   const bool may_say_so = engine_ != nullptr && below_state_ == Below::opened;
   if (may_say_so && stage_ == Stage::established && !ending_) engine_->end();
@@ -218,6 +243,10 @@ void TlsStream::turn() {
 }
 
 void TlsStream::late() {
+  if (reading_ != nullptr) {
+    return close({Reason::Kind::timeout, Stage::handshake,
+                  std::string(kOwnFilesFail) + reading_->late(context_.target.timeouts.handshake)});
+  }
   const bool confirming = stage_ == Stage::authentication;
   const auto limit =
       confirming ? context_.target.timeouts.authentication : context_.target.timeouts.handshake;

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "tunnel/io/clock.h"
+#include "tunnel/io/errands.h"
 #include "tunnel/io/stream.h"
 #include "tunnel/io/stream_state.h"
 #include "tunnel/notes.h"
@@ -20,10 +22,12 @@ struct TlsContext {
   Target target;
   TlsPlaces places;
   Notes notes;
+  io::RunErrand errand;  // reads the certificates and keys
 };
 
-// open() reads the certificates and keys, so that each connection has what the files hold then; if
-// they are not good, the stream below is never opened. The handshake may take
+// open() has the certificates and keys read, so that each connection has what the files hold then;
+// if they are not good, or not there within `timeouts.handshake`, the stream below is never opened.
+// The handshake may take
 // `timeouts.handshake`, and the server's confirmation `timeouts.authentication` from its end.
 //
 // A server that ends the connection without close_notify has not said that it was done, and
@@ -55,7 +59,9 @@ class TlsStream : public io::Stream, private io::StreamOwner {
   void on_drain() override;
   void on_closed(const io::Reason& reason) override;
 
-  bool prepare();
+  void read_files();
+  void files_read(int error, std::optional<TlsFiles> files);
+  bool prepare(TlsFiles files);
   void advance();
   void enter(io::Stage stage, io::Milliseconds limit);
   void become_open();
@@ -68,6 +74,7 @@ class TlsStream : public io::Stream, private io::StreamOwner {
 
   const TlsContext& context_;
   std::unique_ptr<io::Stream> below_;
+  io::ErrandHandle reading_;
   std::unique_ptr<TlsEngine> engine_;
   io::StreamState state_;
   io::Timer deadline_;

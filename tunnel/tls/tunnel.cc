@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "tunnel/tls/stream.h"
-
 namespace tunnel {
 namespace {
 
@@ -25,10 +23,8 @@ class TlsTunnel : public Tunnel {
 
 }  // namespace
 
-std::unique_ptr<Tunnel> make_tls_tunnel(io::Clock& clock, Target target, TlsPlaces places,
-                                        Below below, Notes notes) {
-  return std::make_unique<TlsTunnel>(
-      TlsContext{clock, std::move(target), std::move(places), std::move(notes)}, std::move(below));
+std::unique_ptr<Tunnel> make_tls_tunnel(TlsContext context, Below below) {
+  return std::make_unique<TlsTunnel>(std::move(context), std::move(below));
 }
 
 }  // namespace tunnel

@@ -1,7 +1,9 @@
 // A tunnel of somebody else's, for what outlives the pool that uses it.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "tunnel/tunnel.h"
 
@@ -14,7 +16,9 @@ class BorrowedTunnel final : public tunnel::Tunnel {
   void avoid_silent(tunnel::io::Milliseconds silent_for) override {
     lender_.avoid_silent(silent_for);
   }
-  [[nodiscard]] bool outdated() const override { return lender_.outdated(); }
+  void ask_outdated(std::function<void(bool outdated)> told) override {
+    lender_.ask_outdated(std::move(told));
+  }
 
  private:
   tunnel::Tunnel& lender_;

@@ -108,6 +108,11 @@ ScriptedDaemon::ScriptedDaemon(tunnel::io::Clock& clock) : clock_(clock) {}
 
 ScriptedDaemon::~ScriptedDaemon() { CHECK(connections_.empty()); }
 
+void ScriptedDaemon::ask_outdated(std::function<void(bool outdated)> told) {
+  if (disk_is_slow) return files_asked.push_back(std::move(told));
+  told(files_changed);
+}
+
 std::unique_ptr<tunnel::io::Stream> ScriptedDaemon::stream() {
   ++dials;
   auto [ours, theirs] = MemoryStream::pair(clock_);

@@ -39,7 +39,7 @@ class ScriptedDaemon : public tunnel::Tunnel {
   ~ScriptedDaemon() override;
 
   std::unique_ptr<tunnel::io::Stream> stream() override;
-  [[nodiscard]] bool outdated() const override { return files_changed; }
+  void ask_outdated(std::function<void(bool outdated)> told) override;
 
   struct Asked {
     std::size_t connection;
@@ -48,7 +48,9 @@ class ScriptedDaemon : public tunnel::Tunnel {
   };
 
   // How it behaves.
-  bool files_changed = false;         // what connections to it rely on
+  bool files_changed = false;  // what connections to it rely on
+  bool disk_is_slow = false;   // whoever asks for that waits in files_asked
+  std::vector<std::function<void(bool)>> files_asked;
   bool down = false;                  // connections are refused
   bool exhausted = false;             // or there is nothing to make them with
   bool silent = false;                // accepts, and never says a word

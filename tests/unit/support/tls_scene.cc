@@ -115,8 +115,8 @@ void Scene::connect() {
   if (tunnel == nullptr) {
     tunnel::TlsPlaces places;
     places.uid = ::geteuid();
-    tunnel = make_tls_tunnel(clock, target, places, make_below,
-                             [this](const std::string& note) { notes.push_back(note); });
+    const auto note = [this](const std::string& text) { notes.push_back(text); };
+    tunnel = tunnel::make_tls_tunnel({clock, target, places, note, errand}, make_below);
   }
   client.stream = tunnel->stream();
 }

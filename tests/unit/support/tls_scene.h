@@ -11,6 +11,7 @@
 #include "tests/unit/support/memory_stream.h"
 #include "tests/unit/support/tls_world.h"
 #include "tunnel/io/clock.h"
+#include "tunnel/io/errands.h"
 #include "tunnel/target.h"
 #include "tunnel/tunnel.h"
 
@@ -92,6 +93,7 @@ struct Scene {
   tunnel::Target target;
   std::size_t piece = 0;    // as in MemoryStream::deliver_at_most()
   bool hold_below = false;  // as in MemoryStream::hold_open()
+  tunnel::io::RunErrand errand = tunnel::io::run_errand_at_once;
   std::unique_ptr<tunnel::Tunnel> tunnel;
   Witness client;
   MemoryStream* below = nullptr;  // the client's

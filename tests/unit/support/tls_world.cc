@@ -48,11 +48,17 @@ void TlsWorld::write_crl(const CrlWish& wish) const {
 std::unique_ptr<tunnel::TlsEngine> TlsWorld::engine() {
   const tunnel::TlsPaths paths =
       tunnel::tls_paths(folder.path(), tunnel::TlsPlaces(), tunnel::tls_file_exists);
-  auto credentials = tunnel::TlsCredentials::read(paths, ::geteuid());
+  auto credentials = test::read_credentials(paths, ::geteuid());
   CHECK(credentials.ok());
   return std::make_unique<tunnel::TlsEngine>(
       peer, std::move(credentials).value(),
       [this](const std::string& note) { notes.push_back(note); });
+}
+
+base::Result<std::unique_ptr<tunnel::TlsCredentials>, tunnel::io::Reason> read_credentials(
+    const tunnel::TlsPaths& paths, uid_t uid) {
+  tunnel::io::Whereabouts whereabouts;
+  return tunnel::TlsCredentials::understand(tunnel::tls_read_files(paths, uid, whereabouts));
 }
 
 std::unique_ptr<TlsServer> TlsWorld::server() const { return std::make_unique<TlsServer>(options); }

@@ -10,6 +10,7 @@
 #include "tests/unit/support/temporary_folder.h"
 #include "tests/unit/support/tls_authority.h"
 #include "tests/unit/support/tls_server.h"
+#include "tunnel/tls/credentials.h"
 #include "tunnel/tls/engine.h"
 
 namespace test {
@@ -32,6 +33,10 @@ struct TlsWorld {
   tunnel::TlsPeer peer;
   std::vector<std::string> notes;
 };
+
+// What is in these files, understood.
+base::Result<std::unique_ptr<tunnel::TlsCredentials>, tunnel::io::Reason> read_credentials(
+    const tunnel::TlsPaths& paths, uid_t uid);
 
 // Carries bytes both ways, at most `piece` at a time (0: all there is), until nothing moves. What
 // the client's engine can read is collected in `data`.
