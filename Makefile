@@ -43,9 +43,9 @@ WERROR ?= 0
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Woverloaded-virtual \
             -Wimplicit-fallthrough -Wformat=2 $(if $(filter 1,$(WERROR)),-Werror)
 
-PACKAGES := libuv libssh2 libsystemd libsasl2 libseccomp spdlog fmt
+PACKAGES := libuv libssh2 gnutls libsystemd libsasl2 libseccomp spdlog fmt
 PACKAGE_CFLAGS := $(subst -I,-isystem ,$(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null))
-LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lmbedtls -lmbedx509 -lmbedcrypto -lpthread
+LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lpthread
 
 CXXFLAGS_ALL = -std=c++20 -fPIE -I. -DVIRTGATE_VERSION='"$(VERSION)"' -D_GLIBCXX_ASSERTIONS -ftrivial-auto-var-init=zero \
                 $(WARNINGS) $(MODE_FLAGS) $(PACKAGE_CFLAGS) $(CPPFLAGS) $(CXXFLAGS)

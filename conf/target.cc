@@ -193,8 +193,8 @@ Wrong read_host(TargetDraft& draft) {
 
 Wrong read_tls(TargetDraft& draft) {
   if (draft.uri().parameter("tls_priority")) {
-    return "tls_priority= is a setting of GnuTLS, which virtgate does not use; it speaks TLS 1.2 "
-           "and later";
+    return "tls_priority= is a setting of libvirt's client: virtgate speaks TLS 1.2 and 1.3, with "
+           "ciphers that it has chosen itself";
   }
   return read_text(draft.uri(), "pkipath", draft.tunnel().pkipath);
 }

@@ -57,7 +57,7 @@ EXTERNAL = {
     "uv.h": ("tunnel/io/", "tests/"),
     "toml++/": ("conf/", "tests/"),
     "libssh2": ("tunnel/", "tests/"),
-    "mbedtls/": ("tunnel/", "tests/"),
+    "gnutls/": ("tunnel/", "tests/"),
 }
 
 LONGEST = 800

@@ -186,7 +186,7 @@ def test_a_server_that_never_speaks(
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "rsa-pss"])
-def test_a_server_whose_kind_of_key_cannot_be_used(
+def test_a_server_with_a_newer_kind_of_key(
     folders: Iterator[pathlib.Path],
     pki: Pki,
     client: certificates.ClientFolder,
@@ -195,8 +195,7 @@ def test_a_server_whose_kind_of_key_cannot_be_used(
 ) -> None:
     pki.servers[kind] = pki.ours.issue(kind, certificates.SERVER, kind=kind)
     with running(TlsDaemon(next(folders), pki, kind)) as daemon:
-        text = refusal(make_gate(target(daemon.tls_uri(client.folder))))
-        assert "a key that is Ed25519 or RSA-PSS" in text
+        assert opens(make_gate(target(daemon.tls_uri(client.folder))))
 
 
 def test_a_server_that_hangs_up(client: certificates.ClientFolder, make_gate: MakeGate) -> None:
@@ -215,4 +214,3 @@ def test_a_server_that_hangs_up(client: certificates.ClientFolder, make_gate: Ma
         text = refusal(make_gate(target(uri)))
         listener.shutdown(socket.SHUT_RDWR)
     assert "closed the connection during the handshake" in text
-    assert "Ed25519" not in text

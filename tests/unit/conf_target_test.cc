@@ -280,7 +280,7 @@ TEST_CASE("what cannot be a target is refused with the reason", "[conf][target]"
       {"qemu+ssh://h/?sshauth=agent,none", "sshauth= has \"none\""},
       {"qemu+ssh://h/?sshauth=password", "these methods ask a person"},
       {"qemu+ssh://h/?known_hosts_verify=no", "it must be normal, auto or ignore"},
-      {"qemu+tls://h/?tls_priority=NORMAL", "tls_priority= is a setting of GnuTLS"},
+      {"qemu+tls://h/?tls_priority=NORMAL", "tls_priority= is a setting of libvirt's client"},
       {"qemu+ssh://u%0a@h/", "the user has control characters"},
       {"qemu+ssh://h%0a/", "the host has control characters"},
       {"qemu+ssh://h/?command=a%0ab", "command= has control characters"},

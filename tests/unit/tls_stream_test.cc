@@ -248,8 +248,8 @@ TEST_CASE("A server that refuses our certificate in the handshake says why", "[t
   SECTION("of which there is none") {
     scene.world.folder.remove("clientkey.pem");
     said = "there is no " + scene.world.folder.path() + "/clientkey.pem";
-    // This server says nothing and hangs up.
-    kind = Reason::Kind::end;
+    // This server blames the message that has none.
+    kind = Reason::Kind::protocol;
   }
   scene.open();
   check_closed(scene, kind, Stage::handshake, said);

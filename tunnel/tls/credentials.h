@@ -25,20 +25,17 @@ class TlsCredentials {
   // left out, as note() says, unless none is left. The stage of the reason is `handshake` for what
   // concerns the server's certificate, `authentication` for ours.
   static base::Result<std::unique_ptr<TlsCredentials>, io::Reason> understand(TlsFiles files);
-  ~TlsCredentials();
-  TlsCredentials(const TlsCredentials&) = delete;
-  TlsCredentials& operator=(const TlsCredentials&) = delete;
 
   [[nodiscard]] const TlsPaths& paths() const { return paths_; }
-  [[nodiscard]] mbedtls_x509_crt* ca() { return &ca_; }
-  [[nodiscard]] const mbedtls_x509_crt* ca() const { return &ca_; }
-  // Null when there is none.
-  [[nodiscard]] mbedtls_x509_crl* crl() { return has_crl_ ? &crl_ : nullptr; }
-  [[nodiscard]] const mbedtls_x509_crl* crl() const { return has_crl_ ? &crl_ : nullptr; }
+  [[nodiscard]] const TlsChain& ca() const { return ca_; }
+  [[nodiscard]] const std::vector<TlsCrl>& crl() const { return crl_; }
+  // Both of them.
+  [[nodiscard]] gnutls_x509_trust_list_t trust() const { return trust_.get(); }
 
   [[nodiscard]] bool has_certificate() const { return has_certificate_; }
-  [[nodiscard]] mbedtls_x509_crt* certificate() { return &certificate_; }
-  [[nodiscard]] mbedtls_pk_context* key() { return &key_; }
+  [[nodiscard]] const TlsChain& certificate() const { return certificate_; }
+  // For a session: our certificate and key, if there are any.
+  [[nodiscard]] gnutls_certificate_credentials_t settings() { return settings_.get(); }
 
   // What the log should say of them; empty: nothing.
   [[nodiscard]] const std::string& note() const { return note_; }
@@ -50,21 +47,30 @@ class TlsCredentials {
   [[nodiscard]] std::string shown() const;
 
  private:
-  explicit TlsCredentials(TlsPaths paths);
+  struct FreeTrust {
+    // The certificates and CRLs have owners already.
+    void operator()(gnutls_x509_trust_list_t list) const { gnutls_x509_trust_list_deinit(list, 0); }
+  };
+  using Trust = std::unique_ptr<std::remove_pointer_t<gnutls_x509_trust_list_t>, FreeTrust>;
+
+  explicit TlsCredentials(TlsPaths paths) : paths_(std::move(paths)) {}
   using Complaint = base::Result<bool, io::Reason>;
   using Content = base::Result<std::optional<base::Secret>, base::Problem>;
+  Complaint make();
   Complaint take_ca(const Content& file);
-  Complaint parse_cas(std::string_view text, const base::Secret& file);
-  Complaint take_crl(Content& file);
+  Complaint parse_cas(std::string_view text);
+  Complaint take_crl(const Content& file);
+  Complaint build_trust();
   Complaint take_own(const Content& certificate, const Content& key);
-  Complaint check_own();
+  Complaint take_key(const base::Secret& file);
+  Complaint check_times() const;
 
   TlsPaths paths_;
-  mbedtls_x509_crt ca_;
-  mbedtls_x509_crl crl_;
-  mbedtls_x509_crt certificate_;
-  mbedtls_pk_context key_;
-  bool has_crl_ = false;
+  TlsChain ca_;
+  std::vector<TlsCrl> crl_;
+  Trust trust_;
+  TlsChain certificate_;
+  TlsSettings settings_;
   bool has_certificate_ = false;
   std::string missing_;
   std::vector<std::string> left_out_;

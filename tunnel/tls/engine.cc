@@ -1,8 +1,11 @@
 #include "tunnel/tls/engine.h"
 
 #include <algorithm>
-#include <array>
+#include <cerrno>
+#include <cstring>
 #include <utility>
+
+#include <sys/types.h>
 
 #include "base/check.h"
 #include "tunnel/tls/credentials.h"
@@ -17,133 +20,136 @@ namespace {
 using io::Reason;
 using io::Stage;
 
-// ChaCha20 first: mbedTLS is faster with it than with AES, with AES-NI too.
-constexpr int kCipherSuites[] = {
-#if defined(MBEDTLS_SSL_PROTO_TLS1_3)
-    MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
-    MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
-    MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
-#endif
-    MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-    MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-    0,
-};
+// AES first: with AES-NI it is the fastest of them.
+constexpr const char* kPriority =
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA"
+    ":-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:-MAC-ALL:+AEAD"
+    ":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1"
+    ":-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:%PROFILE_MEDIUM";
+
+constexpr unsigned kFlags = GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_NO_TICKETS |
+                            GNUTLS_FORCE_CLIENT_CERT;
 
 // What a server may make us send by asking, such as refusals of a renegotiation, before it is taken
 // for an attack.
 constexpr std::size_t kUnaskedLimit = std::size_t{16} * 1024;
 
-constexpr std::size_t kRecord = 16384;
+// Less than those that GnuTLS ends a handshake for, by an error that says nothing of them.
+constexpr unsigned kMostWarnings = 8;
+
 constexpr std::uint8_t kConfirmed = 1;
+
+int log_no_keys(gnutls_session_t, const char*, const gnutls_datum_t*) { return 0; }
 
 }  // namespace
 
 struct TlsEngine::Session {
   Session(const TlsPeer& peer, std::unique_ptr<TlsCredentials> with, Notes to);
-  ~Session();
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
 
   int set_up();
   void step();
   void shake_hands();
   void await_confirmation();
-  int take(std::uint8_t* to, std::size_t size);
+  bool goes_on(ssize_t code);
+  ssize_t fetch();
   bool check_certificates();
   void fail(Reason::Kind kind, std::string text);
-  void fail(int code);
+  void fail(ssize_t code);
 
-  static int send(void* self, const unsigned char* data, std::size_t size);
-  static int receive(void* self, unsigned char* to, std::size_t size);
-  static int verify(void* self, mbedtls_x509_crt* certificate, int depth, std::uint32_t* flags);
+  static ssize_t send(gnutls_transport_ptr_t self, const void* data, std::size_t size);
+  static ssize_t receive(gnutls_transport_ptr_t self, void* to, std::size_t size);
+  static int wait(gnutls_transport_ptr_t self, unsigned milliseconds);
+  static int verify(gnutls_session_t session);
 
-  mbedtls_ssl_context ssl;
-  mbedtls_ssl_config config;
   bool must_verify;
   std::unique_ptr<TlsCredentials> credentials;
   TlsVerdict verdict;
   Notes notes;
+  TlsSession tls;  // uses the credentials
   State state = State::handshaking;
   Reason failure;
   base::Buffer input;
   std::size_t input_used = 0;
   bool input_ended = false;
+  bool lacks_input = false;  // GnuTLS has asked for more than there is
   bool heard = false;
   base::Buffer output;
   std::size_t unasked = 0;
-  std::array<std::uint8_t, kRecord> plaintext{};
+  unsigned warnings = 0;
+  TlsPacket packet;
+  base::Bytes record;  // what was not yet read of the packet
 };
 
 TlsEngine::Session::Session(const TlsPeer& peer, std::unique_ptr<TlsCredentials> with, Notes to)
     : must_verify(peer.verify),
       credentials(std::move(with)),
       verdict(tls_host(peer.host), *credentials),
-      notes(std::move(to)) {
-  mbedtls_ssl_init(&ssl);
-  mbedtls_ssl_config_init(&config);
-}
-
-TlsEngine::Session::~Session() {
-  mbedtls_ssl_free(&ssl);
-  mbedtls_ssl_config_free(&config);
-  mbedtls_platform_zeroize(plaintext.data(), plaintext.size());
-}
+      notes(std::move(to)) {}
 
 int TlsEngine::Session::set_up() {
-  int code = mbedtls_ssl_config_defaults(&config, MBEDTLS_SSL_IS_CLIENT,
-                                         MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
-  if (code != 0) return code;
-  tls_require_1_2(&config);
-  mbedtls_ssl_conf_ciphersuites(&config, kCipherSuites);
-  mbedtls_ssl_conf_rng(&config, tls_random, nullptr);
-  mbedtls_ssl_conf_authmode(
-      &config, must_verify ? MBEDTLS_SSL_VERIFY_REQUIRED : MBEDTLS_SSL_VERIFY_OPTIONAL);
-  mbedtls_ssl_conf_ca_chain(&config, credentials->ca(), credentials->crl());
-  mbedtls_ssl_conf_verify(&config, verify, this);
-#if defined(MBEDTLS_SSL_SESSION_TICKETS)
-  mbedtls_ssl_conf_session_tickets(&config, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
-#endif
-#if defined(MBEDTLS_SSL_RENEGOTIATION)
-  mbedtls_ssl_conf_renegotiation(&config, MBEDTLS_SSL_RENEGOTIATION_DISABLED);
-#endif
-  if (credentials->has_certificate()) {
-    code = mbedtls_ssl_conf_own_cert(&config, credentials->certificate(), credentials->key());
-    if (code != 0) return code;
-  }
-  code = mbedtls_ssl_setup(&ssl, &config);
-  if (code != 0) return code;
-  mbedtls_ssl_set_bio(&ssl, this, send, receive, nullptr);
-  // Without this call 2.28 checks no name; with null it is for verify() to check the address.
-  return mbedtls_ssl_set_hostname(&ssl, verdict.host().dns_name());
+  gnutls_session_t made = nullptr;
+  int code = gnutls_init(&made, kFlags);
+  if (code < 0) return code;
+  tls.reset(made);
+  code = gnutls_priority_set_direct(made, kPriority, nullptr);
+  if (code < 0) return code;
+  gnutls_certificate_set_verify_function(credentials->settings(), verify);
+  code = gnutls_credentials_set(made, GNUTLS_CRD_CERTIFICATE, credentials->settings());
+  if (code < 0) return code;
+  // Not to the file that SSLKEYLOGFILE names.
+  gnutls_session_set_keylog_function(made, log_no_keys);
+  gnutls_session_set_ptr(made, this);
+  gnutls_transport_set_ptr(made, this);
+  gnutls_transport_set_push_function(made, send);
+  gnutls_transport_set_pull_function(made, receive);
+  gnutls_transport_set_pull_timeout_function(made, wait);
+  const char* name = verdict.host().dns_name();
+  return name == nullptr ? GNUTLS_E_SUCCESS
+                         : gnutls_server_name_set(made, GNUTLS_NAME_DNS, name, std::strlen(name));
 }
 
-int TlsEngine::Session::send(void* self, const unsigned char* data, std::size_t size) {
-  base::append(static_cast<Session*>(self)->output, {data, size});
-  return static_cast<int>(size);
+ssize_t TlsEngine::Session::send(gnutls_transport_ptr_t self, const void* data, std::size_t size) {
+  base::append(static_cast<Session*>(self)->output, {static_cast<const std::uint8_t*>(data), size});
+  return static_cast<ssize_t>(size);
 }
 
-int TlsEngine::Session::receive(void* self, unsigned char* to, std::size_t size) {
+ssize_t TlsEngine::Session::receive(gnutls_transport_ptr_t self, void* to, std::size_t size) {
   auto& session = *static_cast<Session*>(self);
   const std::size_t left = session.input.size() - session.input_used;
-  if (left == 0) return session.input_ended ? 0 : MBEDTLS_ERR_SSL_WANT_READ;
+  if (left == 0) {
+    session.lacks_input = true;
+    if (session.input_ended) return 0;
+    gnutls_transport_set_errno(session.tls.get(), EAGAIN);
+    return -1;
+  }
   const std::size_t n = std::min(size, left);
-  std::copy_n(session.input.data() + session.input_used, n, to);
+  std::memcpy(to, session.input.data() + session.input_used, n);
   session.input_used += n;
   if (session.input_used == session.input.size()) {
     session.input.clear();
     session.input_used = 0;
   }
-  return static_cast<int>(n);
+  return static_cast<ssize_t>(n);
 }
 
-int TlsEngine::Session::verify(void* self, mbedtls_x509_crt* certificate, int depth,
-                               std::uint32_t* flags) {
-  static_cast<Session*>(self)->verdict.judge(*certificate, depth, *flags);
-  return 0;
+// Nobody waits for anything here: receive() says whether there is something.
+int TlsEngine::Session::wait(gnutls_transport_ptr_t, unsigned) { return 1; }
+
+// 0: the handshake may go on.
+int TlsEngine::Session::verify(gnutls_session_t session) {
+  auto& self = *static_cast<Session*>(gnutls_session_get_ptr(session));
+  unsigned size = 0;
+  const gnutls_datum_t* list = gnutls_certificate_get_peers(session, &size);
+  TlsChain chain;
+  for (unsigned i = 0; list != nullptr && i < size; ++i) {
+    chain.push_back(tls_make<TlsCertificate>(gnutls_x509_crt_init));
+    if (chain.back() == nullptr) return GNUTLS_E_MEMORY_ERROR;
+    const int code = gnutls_x509_crt_import(chain.back().get(), &list[i], GNUTLS_X509_FMT_DER);
+    if (code < 0) return code;
+  }
+  self.verdict.judge(chain);
+  const bool good = self.verdict.complete() && self.verdict.failures().empty();
+  return good || !self.must_verify ? 0 : GNUTLS_E_CERTIFICATE_ERROR;
 }
 
 void TlsEngine::Session::step() {
@@ -151,14 +157,24 @@ void TlsEngine::Session::step() {
   if (state == State::confirming) await_confirmation();
 }
 
+// GnuTLS says "again" not only when it lacks input, but behind much that is no data too, such as
+// tickets.
+bool TlsEngine::Session::goes_on(ssize_t code) {
+  return code < 0 && gnutls_error_is_fatal(static_cast<int>(code)) == 0 && !lacks_input;
+}
+
 void TlsEngine::Session::shake_hands() {
-  int code = mbedtls_ssl_handshake(&ssl);
-  while (tls_goes_on(code)) code = mbedtls_ssl_handshake(&ssl);
-  if (code == MBEDTLS_ERR_SSL_WANT_READ) return;
+  int code = 0;
+  do {
+    lacks_input = false;
+    code = gnutls_handshake(tls.get());
+    if (code == GNUTLS_E_WARNING_ALERT_RECEIVED) ++warnings;
+  } while (goes_on(code) && warnings <= kMostWarnings);
+  const bool flooded = warnings > kMostWarnings;
+  if (!flooded && code < 0 && gnutls_error_is_fatal(code) == 0) return;
   credentials->forget_key();
-  if (verdict.complete()) verdict.conclude(mbedtls_ssl_get_verify_result(&ssl));
-  if (code != 0 && must_verify && !verdict.failures().empty()) {
-    fail(Reason::Kind::refused, verdict.text());
+  if (flooded) {
+    fail(Reason::Kind::protocol, "the server sends warnings in place of a handshake");
   } else if (code != 0) {
     fail(code);
   } else if (check_certificates()) {
@@ -173,8 +189,7 @@ bool TlsEngine::Session::check_certificates() {
     fail(Reason::Kind::refused, "the server showed no certificate");
     return false;
   }
-  const bool good = verdict.failures().empty() && mbedtls_ssl_get_verify_result(&ssl) == 0;
-  if (good) return true;
+  if (verdict.failures().empty()) return true;
   if (must_verify) {
     fail(Reason::Kind::refused, verdict.text());
     return false;
@@ -184,10 +199,11 @@ bool TlsEngine::Session::check_certificates() {
 }
 
 void TlsEngine::Session::await_confirmation() {
-  std::uint8_t byte = 0;
-  const int code = take(&byte, 1);
-  if (code == MBEDTLS_ERR_SSL_WANT_READ || state != State::confirming) return;
-  if (code < 0) return fail(code);
+  const ssize_t code = record.empty() ? fetch() : 1;
+  if (code == GNUTLS_E_AGAIN || state != State::confirming) return;
+  if (code <= 0) return fail(code);
+  const std::uint8_t byte = record.front();
+  record = record.subspan(1);
   if (byte == kConfirmed) {
     state = State::open;
     return;
@@ -196,16 +212,32 @@ void TlsEngine::Session::await_confirmation() {
                                   " in place of 1; " + credentials->shown());
 }
 
-// Like mbedtls_ssl_read(); the state is `failed` if the server made us answer too often.
-int TlsEngine::Session::take(std::uint8_t* to, std::size_t size) {
-  const std::size_t before = output.size();
-  int code = mbedtls_ssl_read(&ssl, to, size);
-  while (tls_goes_on(code)) code = mbedtls_ssl_read(&ssl, to, size);
-  // Some versions say so when the connection ends without the server's notice.
-  if (code == 0) code = MBEDTLS_ERR_SSL_CONN_EOF;
-  unasked += output.size() - before;
-  if (unasked > kUnaskedLimit) {
-    fail(Reason::Kind::protocol, "the server keeps asking for a new handshake");
+// Has the next record of data decrypted, and is like gnutls_record_recv() in what it returns. The
+// state is `failed` if the server made us answer too often.
+ssize_t TlsEngine::Session::fetch() {
+  packet.reset();
+  record = {};
+  ssize_t code = 0;
+  do {
+    lacks_input = false;
+    const std::size_t before = output.size();
+    gnutls_packet_t got = nullptr;
+    code = gnutls_record_recv_packet(tls.get(), &got);
+    packet.reset(got);
+    if (code == GNUTLS_E_REHANDSHAKE) {
+      gnutls_alert_send(tls.get(), GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
+    }
+    unasked += output.size() - before;
+    if (unasked > kUnaskedLimit) {
+      fail(Reason::Kind::protocol, "the server keeps asking for a new handshake");
+      return code;
+    }
+  } while (goes_on(code));
+  if (code < 0 && gnutls_error_is_fatal(static_cast<int>(code)) == 0) return GNUTLS_E_AGAIN;
+  if (code > 0) {
+    gnutls_datum_t data{};
+    gnutls_packet_get(packet.get(), &data, nullptr);
+    record = {data.data, data.size};
   }
   return code;
 }
@@ -218,11 +250,20 @@ void TlsEngine::Session::fail(Reason::Kind kind, std::string text) {
   failure = {kind, stage, std::move(text)};
 }
 
-void TlsEngine::Session::fail(int code) {
-  const TlsSituation situation{state == State::handshaking,    heard,
-                               state == State::confirming,     tls_received_alert(ssl),
-                               credentials->has_certificate(), credentials->shown()};
-  Reason reason = tls_failure(code, situation);
+// `code` is an error of GnuTLS, or 0 for the server's close_notify.
+void TlsEngine::Session::fail(ssize_t code) {
+  int error = code == 0 ? GNUTLS_E_SESSION_EOF : static_cast<int>(code);
+  // Within a record GnuTLS calls it a wrong length.
+  if (input_ended && lacks_input) error = GNUTLS_E_PREMATURE_TERMINATION;
+  if (tls_is_our_finding(error)) gnutls_alert_send_appropriate(tls.get(), error);
+  if (error == GNUTLS_E_CERTIFICATE_ERROR && !verdict.failures().empty()) {
+    return fail(Reason::Kind::refused, verdict.text());
+  }
+  const TlsSituation situation{
+      state == State::handshaking,    heard,
+      state == State::confirming,     static_cast<std::uint8_t>(gnutls_alert_get(tls.get())),
+      credentials->has_certificate(), credentials->shown()};
+  Reason reason = tls_failure(error, situation);
   fail(reason.kind, std::move(reason.text));
 }
 
@@ -239,7 +280,9 @@ base::Buffer& TlsEngine::output() { return session_->output; }
 
 void TlsEngine::start() {
   if (const int code = session_->set_up(); code != 0) {
-    session_->fail(Reason::Kind::system, "TLS cannot be set up (" + tls_error_text(code) + ")");
+    const auto kind =
+        code == GNUTLS_E_MEMORY_ERROR ? Reason::Kind::exhausted : Reason::Kind::system;
+    session_->fail(kind, "TLS cannot be set up (" + tls_error_text(code) + ")");
     return;
   }
   session_->step();
@@ -259,24 +302,21 @@ void TlsEngine::receive_end() {
 
 base::Bytes TlsEngine::read() {
   if (state() != State::open) return {};
-  const int code = session_->take(session_->plaintext.data(), session_->plaintext.size());
-  if (code == MBEDTLS_ERR_SSL_WANT_READ || state() != State::open) return {};
-  if (code == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY) {
-    session_->state = State::ended;
-    return {};
+  if (session_->record.empty()) {
+    const ssize_t code = session_->fetch();
+    if (code == GNUTLS_E_AGAIN || state() != State::open) return {};
+    if (code == 0) session_->state = State::ended;
+    if (code < 0) session_->fail(code);
   }
-  if (code < 0) {
-    session_->fail(code);
-    return {};
-  }
-  return {session_->plaintext.data(), static_cast<std::size_t>(code)};
+  return std::exchange(session_->record, {});
 }
 
 void TlsEngine::write(base::Bytes data) {
   if (state() == State::failed) return;
   CHECK(state() == State::open || state() == State::ended);
+  session_->lacks_input = false;
   while (!data.empty()) {
-    const int code = mbedtls_ssl_write(&session_->ssl, data.data(), data.size());
+    const ssize_t code = gnutls_record_send(session_->tls.get(), data.data(), data.size());
     if (code <= 0) return session_->fail(code);
     data = data.subspan(static_cast<std::size_t>(code));
   }
@@ -285,7 +325,9 @@ void TlsEngine::write(base::Bytes data) {
 void TlsEngine::end() {
   if (state() == State::failed) return;
   CHECK(state() == State::open || state() == State::ended);
-  if (const int code = mbedtls_ssl_close_notify(&session_->ssl); code != 0) session_->fail(code);
+  session_->lacks_input = false;
+  const int code = gnutls_bye(session_->tls.get(), GNUTLS_SHUT_WR);
+  if (code != GNUTLS_E_SUCCESS) session_->fail(code);
 }
 
 }  // namespace tunnel

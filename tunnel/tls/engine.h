@@ -1,10 +1,9 @@
 // The TLS client of one connection, without I/O and without time: it is fed what the server sent
 // and asked what to send. Everything it has to send it puts out at once, however much that is, so
-// that mbedTLS never holds half a record; what it has received it decrypts only when asked, a
-// record at a time, so that nobody who is slow makes it hold more than one delivery of the layer
-// below.
+// that GnuTLS never holds half a record; what it has received it decrypts only when asked, a record
+// at a time, so that nobody who is slow makes it hold more than one delivery of the layer below.
 //
-// TLS 1.2 or newer, with forward secrecy and authenticated encryption only. No renegotiation, no
+// TLS 1.2 or 1.3, with forward secrecy and authenticated encryption only. No renegotiation, no
 // session tickets, no resumption.
 //
 // libvirt's server checks our certificate after the handshake and then sends one byte, 1. Until

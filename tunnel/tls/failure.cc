@@ -1,7 +1,5 @@
 #include "tunnel/tls/failure.h"
 
-#include <algorithm>
-#include <array>
 #include <string_view>
 #include <utility>
 
@@ -23,17 +21,11 @@ Reason reason(Kind kind, std::string text) {
   return {kind, io::Stage::established, std::move(text)};
 }
 
-// What GnuTLS and others mean by handshake_failure is not only what its name says.
-std::string causes() {
-  const std::string version =
-      kTlsNewestVersion == "1.2"
-          ? "require TLS 1.3, while this build has 1.2, or speak only older versions"
-          : "speak only versions of TLS older than 1.2";
-  return "it may " + version +
-         ", have no cipher in common with us (ECDHE with AES-GCM or ChaCha20-Poly1305), have a "
-         "certificate of a kind that mbedTLS does not know, such as Ed25519, or want a certificate "
-         "of us";
-}
+// What is meant by handshake_failure is not only what its name says.
+constexpr std::string_view kCauses =
+    "it may speak only versions of TLS older than 1.2, have no cipher in common with us (ECDHE "
+    "with "
+    "AES-GCM or ChaCha20-Poly1305), or want a certificate of us";
 
 // An end of the handshake that nobody explains may be about the certificate that we do not have.
 std::string hint(const TlsSituation& situation) {
@@ -43,19 +35,15 @@ std::string hint(const TlsSituation& situation) {
 Reason alert_reason(const TlsSituation& situation) {
   const std::string said = " (alert " + tls_alert_name(situation.alert) + ")";
   if (situation.alert == kProtocolVersion) {
-    if (kTlsNewestVersion == "1.2") {
-      return reason(Kind::refused, "the server requires TLS 1.3, this build has 1.2" + said);
-    }
-    return reason(Kind::refused, "the server speaks neither TLS " + std::string(kTlsVersions) +
-                                     ", which this build has" + said);
+    return reason(Kind::refused, "the server speaks neither TLS 1.2 nor 1.3" + said);
   }
   if (situation.confirming || tls_alert_blames_us(situation.alert)) {
     return reason(Kind::refused,
                   "the server refused our certificate" + said + "; " + situation.shown);
   }
   if (situation.alert == kHandshakeFailure || situation.alert == kInsufficientSecurity) {
-    return reason(Kind::refused, "the server found no way to agree" + said + ": " + causes() +
-                                     "; " + situation.shown);
+    return reason(Kind::refused, "the server found no way to agree" + said + ": " +
+                                     std::string(kCauses) + "; " + situation.shown);
   }
   if (situation.alert == kUnrecognizedName) {
     return reason(Kind::refused, "the server does not go by this name" + said);
@@ -67,10 +55,8 @@ Reason end_reason(std::string_view how, const TlsSituation& situation) {
   const std::string ended = "the server closed the connection" + std::string(how);
   if (situation.handshaking && !situation.heard) {
     return reason(Kind::end, ended +
-                                 " during the handshake, before it had sent anything: GnuTLS does "
-                                 "so when it has no certificate that this build can use, such as "
-                                 "with a key that is Ed25519 or RSA-PSS and neither RSA nor ECDSA, "
-                                 "and so does what speaks no TLS" +
+                                 " during the handshake, before it had sent anything, as does "
+                                 "what speaks no TLS" +
                                  hint(situation));
   }
   if (situation.handshaking) {
@@ -88,67 +74,56 @@ Reason end_reason(std::string_view how, const TlsSituation& situation) {
   return reason(Kind::end, ended + " without TLS's close_notify");
 }
 
-// What mbedTLS's code says in its part for the module, without the part for the detail.
-int module_code(int code) { return -(-code & 0xff80); }
-
-// Each module has a code of its own for it.
-bool lacks_memory(int code) {
-  static constexpr std::array kCodes = {
-      MBEDTLS_ERR_SSL_ALLOC_FAILED,    MBEDTLS_ERR_X509_ALLOC_FAILED,
-      MBEDTLS_ERR_PK_ALLOC_FAILED,     MBEDTLS_ERR_MPI_ALLOC_FAILED,
-      MBEDTLS_ERR_ECP_ALLOC_FAILED,    MBEDTLS_ERR_MD_ALLOC_FAILED,
-      MBEDTLS_ERR_CIPHER_ALLOC_FAILED, MBEDTLS_ERR_PEM_ALLOC_FAILED,
-      MBEDTLS_ERR_ASN1_ALLOC_FAILED};
-  const int detail = -(-code & 0x7f);
-  return std::ranges::any_of(kCodes, [&](int one) { return code == one || detail == one; }) ||
-         std::ranges::find(kCodes, module_code(code)) != kCodes.end();
-}
-
 bool about_certificates(int code) {
-  const int module = -module_code(code);
-  const bool x509 = module >= 0x2080 && module <= 0x3000;
-  const bool key = module >= 0x3900 && module <= 0x3f80;
-  return x509 || key;
+  const bool asn1 = code <= GNUTLS_E_ASN1_ELEMENT_NOT_FOUND && code >= GNUTLS_E_ASN1_DER_OVERFLOW;
+  return asn1 || code == GNUTLS_E_CERTIFICATE_ERROR || code == GNUTLS_E_KEY_USAGE_VIOLATION ||
+         code == GNUTLS_E_UNKNOWN_PK_ALGORITHM || code == GNUTLS_E_UNSUPPORTED_CERTIFICATE_TYPE;
 }
 
 Reason handshake_reason(int code) {
   const std::string words = " (" + tls_error_text(code) + ")";
-  if (code == kTlsBadVersion) {
-    return reason(Kind::refused, "the server speaks no TLS of version " +
-                                     std::string(kTlsVersions) +
-                                     ", and older ones are not accepted" + words);
+  switch (code) {
+    case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
+      return reason(Kind::refused,
+                    "the server speaks no TLS of version 1.2 or 1.3, and older ones are not "
+                    "accepted" +
+                        words);
+    case GNUTLS_E_UNEXPECTED_PACKET_LENGTH:
+    case GNUTLS_E_RECORD_OVERFLOW:
+    case GNUTLS_E_UNEXPECTED_PACKET:
+      return reason(Kind::protocol, "what the server sent is not TLS" + words);
+    default:
+      if (about_certificates(code)) {
+        return reason(Kind::refused, "the server's certificates cannot be checked" + words);
+      }
+      return reason(Kind::protocol, "the handshake failed" + words);
   }
-  if (code == MBEDTLS_ERR_SSL_INVALID_RECORD) {
-    return reason(Kind::protocol, "what the server sent is not TLS" + words);
-  }
-  if (code == MBEDTLS_ERR_SSL_FEATURE_UNAVAILABLE) {
-    return reason(Kind::protocol,
-                  "the server sent a message of the handshake in several records, or more than "
-                  "mbedTLS takes: a shorter chain of certificates may help" +
-                      words);
-  }
-  if (about_certificates(code)) {
-    return reason(Kind::refused,
-                  "the server's certificates cannot be checked: mbedTLS does not understand them; "
-                  "it knows RSA and ECDSA, and neither Ed25519 nor RSA-PSS, nor an intermediate CA "
-                  "whose constraints of names are marked critical" +
-                      words);
-  }
-  return reason(Kind::protocol, "the handshake failed" + words);
 }
 
 }  // namespace
 
+bool tls_is_our_finding(int code) {
+  return code != GNUTLS_E_FATAL_ALERT_RECEIVED && code != GNUTLS_E_SESSION_EOF &&
+         code != GNUTLS_E_PREMATURE_TERMINATION;
+}
+
 Reason tls_failure(int code, const TlsSituation& situation) {
-  if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) return alert_reason(situation);
-  if (code == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY) return end_reason(" in order", situation);
-  if (code == MBEDTLS_ERR_SSL_CONN_EOF) return end_reason("", situation);
   const std::string words = " (" + tls_error_text(code) + ")";
-  if (lacks_memory(code)) return reason(Kind::exhausted, "no memory for TLS" + words);
-  if (code == MBEDTLS_ERR_SSL_INTERNAL_ERROR) {
-    return reason(Kind::system, "TLS failed on our side" + words);
+  switch (code) {
+    case GNUTLS_E_FATAL_ALERT_RECEIVED:
+      return alert_reason(situation);
+    case GNUTLS_E_SESSION_EOF:
+      return end_reason(" in order", situation);
+    case GNUTLS_E_PREMATURE_TERMINATION:
+      return end_reason("", situation);
+    case GNUTLS_E_MEMORY_ERROR:
+      return reason(Kind::exhausted, "no memory for TLS" + words);
+    default:
+      break;
   }
   if (situation.handshaking) return handshake_reason(code);
+  if (code == GNUTLS_E_INTERNAL_ERROR)
+    return reason(Kind::system, "TLS failed on our side" + words);
   return reason(Kind::protocol, "what the server sent does not hold as TLS" + words);
 }
 

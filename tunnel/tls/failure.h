@@ -1,4 +1,4 @@
-// What an error code of mbedTLS means to the person who wants to reach the server.
+// What an error code of GnuTLS means to the person who wants to reach the server.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,11 @@ struct TlsSituation {
   std::string shown;  // TlsCredentials::shown()
 };
 
-// `code` is negative, and neither about the server's certificate nor WANT_READ. The reason's stage
-// is left to the caller.
+// Whether the server should be told by an alert, since neither it nor the connection said so.
+bool tls_is_our_finding(int code);
+
+// `code` is fatal, and not about the trust in the server's certificate; GNUTLS_E_SESSION_EOF is its
+// close_notify. The reason's stage is left to the caller.
 io::Reason tls_failure(int code, const TlsSituation& situation);
 
 }  // namespace tunnel

@@ -1,14 +1,13 @@
 #include "tunnel/tls/text.h"
 
+#include <algorithm>
 #include <array>
-#include <cstdio>
+#include <string_view>
 #include <utility>
 
 #include <arpa/inet.h>
 
 #include "base/text.h"
-#include "tunnel/tls/distinguished_name.h"
-#include "tunnel/tls/names.h"
 
 namespace tunnel {
 namespace {
@@ -59,31 +58,62 @@ std::string address_text(base::Bytes address) {
   return text.data();
 }
 
-std::string alternative_name_text(const TlsNames::Alternative& one) {
-  const auto text = [&] { return base::shortened(base::text_of(one.value), kNameLimit); };
-  switch (one.kind) {
-    case kEmail:
+std::string alternative_name_text(int kind, const std::string& value) {
+  const auto text = [&] { return base::shortened(value, kNameLimit); };
+  switch (kind) {
+    case GNUTLS_SAN_RFC822NAME:
       return "e-mail " + text();
-    case kDnsName:
+    case GNUTLS_SAN_DNSNAME:
       return "DNS " + text();
-    case kUri:
+    case GNUTLS_SAN_URI:
       return "URI " + text();
-    case kIpAddress:
-      return "IP " + address_text(one.value);
+    case GNUTLS_SAN_IPADDRESS:
+      return "IP " + address_text(base::bytes_of(value));
     default:
-      return "one of kind " + std::to_string(one.kind);
+      return "one of another kind";
   }
 }
 
-std::string alternative_names_text(const TlsNames& names) {
-  std::string out;
-  std::size_t shown = 0;
-  for (const TlsNames::Alternative& one : names.alternatives) {
-    if (shown++ == kNamesShown) return out + ", ...";
-    if (!out.empty()) out += ", ";
-    out += alternative_name_text(one);
+// The kind of name, or GnuTLS's error.
+int alternative_name(gnutls_x509_crt_t certificate, unsigned number, std::string& value) {
+  value.resize(2 * kNameLimit);
+  for (;;) {
+    std::size_t size = value.size();
+    const int kind =
+        gnutls_x509_crt_get_subject_alt_name(certificate, number, value.data(), &size, nullptr);
+    if (kind == GNUTLS_E_SHORT_MEMORY_BUFFER && size > value.size()) {
+      value.resize(size);
+      continue;
+    }
+    value.resize(kind < 0 ? 0 : std::min(size, value.size()));
+    return kind;
   }
-  return out.empty() ? "none" : out;
+}
+
+std::string alternative_names_text(gnutls_x509_crt_t certificate) {
+  std::string out;
+  std::string value;
+  for (unsigned number = 0;; ++number) {
+    const int kind = alternative_name(certificate, number, value);
+    if (kind == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) return out.empty() ? "none" : out;
+    if (number == kNamesShown) return out + ", ...";
+    if (!out.empty()) out += ", ";
+    if (kind < 0) return out + "unreadable";
+    out += alternative_name_text(kind, value);
+  }
+}
+
+using NameOf = int (*)(gnutls_x509_crt_t, gnutls_datum_t*, unsigned);
+
+std::string name_text(NameOf name_of, gnutls_x509_crt_t certificate) {
+  gnutls_datum_t name{};
+  // The order of the certificate, as gnutls_x509_crt_get_dn() has it.
+  const int code = name_of(certificate, &name, GNUTLS_X509_DN_FLAG_COMPAT);
+  if (code == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) return "\"\"";
+  if (code != GNUTLS_E_SUCCESS) return "unreadable";
+  const std::string text(reinterpret_cast<const char*>(name.data), name.size);
+  gnutls_free(name.data);
+  return '"' + base::shortened(text, kNameLimit) + '"';
 }
 
 }  // namespace
@@ -100,31 +130,23 @@ bool tls_alert_blames_us(std::uint8_t alert) {
 }
 
 std::string tls_error_text(int code) {
-  std::array<char, 160> words{};
-  mbedtls_strerror(code, words.data(), words.size());
-  std::array<char, 16> number{};
-  std::snprintf(number.data(), number.size(), "-0x%04x", static_cast<unsigned>(-code));
-  return "mbedTLS " + std::string(number.data()) + ": " + words.data();
+  return "GnuTLS " + std::to_string(code) + ": " + gnutls_strerror(code);
 }
 
-std::string tls_time_text(const mbedtls_x509_time& time) {
+std::string tls_time_text(std::time_t time) {
+  std::tm parts{};
   std::array<char, 96> text{};
-  std::snprintf(text.data(), text.size(), "%04d-%02d-%02d %02d:%02d:%02d UTC", time.year, time.mon,
-                time.day, time.hour, time.min, time.sec);
+  if (time < 0 || gmtime_r(&time, &parts) == nullptr) return "a time that cannot be told";
+  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &parts);
   return text.data();
 }
 
-std::string tls_name_text(base::Bytes name) {
-  return '"' + base::shortened(distinguished_name(name), kNameLimit) + '"';
-}
-
-std::string tls_certificate_text(const mbedtls_x509_crt& certificate) {
-  const mbedtls_x509_buf& issuer = certificate.issuer_raw;
-  const TlsNames names = tls_names(certificate);
-  return "subject " + tls_name_text(names.subject) + ", issuer " +
-         tls_name_text({issuer.p, issuer.len}) + ", alternative names " +
-         alternative_names_text(names) + ", valid from " + tls_time_text(certificate.valid_from) +
-         " to " + tls_time_text(certificate.valid_to);
+std::string tls_certificate_text(gnutls_x509_crt_t certificate) {
+  return "subject " + name_text(gnutls_x509_crt_get_dn3, certificate) + ", issuer " +
+         name_text(gnutls_x509_crt_get_issuer_dn3, certificate) + ", alternative names " +
+         alternative_names_text(certificate) + ", valid from " +
+         tls_time_text(gnutls_x509_crt_get_activation_time(certificate)) + " to " +
+         tls_time_text(gnutls_x509_crt_get_expiration_time(certificate));
 }
 
 }  // namespace tunnel

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <utility>
 
 #include <arpa/inet.h>
@@ -12,37 +13,91 @@
 namespace tunnel {
 namespace {
 
+// libvirt has no CA in cacert.pem that is none, so that a server's own certificate is not trusted
+// for being there.
+constexpr unsigned kRules =
+    GNUTLS_VERIFY_DO_NOT_ALLOW_SAME | GNUTLS_PROFILE_TO_VFLAGS(GNUTLS_PROFILE_MEDIUM);
+
+// GnuTLS follows no longer chain, and 3.7 does not look whether it is.
+constexpr std::size_t kLongestChain = 16;
+
+constexpr unsigned kUntrusted =
+    GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNER_NOT_CA | GNUTLS_CERT_SIGNATURE_FAILURE;
+
 struct FlagWords {
-  std::uint32_t flag;
+  unsigned flag;
   std::string_view text;
 };
 
 constexpr FlagWords kWords[] = {
-    {MBEDTLS_X509_BADCERT_MISSING, "was not sent"},
-    {MBEDTLS_X509_BADCERT_SKIP_VERIFY, "was not checked"},
-    {MBEDTLS_X509_BADCERT_OTHER, "failed a check that mbedTLS does not name"},
-    {MBEDTLS_X509_BADCERT_KEY_USAGE, "has a key usage that does not allow this use"},
-    {MBEDTLS_X509_BADCERT_EXT_KEY_USAGE,
-     "has an extended key usage that does not allow a TLS server"},
-    {MBEDTLS_X509_BADCERT_NS_CERT_TYPE,
-     "has a Netscape certificate type that does not allow this use"},
-    {MBEDTLS_X509_BADCERT_BAD_MD, "is signed with a hash that is not safe, such as SHA-1"},
-    {MBEDTLS_X509_BADCERT_BAD_PK, "is signed with a type of key that is not accepted"},
-    {MBEDTLS_X509_BADCERT_BAD_KEY,
-     "is signed with a key that is not accepted: RSA must have 2048 bits or more"},
+    {GNUTLS_CERT_SIGNER_CONSTRAINTS_FAILURE,
+     "has a name that a CA above it does not permit, or is signed with a key that is not for "
+     "certificates"},
+    {GNUTLS_CERT_INSECURE_ALGORITHM,
+     "is signed with a hash that is not safe, such as SHA-1, or has to do with a key that is too "
+     "short: RSA must have 2048 bits or more"},
+    {GNUTLS_CERT_PURPOSE_MISMATCH, "has an extended key usage that does not allow a TLS server"},
+    {GNUTLS_CERT_UNKNOWN_CRIT_EXTENSIONS, "has a critical extension that GnuTLS does not know"},
 };
 
-bool same(const mbedtls_x509_buf& a, const mbedtls_x509_buf& b) {
-  return std::equal(a.p, a.p + a.len, b.p, b.p + b.len);
+constexpr FlagWords kCrlWords[] = {
+    {GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNER_NOT_CA | GNUTLS_CERT_SIGNATURE_FAILURE |
+         GNUTLS_CERT_SIGNER_CONSTRAINTS_FAILURE,
+     "was not signed by the CA that it names, or that one may not sign CRLs"},
+    {GNUTLS_CERT_INSECURE_ALGORITHM, "is signed with a hash or a key that is not safe"},
+};
+
+std::string words_of_gnutls(unsigned status) {
+  gnutls_datum_t words{};
+  if (gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &words, 0) < 0) {
+    return "no words for it";
+  }
+  std::string text(reinterpret_cast<const char*>(words.data), words.size);
+  gnutls_free(words.data);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\0')) text.pop_back();
+  return text;
 }
 
-const mbedtls_x509_crl_entry* revocation_of(const mbedtls_x509_crl& crl,
-                                            const mbedtls_x509_crt& certificate) {
-  for (const mbedtls_x509_crl_entry* at = &crl.entry; at != nullptr && at->serial.len != 0;
-       at = at->next) {
-    if (same(at->serial, certificate.serial)) return at;
+void add_words(unsigned status, TlsFailure& to) {
+  for (const FlagWords& words : kWords) {
+    if ((status & words.flag) != 0) to.checks.emplace_back(words.text);
+    status &= ~words.flag;
   }
-  return nullptr;
+  status &= ~unsigned{GNUTLS_CERT_INVALID};
+  if (status != 0) to.checks.push_back("failed a check: " + words_of_gnutls(status));
+}
+
+bool issued(gnutls_x509_crt_t issuer, gnutls_x509_crt_t certificate) {
+  return gnutls_x509_crt_check_issuer(certificate, issuer) != 0;
+}
+
+// What is wrong with the issuer's signature, whatever the time.
+unsigned signature_status(gnutls_x509_crt_t certificate, gnutls_x509_crt_t issuer) {
+  unsigned status = 0;
+  const unsigned rules = kRules | GNUTLS_VERIFY_DISABLE_TIME_CHECKS;
+  const int code = gnutls_x509_crt_verify(certificate, &issuer, 1, rules, &status);
+  return code < 0 ? unsigned{GNUTLS_CERT_SIGNATURE_FAILURE} : status;
+}
+
+// When a CRL has it that the certificate was revoked; -1: it has not.
+std::time_t revocation_in(gnutls_x509_crl_t crl, gnutls_x509_crt_t certificate) {
+  std::array<unsigned char, 64> wanted{};
+  std::size_t wanted_size = wanted.size();
+  if (gnutls_x509_crt_get_serial(certificate, wanted.data(), &wanted_size) < 0) return -1;
+  gnutls_x509_crl_iter_t at = nullptr;
+  std::time_t found = -1;
+  for (;;) {
+    std::array<unsigned char, 64> serial{};
+    std::size_t size = serial.size();
+    std::time_t when = -1;
+    if (gnutls_x509_crl_iter_crt_serial(crl, &at, serial.data(), &size, &when) < 0) break;
+    if (size == wanted_size && std::equal(serial.begin(), serial.begin() + size, wanted.begin())) {
+      found = when;
+      break;
+    }
+  }
+  gnutls_x509_crl_iter_deinit(at);
+  return found;
 }
 
 }  // namespace
@@ -66,117 +121,182 @@ TlsHost tls_host(std::string_view host) {
 TlsVerdict::TlsVerdict(TlsHost host, const TlsCredentials& credentials)
     : host_(std::move(host)), credentials_(credentials) {}
 
-void TlsVerdict::judge(const mbedtls_x509_crt& certificate, int depth, std::uint32_t& flags) {
-  std::string which = "an intermediate certificate of the server";
-  if (depth == 0) {
-    which = "the server's certificate";
-    leaf_ = tls_certificate_text(certificate);
+void TlsVerdict::judge(const TlsChain& chain) {
+  if (chain.empty()) return;
+  if (chain.size() > kLongestChain) {
     complete_ = true;
-    flags &= ~std::uint32_t{MBEDTLS_X509_BADCERT_CN_MISMATCH};
-    const TlsNames names = tls_names(certificate);
-    const bool named = host_.address.empty() ? tls_is_for_name(names, host_.name)
-                                             : tls_lists_address(names, host_.address);
-    if (!named) flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
-    if (auto complaint = constraints_.complaint(names, host_.name, host_.address)) {
-      constraint_ = std::move(*complaint);
-      flags |= MBEDTLS_X509_BADCERT_OTHER;
+    failures_.push_back(
+        {"the server's certificate",
+         {"came with " + std::to_string(chain.size() - 1) + " others, and at most " +
+          std::to_string(kLongestChain - 1) + " are looked at"},
+         tls_certificate_text(chain.front().get())});
+    return;
+  }
+  std::vector<gnutls_x509_crt_t> all;
+  all.reserve(chain.size());
+  for (const TlsCertificate& one : chain) all.push_back(one.get());
+  std::string purpose = GNUTLS_KP_TLS_WWW_SERVER;
+  gnutls_typed_vdata_st wanted{GNUTLS_DT_KEY_PURPOSE_OID,
+                               reinterpret_cast<unsigned char*>(purpose.data()), 0};
+  unsigned status = 0;
+  const int code = gnutls_x509_trust_list_verify_crt2(credentials_.trust(), all.data(),
+                                                      static_cast<unsigned>(all.size()), &wanted, 1,
+                                                      kRules, &status, nullptr);
+  judge(chain, code < 0 ? status | GNUTLS_CERT_INVALID : status);
+}
+
+void TlsVerdict::judge(const TlsChain& chain, unsigned status) {
+  complete_ = true;
+  const Way way = way_to_ca(chain);
+  // That of the CA first, as the others follow from it.
+  for (std::size_t i = way.size(); i-- > 0;) {
+    const Step& step = way[i];
+    TlsFailure failure;
+    if (status != 0) check_times(step, failure);
+    if (status != 0) check_signature(step, failure);
+    check_crls(step, status, failure);
+    if (i == 0) {
+      check_host(way, failure);
+      const unsigned rest = status & ~explained_ & ~unsigned{GNUTLS_CERT_INVALID};
+      add_words(rest, failure);
+      const bool nothing = failures_.empty() && failure.checks.empty();
+      if (status != 0 && nothing) failure.checks.emplace_back("was found to be invalid by GnuTLS");
     }
-  } else {
-    constraints_.add({certificate.v3_ext.p, certificate.v3_ext.len});
-    for (const mbedtls_x509_crt* ca = credentials_.ca(); ca != nullptr; ca = ca->next) {
-      if (ca == &certificate) which = "the CA certificate in " + credentials_.paths().ca;
+    if (failure.checks.empty()) continue;
+    failure.certificate = i == 0       ? "the server's certificate"
+                          : step.is_ca ? "the CA certificate in " + credentials_.paths().ca
+                                       : "an intermediate certificate of the server";
+    failure.says = tls_certificate_text(step.certificate);
+    failures_.push_back(std::move(failure));
+  }
+}
+
+TlsVerdict::Way TlsVerdict::way_to_ca(const TlsChain& chain) const {
+  Way way;
+  gnutls_x509_crt_t at = chain.front().get();
+  while (way.size() < chain.size()) {
+    if (gnutls_x509_crt_t ca = ca_above(at)) {
+      way.push_back({at, ca, false});
+      way.push_back({ca, nullptr, true});
+      return way;
     }
+    const auto next = std::ranges::find_if(chain, [&](const TlsCertificate& one) {
+      const auto is_it = [&](const Step& step) { return step.certificate == one.get(); };
+      return one.get() != at && std::ranges::none_of(way, is_it) && issued(one.get(), at);
+    });
+    if (next == chain.end()) break;
+    way.push_back({at, next->get(), false});
+    at = next->get();
   }
-  judged_ |= flags;
-  if (flags != 0) add(std::move(which), &certificate, flags);
+  way.push_back({at, nullptr, false});
+  return way;
 }
 
-void TlsVerdict::conclude(std::uint32_t flags) {
-  constexpr std::uint32_t kNoResult = 0xffffffff;
-  if (flags == kNoResult) return;
-  const std::uint32_t rest = flags & ~judged_;
-  judged_ |= rest;
-  if (rest != 0) add("the server's certificate", nullptr, rest);
+// Of several by the name that is wanted, the one whose key fits, or any.
+gnutls_x509_crt_t TlsVerdict::ca_above(gnutls_x509_crt_t certificate) const {
+  gnutls_x509_crt_t found = nullptr;
+  for (const TlsCertificate& ca : credentials_.ca()) {
+    if (!issued(ca.get(), certificate)) continue;
+    if ((signature_status(certificate, ca.get()) & kUntrusted) == 0) return ca.get();
+    found = ca.get();
+  }
+  return found;
 }
 
-void TlsVerdict::add(std::string which, const mbedtls_x509_crt* certificate, std::uint32_t flags) {
-  TlsFailure failure;
-  failure.certificate = std::move(which);
-  failure.says = certificate == nullptr ? leaf_ : tls_certificate_text(*certificate);
-  for (std::uint32_t bit = 0; bit < 32; ++bit) {
-    const std::uint32_t flag = std::uint32_t{1} << bit;
-    if ((flags & flag) != 0) failure.checks.push_back(check_text(certificate, flag));
+void TlsVerdict::check_times(const Step& step, TlsFailure& to) {
+  const std::time_t now = std::time(nullptr);
+  const std::time_t until = gnutls_x509_crt_get_expiration_time(step.certificate);
+  const std::time_t from = gnutls_x509_crt_get_activation_time(step.certificate);
+  if (until < now) {
+    explained_ |= GNUTLS_CERT_EXPIRED;
+    to.checks.push_back("expired on " + tls_time_text(until));
   }
-  failures_.push_back(std::move(failure));
+  if (from > now) {
+    explained_ |= GNUTLS_CERT_NOT_ACTIVATED;
+    to.checks.push_back("is valid only from " + tls_time_text(from));
+  }
 }
 
-std::string TlsVerdict::check_text(const mbedtls_x509_crt* certificate, std::uint32_t flag) const {
-  if (flag == MBEDTLS_X509_BADCERT_OTHER && !constraint_.empty()) return constraint_;
-  for (const FlagWords& words : kWords) {
-    if (words.flag == flag) return std::string(words.text);
-  }
-  if (flag == MBEDTLS_X509_BADCERT_CN_MISMATCH) {
-    return std::string("is not for the ") + (host_.address.empty() ? "name " : "address ") +
-           base::shortened(host_.name);
-  }
-  if (flag == MBEDTLS_X509_BADCERT_NOT_TRUSTED) return untrusted_text(certificate);
-  if (flag == MBEDTLS_X509_BADCERT_EXPIRED && certificate != nullptr) {
-    return "expired on " + tls_time_text(certificate->valid_to);
-  }
-  if (flag == MBEDTLS_X509_BADCERT_FUTURE && certificate != nullptr) {
-    return "is valid only from " + tls_time_text(certificate->valid_from);
-  }
-  return revocation_text(certificate, flag);
-}
-
-std::string TlsVerdict::untrusted_text(const mbedtls_x509_crt* certificate) const {
+void TlsVerdict::check_signature(const Step& step, TlsFailure& to) {
+  if (step.is_ca) return;
   const std::string& file = credentials_.paths().ca;
-  for (const mbedtls_x509_crt* ca = credentials_.ca(); ca != nullptr && certificate != nullptr;
-       ca = ca->next) {
-    if (same(ca->subject_raw, certificate->issuer_raw)) {
-      return "names an issuer that is in " + file +
-             ", but was not signed with its key, or that one is no CA";
-    }
+  if (step.issuer == nullptr) {
+    explained_ |= kUntrusted;
+    to.checks.push_back("was not signed by a CA in " + file);
+    return;
   }
-  return "was not signed by a CA in " + file;
+  const unsigned status = signature_status(step.certificate, step.issuer);
+  explained_ |= status;
+  if ((status & kUntrusted) != 0) {
+    to.checks.push_back("names an issuer that is in " + file +
+                        ", but was not signed with its key, or that one is no CA");
+  }
+  add_words(status & ~kUntrusted, to);
 }
 
-const mbedtls_x509_crl* TlsVerdict::crl_for(const mbedtls_x509_crt* certificate) const {
-  for (const mbedtls_x509_crl* at = credentials_.crl(); at != nullptr && certificate != nullptr;
-       at = at->next) {
-    if (same(at->issuer_raw, certificate->issuer_raw)) return at;
-  }
-  return nullptr;
-}
-
-std::string TlsVerdict::revocation_text(const mbedtls_x509_crt* certificate,
-                                        std::uint32_t flag) const {
-  const mbedtls_x509_crl* crl = crl_for(certificate);
+// GnuTLS takes a CRL as it is, whoever signed it and however old it is.
+void TlsVerdict::check_crls(const Step& step, unsigned status, TlsFailure& to) {
   const std::string file = "the CRL " + credentials_.paths().crl;
-  const std::string unknown = "may be revoked or not: " + file + " ";
-  if (flag == MBEDTLS_X509_BADCERT_REVOKED) {
-    const auto* entry = crl == nullptr ? nullptr : revocation_of(*crl, *certificate);
-    if (entry == nullptr) return "is revoked by " + file;
-    return "was revoked on " + tls_time_text(entry->revocation_date) + " by " + file;
+  for (const TlsCrl& crl : credentials_.crl()) {
+    if (step.issuer == nullptr) return;
+    if (gnutls_x509_crl_check_issuer(crl.get(), step.issuer) == 0) continue;
+    const std::time_t when = status == 0 ? -1 : revocation_in(crl.get(), step.certificate);
+    if (when != -1) {
+      explained_ |= GNUTLS_CERT_REVOKED;
+      to.checks.push_back("was revoked on " + tls_time_text(when) + " by " + file);
+    }
+    check_crl(crl.get(), step.issuer, to);
   }
-  if (flag == MBEDTLS_X509_BADCRL_EXPIRED) {
-    return unknown + "was to be replaced by " +
-           (crl == nullptr ? "now" : tls_time_text(crl->next_update));
+}
+
+void TlsVerdict::check_crl(gnutls_x509_crl_t crl, gnutls_x509_crt_t issuer, TlsFailure& to) const {
+  const std::string unknown = "may be revoked or not: the CRL " + credentials_.paths().crl + ' ';
+  unsigned status = 0;
+  const int code = gnutls_x509_crl_verify(crl, &issuer, 1, kRules, &status);
+  const std::size_t before = to.checks.size();
+  if ((status & GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED) != 0) {
+    to.checks.push_back(unknown + "was to be replaced by " +
+                        tls_time_text(gnutls_x509_crl_get_next_update(crl)));
   }
-  if (flag == MBEDTLS_X509_BADCRL_FUTURE) {
-    return unknown + "is valid only from " +
-           (crl == nullptr ? "later" : tls_time_text(crl->this_update));
+  if ((status & GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE) != 0) {
+    to.checks.push_back(unknown + "is valid only from " +
+                        tls_time_text(gnutls_x509_crl_get_this_update(crl)));
   }
-  if (flag == MBEDTLS_X509_BADCRL_NOT_TRUSTED) {
-    return unknown + "was not signed by the CA that it names, or that one may not sign CRLs";
+  for (const FlagWords& words : kCrlWords) {
+    if ((status & words.flag) != 0) to.checks.push_back(unknown + std::string(words.text));
   }
-  if (flag == MBEDTLS_X509_BADCRL_BAD_MD) {
-    return unknown + "is signed with a hash that is not safe";
+  const bool bad = code < 0 || status != 0;
+  if (bad && to.checks.size() == before) to.checks.push_back(unknown + "cannot be checked");
+}
+
+void TlsVerdict::check_host(const Way& way, TlsFailure& to) const {
+  const base::Buffer& address = host_.address;
+  gnutls_x509_crt_t own = way.front().certificate;
+  // What only some programs take for an address is a name here.
+  const unsigned good =
+      address.empty()
+          ? gnutls_x509_crt_check_hostname2(own, host_.name.c_str(),
+                                            GNUTLS_VERIFY_DO_NOT_ALLOW_IP_MATCHES)
+          : gnutls_x509_crt_check_ip(own, address.data(), static_cast<unsigned>(address.size()), 0);
+  const std::string whom =
+      (address.empty() ? "the name " : "the address ") + base::shortened(host_.name);
+  if (good == 0) to.checks.push_back("is not for " + whom);
+  if (!is_permitted(way)) to.checks.push_back("is below a CA that may not vouch for " + whom);
+}
+
+// A wildcard can be outside of what a CA may not name, and match a host that is within.
+bool TlsVerdict::is_permitted(const Way& way) const {
+  const TlsConstraints constraints = tls_make<TlsConstraints>(gnutls_x509_name_constraints_init);
+  if (constraints == nullptr) return false;
+  for (std::size_t i = way.size(); i-- > 1;) {
+    const int code = gnutls_x509_crt_get_name_constraints(
+        way[i].certificate, constraints.get(), GNUTLS_NAME_CONSTRAINTS_FLAG_APPEND, nullptr);
+    if (code < 0 && code != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) return false;
   }
-  if (flag == MBEDTLS_X509_BADCRL_BAD_PK || flag == MBEDTLS_X509_BADCRL_BAD_KEY) {
-    return unknown + "is signed with a key that is not accepted";
-  }
-  return "failed a check that has no name";
+  const bool named = host_.address.empty();
+  const gnutls_datum_t whom = tls_datum(named ? base::bytes_of(host_.name) : host_.address);
+  return gnutls_x509_name_constraints_check(
+             constraints.get(), named ? GNUTLS_SAN_DNSNAME : GNUTLS_SAN_IPADDRESS, &whom) != 0;
 }
 
 std::string TlsVerdict::text() const {

@@ -1,5 +1,7 @@
-// What is wrong with the certificates that a server showed. mbedTLS checks chain, dates, use and
-// revocation of each. Names, addresses and constraints of names are checked by us, as names.h says.
+// What is wrong with the certificates that a server showed. GnuTLS decides, by the rules by which
+// libvirt has it decide: where virsh accepts a server the gate does. On top of these, a CRL must be
+// good itself, the purpose of a certificate must allow a TLS server, RSA must have 2048 bits, and
+// constraints of names hold for the host's name too.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +12,6 @@
 #include "base/bytes.h"
 #include "tunnel/tls/credentials.h"
 #include "tunnel/tls/library.h"
-#include "tunnel/tls/names.h"
 
 namespace tunnel {
 
@@ -19,8 +20,8 @@ struct TlsHost {
   std::string name;
   base::Buffer address;  // 4 or 16 bytes if `name` is an IP address, else empty
 
-  // The name, or null for an address: for the check and the request of mbedTLS. An address must not
-  // be sent to the server as a name, since some end the handshake for it.
+  // The name, or null for an address, which must not be sent to the server as a name, since some
+  // end the handshake for it.
   [[nodiscard]] const char* dns_name() const { return address.empty() ? name.c_str() : nullptr; }
 };
 
@@ -40,36 +41,41 @@ class TlsVerdict {
   // The credentials outlive the verdict.
   TlsVerdict(TlsHost host, const TlsCredentials& credentials);
 
-  // To be called for each certificate of the chain, the server's own last, at depth 0. `flags` are
-  // the checks that failed in mbedTLS; those that failed here take the place of those of names.
-  void judge(const mbedtls_x509_crt& certificate, int depth, std::uint32_t& flags);
-
-  // To be called at the end with the sum of mbedTLS, in which there can be flags that no
-  // certificate was judged by.
-  void conclude(std::uint32_t flags);
+  // Has GnuTLS check the chain that a server showed, its own certificate first, and finds words for
+  // what is wrong.
+  void judge(const TlsChain& chain);
+  // The same with what GnuTLS has found: bits of gnutls_certificate_status_t.
+  void judge(const TlsChain& chain, unsigned status);
 
   [[nodiscard]] const TlsHost& host() const { return host_; }
-  // Whether the server's own certificate was judged at all.
+  // Whether there was a chain at all.
   [[nodiscard]] bool complete() const { return complete_; }
   [[nodiscard]] const std::vector<TlsFailure>& failures() const { return failures_; }
   // All that failed, in one line.
   [[nodiscard]] std::string text() const;
 
  private:
-  [[nodiscard]] std::string check_text(const mbedtls_x509_crt* certificate,
-                                       std::uint32_t flag) const;
-  [[nodiscard]] std::string revocation_text(const mbedtls_x509_crt* certificate,
-                                            std::uint32_t flag) const;
-  [[nodiscard]] const mbedtls_x509_crl* crl_for(const mbedtls_x509_crt* certificate) const;
-  [[nodiscard]] std::string untrusted_text(const mbedtls_x509_crt* certificate) const;
-  void add(std::string which, const mbedtls_x509_crt* certificate, std::uint32_t flags);
+  // A certificate on the way to a CA, and the one that signed it; null: none is known, or none is
+  // needed since it is a CA of ours.
+  struct Step {
+    gnutls_x509_crt_t certificate;
+    gnutls_x509_crt_t issuer;
+    bool is_ca;
+  };
+  using Way = std::vector<Step>;  // from the server's own
+
+  [[nodiscard]] Way way_to_ca(const TlsChain& chain) const;
+  [[nodiscard]] gnutls_x509_crt_t ca_above(gnutls_x509_crt_t certificate) const;
+  void check_times(const Step& step, TlsFailure& to);
+  void check_signature(const Step& step, TlsFailure& to);
+  void check_crls(const Step& step, unsigned status, TlsFailure& to);
+  void check_crl(gnutls_x509_crl_t crl, gnutls_x509_crt_t issuer, TlsFailure& to) const;
+  void check_host(const Way& way, TlsFailure& to) const;
+  [[nodiscard]] bool is_permitted(const Way& way) const;
 
   TlsHost host_;
   const TlsCredentials& credentials_;
-  std::string leaf_;
-  TlsNameConstraints constraints_;
-  std::string constraint_;  // what the server's own breaks
-  std::uint32_t judged_ = 0;
+  unsigned explained_ = 0;
   bool complete_ = false;
   std::vector<TlsFailure> failures_;
 };

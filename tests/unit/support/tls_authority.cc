@@ -1,19 +1,9 @@
 #include "tests/unit/support/tls_authority.h"
 
 #include <array>
-#include <cstdio>
-#include <cstdlib>
 #include <ctime>
-#include <fstream>
 
 #include <arpa/inet.h>
-#include <mbedtls/asn1.h>
-#include <mbedtls/ecp.h>
-#include <mbedtls/md.h>
-#include <mbedtls/oid.h>
-#include <mbedtls/pem.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "tunnel/tls/library.h"
@@ -21,19 +11,16 @@
 namespace test {
 namespace {
 
-using tunnel::tls_random;
+using tunnel::tls_datum;
+using tunnel::tls_make;
+using tunnel::TlsCertificate;
+using tunnel::TlsCrl;
+using tunnel::TlsKey;
 
-std::string date(int days) {
-  const std::time_t when = std::time(nullptr) + std::time_t{days} * 86400;
-  std::tm parts{};
-  gmtime_r(&when, &parts);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y%m%d%H%M%S", &parts);
-  return text.data();
-}
+std::time_t from_now(int days) { return std::time(nullptr) + std::time_t{days} * 86400; }
 
-std::string der(int tag, const std::string& content) {
-  std::string out(1, static_cast<char>(tag));
+std::string der(char tag, const std::string& content) {
+  std::string out(1, tag);
   if (content.size() < 128) {
     out += static_cast<char>(content.size());
   } else {
@@ -45,129 +32,108 @@ std::string der(int tag, const std::string& content) {
   return out + content;
 }
 
-std::string utc_time(int days) { return der(MBEDTLS_ASN1_UTC_TIME, date(days).substr(2) + "Z"); }
-
-std::string integer(unsigned value) {
-  std::string bytes(1, static_cast<char>(value & 255));
-  for (value >>= 8; value != 0 || (bytes[0] & 0x80) != 0; value >>= 8) {
-    bytes.insert(bytes.begin(), static_cast<char>(value & 255));
-  }
-  return der(MBEDTLS_ASN1_INTEGER, bytes);
-}
-
+// By hand, since GnuTLS makes no odd ones.
 std::string alternative_names(const Wish& wish) {
   std::string names;
-  for (const std::string& name : wish.dns) names += der(0x82, name);
+  for (const std::string& name : wish.dns) names += der('\x82', name);
   for (const std::string& address : wish.addresses) {
     std::array<char, 16> raw{};
     if (inet_pton(AF_INET, address.c_str(), raw.data()) == 1) {
-      names += der(0x87, std::string(raw.data(), 4));
+      names += der('\x87', std::string(raw.data(), 4));
     } else {
       CHECK(inet_pton(AF_INET6, address.c_str(), raw.data()) == 1);
-      names += der(0x87, std::string(raw.data(), 16));
+      names += der('\x87', std::string(raw.data(), 16));
     }
   }
-  return names.empty() ? "" : der(MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE, names);
+  return names.empty() ? "" : der('\x30', names);
 }
 
-struct Key {
-  Key() {
-    mbedtls_pk_init(&pk);
-    CHECK(mbedtls_pk_setup(&pk, mbedtls_pk_info_from_type(MBEDTLS_PK_ECKEY)) == 0);
-    CHECK(mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(pk), tls_random, nullptr) ==
-          0);
-  }
-  ~Key() { mbedtls_pk_free(&pk); }
-  Key(const Key&) = delete;
-  Key& operator=(const Key&) = delete;
+std::string taken(gnutls_datum_t text) {
+  std::string out(reinterpret_cast<const char*>(text.data), text.size);
+  gnutls_free(text.data);
+  return out;
+}
 
-  [[nodiscard]] std::string pem() {
-    std::array<unsigned char, 1024> text{};
-    CHECK(mbedtls_pk_write_key_pem(&pk, text.data(), text.size()) == 0);
-    return reinterpret_cast<const char*>(text.data());
-  }
-  [[nodiscard]] std::string sign(const std::string& what) {
-    std::array<unsigned char, 32> hash{};
-    CHECK(mbedtls_md(mbedtls_md_info_from_type(MBEDTLS_MD_SHA256),
-                     reinterpret_cast<const unsigned char*>(what.data()), what.size(),
-                     hash.data()) == 0);
-    std::array<unsigned char, 256> signature{};
-    std::size_t size = 0;
-#if MBEDTLS_VERSION_MAJOR >= 3
-    CHECK(mbedtls_pk_sign(&pk, MBEDTLS_MD_SHA256, hash.data(), hash.size(), signature.data(),
-                          signature.size(), &size, tls_random, nullptr) == 0);
-#else
-    CHECK(mbedtls_pk_sign(&pk, MBEDTLS_MD_SHA256, hash.data(), hash.size(), signature.data(), &size,
-                          tls_random, nullptr) == 0);
-#endif
-    return {reinterpret_cast<const char*>(signature.data()), size};
-  }
+std::string pem(const TlsCertificate& certificate) {
+  gnutls_datum_t text{};
+  CHECK(gnutls_x509_crt_export2(certificate.get(), GNUTLS_X509_FMT_PEM, &text) == 0);
+  return taken(text);
+}
 
-  mbedtls_pk_context pk;
+std::string pem(const TlsKey& key) {
+  gnutls_datum_t text{};
+  CHECK(gnutls_x509_privkey_export2_pkcs8(key.get(), GNUTLS_X509_FMT_PEM, nullptr,
+                                          GNUTLS_PKCS_PLAIN, &text) == 0);
+  return taken(text);
+}
+
+TlsKey make_key(KeyKind kind) {
+  TlsKey key = tls_make<TlsKey>(gnutls_x509_privkey_init);
+  switch (kind) {
+    case KeyKind::ecdsa:
+      CHECK(gnutls_x509_privkey_generate(key.get(), GNUTLS_PK_ECDSA,
+                                         GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0) == 0);
+      break;
+    case KeyKind::ed25519:
+      CHECK(gnutls_x509_privkey_generate(key.get(), GNUTLS_PK_EDDSA_ED25519, 256, 0) == 0);
+      break;
+    case KeyKind::short_rsa:
+      CHECK(gnutls_x509_privkey_generate(key.get(), GNUTLS_PK_RSA, 1024, 0) == 0);
+      break;
+  }
+  return key;
+}
+
+unsigned use_of(const Wish& wish) {
+  if (wish.is_ca) return GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN;
+  const unsigned use = GNUTLS_KEY_DIGITAL_SIGNATURE;
+  return wish.only_signs ? use : use | GNUTLS_KEY_KEY_ENCIPHERMENT;
+}
+
+struct Identity {
+  TlsKey key;
+  TlsCertificate certificate;
 };
 
-struct Signer {
-  Key& key;
-  std::string subject;
-};
-
-void set_serial(mbedtls_x509write_cert* writer, unsigned serial) {
-#if MBEDTLS_VERSION_MAJOR >= 3
+// Signed by `signer`; null: by itself.
+Identity certify(const Identity* signer, const Wish& wish, unsigned serial) {
+  Identity made{make_key(wish.kind), tls_make<TlsCertificate>(gnutls_x509_crt_init)};
+  gnutls_x509_crt_t to = made.certificate.get();
+  CHECK(gnutls_x509_crt_set_version(to, 3) == 0);
+  const std::array<unsigned char, 1> raw = {static_cast<unsigned char>(serial)};
   CHECK(serial < 128);
-  auto raw = static_cast<unsigned char>(serial);
-  CHECK(mbedtls_x509write_crt_set_serial_raw(writer, &raw, 1) == 0);
-#else
-  mbedtls_mpi number;
-  mbedtls_mpi_init(&number);
-  CHECK(mbedtls_mpi_lset(&number, static_cast<int>(serial)) == 0);
-  CHECK(mbedtls_x509write_crt_set_serial(writer, &number) == 0);
-  mbedtls_mpi_free(&number);
-#endif
-}
-
-void extend(mbedtls_x509write_cert* writer, const char* oid, std::size_t oid_size,
-            const std::string& value) {
-  if (value.empty()) return;
-  CHECK(mbedtls_x509write_crt_set_extension(writer, oid, oid_size, 0,
-                                            reinterpret_cast<const unsigned char*>(value.data()),
-                                            value.size()) == 0);
-}
-
-std::string certify(const Signer& signer, Key& key, const Wish& wish, unsigned serial) {
-  mbedtls_x509write_cert writer;
-  mbedtls_x509write_crt_init(&writer);
-  mbedtls_x509write_crt_set_version(&writer, MBEDTLS_X509_CRT_VERSION_3);
-  mbedtls_x509write_crt_set_md_alg(&writer, MBEDTLS_MD_SHA256);
-  mbedtls_x509write_crt_set_subject_key(&writer, &key.pk);
-  mbedtls_x509write_crt_set_issuer_key(&writer, &signer.key.pk);
-  CHECK(mbedtls_x509write_crt_set_subject_name(&writer, wish.subject.c_str()) == 0);
-  CHECK(mbedtls_x509write_crt_set_issuer_name(&writer, signer.subject.c_str()) == 0);
-  CHECK(mbedtls_x509write_crt_set_validity(&writer, date(wish.from_days).c_str(),
-                                           date(wish.to_days).c_str()) == 0);
-  set_serial(&writer, serial);
-  CHECK(mbedtls_x509write_crt_set_basic_constraints(&writer, wish.is_ca ? 1 : 0, -1) == 0);
-  unsigned use = MBEDTLS_X509_KU_DIGITAL_SIGNATURE;
-  if (!wish.only_signs) use |= MBEDTLS_X509_KU_KEY_ENCIPHERMENT;
-  if (wish.is_ca) use = MBEDTLS_X509_KU_KEY_CERT_SIGN | MBEDTLS_X509_KU_CRL_SIGN;
-  CHECK(mbedtls_x509write_crt_set_key_usage(&writer, use) == 0);
-  extend(&writer, MBEDTLS_OID_SUBJECT_ALT_NAME, MBEDTLS_OID_SIZE(MBEDTLS_OID_SUBJECT_ALT_NAME),
-         alternative_names(wish));
-  if (!wish.purpose.empty()) {
-    extend(
-        &writer, MBEDTLS_OID_EXTENDED_KEY_USAGE, MBEDTLS_OID_SIZE(MBEDTLS_OID_EXTENDED_KEY_USAGE),
-        der(MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE, der(MBEDTLS_ASN1_OID, wish.purpose)));
+  CHECK(gnutls_x509_crt_set_serial(to, raw.data(), raw.size()) == 0);
+  CHECK(gnutls_x509_crt_set_dn(to, wish.subject.c_str(), nullptr) == 0);
+  CHECK(gnutls_x509_crt_set_activation_time(to, from_now(wish.from_days)) == 0);
+  CHECK(gnutls_x509_crt_set_expiration_time(to, from_now(wish.to_days)) == 0);
+  CHECK(gnutls_x509_crt_set_key(to, made.key.get()) == 0);
+  CHECK(gnutls_x509_crt_set_basic_constraints(to, wish.is_ca ? 1 : 0, -1) == 0);
+  CHECK(gnutls_x509_crt_set_key_usage(to, use_of(wish)) == 0);
+  const std::string names = alternative_names(wish);
+  if (!names.empty()) {
+    CHECK(gnutls_x509_crt_set_extension_by_oid(to, GNUTLS_X509EXT_OID_SAN, names.data(),
+                                               names.size(), 0) == 0);
   }
-  std::array<unsigned char, 4096> text{};
-  CHECK(mbedtls_x509write_crt_pem(&writer, text.data(), text.size(), tls_random, nullptr) == 0);
-  mbedtls_x509write_crt_free(&writer);
-  return reinterpret_cast<const char*>(text.data());
+  if (!wish.purpose.empty()) {
+    CHECK(gnutls_x509_crt_set_key_purpose_oid(to, wish.purpose.c_str(), 0) == 0);
+  }
+  if (!wish.excluded.empty()) {
+    const auto constraints = tls_make<tunnel::TlsConstraints>(gnutls_x509_name_constraints_init);
+    const gnutls_datum_t name = tls_datum(base::bytes_of(wish.excluded));
+    CHECK(gnutls_x509_name_constraints_add_excluded(constraints.get(), GNUTLS_SAN_DNSNAME, &name) ==
+          0);
+    CHECK(gnutls_x509_crt_set_name_constraints(to, constraints.get(), 1) == 0);
+  }
+  const Identity& by = signer == nullptr ? made : *signer;
+  CHECK(gnutls_x509_crt_sign2(to, by.certificate.get(), by.key.get(),
+                              wish.sha1 ? GNUTLS_DIG_SHA1 : GNUTLS_DIG_SHA256, 0) == 0);
+  return made;
 }
 
 }  // namespace
 
 struct Authority::State {
-  Key key;
-  std::string subject;
+  Identity identity;
   std::string certificate;
   unsigned last_serial = 1;
 };
@@ -175,10 +141,12 @@ struct Authority::State {
 Authority::Authority(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Authority::Authority(const std::string& subject, int from_days, int to_days)
-    : state_(std::make_unique<State>()) {
-  state_->subject = subject;
-  Wish wish{.subject = subject, .from_days = from_days, .to_days = to_days, .is_ca = true};
-  state_->certificate = certify({state_->key, subject}, state_->key, wish, 1);
+    : Authority(Wish{.subject = subject, .from_days = from_days, .to_days = to_days}) {}
+
+Authority::Authority(Wish wish) : state_(std::make_unique<State>()) {
+  wish.is_ca = true;
+  state_->identity = certify(nullptr, wish, 1);
+  state_->certificate = pem(state_->identity.certificate);
 }
 
 Authority::~Authority() = default;
@@ -186,48 +154,36 @@ Authority::~Authority() = default;
 const std::string& Authority::certificate() const { return state_->certificate; }
 
 Issued Authority::issue(const Wish& wish) {
-  Key key;
   const unsigned serial = ++state_->last_serial;
-  return {certify({state_->key, state_->subject}, key, wish, serial), key.pem(), serial};
+  const Identity made = certify(&state_->identity, wish, serial);
+  return {pem(made.certificate), pem(made.key), serial};
 }
 
 std::unique_ptr<Authority> Authority::intermediate(const std::string& subject) {
   auto state = std::make_unique<State>();
-  state->subject = subject;
   const Wish wish{.subject = subject, .is_ca = true};
-  state->certificate =
-      certify({state_->key, state_->subject}, state->key, wish, ++state_->last_serial);
+  state->identity = certify(&state_->identity, wish, ++state_->last_serial);
+  state->certificate = pem(state->identity.certificate);
   return std::unique_ptr<Authority>(new Authority(std::move(state)));
 }
 
 std::string Authority::crl(const CrlWish& wish) const {
-  constexpr int kSequence = MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE;
-  mbedtls_x509_crt own;
-  mbedtls_x509_crt_init(&own);
-  CHECK(mbedtls_x509_crt_parse(&own,
-                               reinterpret_cast<const unsigned char*>(state_->certificate.c_str()),
-                               state_->certificate.size() + 1) == 0);
-  const std::string issuer(reinterpret_cast<const char*>(own.subject_raw.p), own.subject_raw.len);
-  mbedtls_x509_crt_free(&own);
-  const std::string algorithm =
-      der(kSequence, der(MBEDTLS_ASN1_OID, std::string(MBEDTLS_OID_ECDSA_SHA256)));
-  std::string revoked;
+  const TlsCrl crl = tls_make<TlsCrl>(gnutls_x509_crl_init);
+  gnutls_x509_crl_t to = crl.get();
+  CHECK(gnutls_x509_crl_set_version(to, 1) == 0);
+  CHECK(gnutls_x509_crl_set_this_update(to, from_now(wish.from_days)) == 0);
+  CHECK(gnutls_x509_crl_set_next_update(to, from_now(wish.to_days)) == 0);
   for (const unsigned serial : wish.revoked) {
-    revoked += der(kSequence, integer(serial) + utc_time(wish.from_days));
+    const std::array<unsigned char, 1> raw = {static_cast<unsigned char>(serial)};
+    CHECK(serial < 128);
+    CHECK(gnutls_x509_crl_set_crt_serial(to, raw.data(), raw.size(), from_now(wish.from_days)) ==
+          0);
   }
-  if (!revoked.empty()) revoked = der(kSequence, revoked);
-  const std::string to_sign =
-      der(kSequence, der(MBEDTLS_ASN1_INTEGER, "\x01") + algorithm + issuer +
-                         utc_time(wish.from_days) + utc_time(wish.to_days) + revoked);
-  const std::string all = der(kSequence, to_sign + algorithm +
-                                             der(MBEDTLS_ASN1_BIT_STRING,
-                                                 std::string(1, '\0') + state_->key.sign(to_sign)));
-  std::array<unsigned char, 4096> text{};
-  std::size_t size = 0;
-  CHECK(mbedtls_pem_write_buffer("-----BEGIN X509 CRL-----\n", "-----END X509 CRL-----\n",
-                                 reinterpret_cast<const unsigned char*>(all.data()), all.size(),
-                                 text.data(), text.size(), &size) == 0);
-  return reinterpret_cast<const char*>(text.data());
+  CHECK(gnutls_x509_crl_sign2(to, state_->identity.certificate.get(), state_->identity.key.get(),
+                              GNUTLS_DIG_SHA256, 0) == 0);
+  gnutls_datum_t text{};
+  CHECK(gnutls_x509_crl_export2(to, GNUTLS_X509_FMT_PEM, &text) == 0);
+  return taken(text);
 }
 
 }  // namespace test

@@ -2,6 +2,7 @@
 // itself; and folders to put them in.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,6 +18,8 @@ struct Issued {
   unsigned serial = 0;
 };
 
+enum class KeyKind : std::uint8_t { ecdsa, ed25519, short_rsa };
+
 struct Wish {
   std::string subject = "CN=server";
   std::vector<std::string> dns{};
@@ -25,12 +28,15 @@ struct Wish {
   int to_days = 30;
   bool is_ca = false;
   bool only_signs = false;  // its key usage allows no key encipherment
-  // The DER object identifier of the only purpose; empty: all purposes.
+  // The object identifier of the only purpose; empty: all purposes.
   std::string purpose{};
+  KeyKind kind = KeyKind::ecdsa;
+  bool sha1 = false;       // signed with it
+  std::string excluded{};  // a DNS name that a CA excludes; empty: none
 };
 
-inline const std::string kServerPurpose = "\x2b\x06\x01\x05\x05\x07\x03\x01";
-inline const std::string kClientPurpose = "\x2b\x06\x01\x05\x05\x07\x03\x02";
+inline const std::string kServerPurpose = "1.3.6.1.5.5.7.3.1";
+inline const std::string kClientPurpose = "1.3.6.1.5.5.7.3.2";
 
 struct CrlWish {
   std::vector<unsigned> revoked{};
@@ -42,6 +48,7 @@ class Authority {
  public:
   explicit Authority(const std::string& subject = "CN=Test CA", int from_days = -1,
                      int to_days = 30);
+  explicit Authority(Wish wish);
   ~Authority();
   Authority(const Authority&) = delete;
   Authority& operator=(const Authority&) = delete;

@@ -2,123 +2,126 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 
 #include "base/check.h"
 #include "tunnel/tls/library.h"
 
 namespace test {
+namespace {
+
+gnutls_datum_t datum(const std::string& text) { return tunnel::tls_datum(base::bytes_of(text)); }
+
+}  // namespace
 
 struct TlsServer::State {
   explicit State(const Options& with);
-  ~State();
+  ~State() { gnutls_free(ticket_key.data); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
   void step();
+  bool shake();
 
-  static int send(void* self, const unsigned char* data, std::size_t size);
-  static int receive(void* self, unsigned char* to, std::size_t size);
-  static int name(void* self, mbedtls_ssl_context*, const unsigned char* text, std::size_t size);
+  static ssize_t send(void* self, const void* data, std::size_t size);
+  static ssize_t receive(void* self, void* to, std::size_t size);
+  static int wait(void*, unsigned) { return 1; }
 
   Options options;
-  mbedtls_ssl_context ssl;
-  mbedtls_ssl_config config;
-  mbedtls_x509_crt certificate;
-  mbedtls_x509_crt client_ca;
-  mbedtls_pk_context key;
+  tunnel::TlsSettings settings;
+  tunnel::TlsSession tls;
+  gnutls_datum_t ticket_key{};
   base::Buffer input;
   base::Buffer output;
   base::Buffer received;
   std::string asked;
+  bool lacks_input = false;
   bool shaken = false;
   bool failed = false;
   bool ended = false;
 };
 
-namespace {
-
-void parse(mbedtls_x509_crt* to, const std::string& pem) {
-  CHECK(mbedtls_x509_crt_parse(to, reinterpret_cast<const unsigned char*>(pem.c_str()),
-                               pem.size() + 1) == 0);
-}
-
-}  // namespace
-
-TlsServer::State::State(const Options& with) : options(with) {
-  CHECK(tunnel::tls_start_library());
-  mbedtls_ssl_init(&ssl);
-  mbedtls_ssl_config_init(&config);
-  mbedtls_x509_crt_init(&certificate);
-  mbedtls_x509_crt_init(&client_ca);
-  mbedtls_pk_init(&key);
-  parse(&certificate, options.identity.certificate);
-  const std::string& pem = options.identity.key;
-  CHECK(tunnel::tls_parse_key(&key, reinterpret_cast<const unsigned char*>(pem.c_str()),
-                              pem.size() + 1) == 0);
-  CHECK(mbedtls_ssl_config_defaults(&config, MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_TRANSPORT_STREAM,
-                                    MBEDTLS_SSL_PRESET_DEFAULT) == 0);
-  tunnel::tls_require_1_2(&config);
-#if MBEDTLS_VERSION_MAJOR >= 3
-  if (options.only_tls_1_2) {
-    mbedtls_ssl_conf_max_tls_version(&config, MBEDTLS_SSL_VERSION_TLS1_2);
-  }
-#endif
-  mbedtls_ssl_conf_rng(&config, tunnel::tls_random, nullptr);
-  mbedtls_ssl_conf_sni(&config, name, this);
-  CHECK(mbedtls_ssl_conf_own_cert(&config, &certificate, &key) == 0);
+TlsServer::State::State(const Options& with)
+    : options(with),
+      settings(tunnel::tls_make<tunnel::TlsSettings>(gnutls_certificate_allocate_credentials)) {
+  const gnutls_datum_t certificate = datum(options.identity.certificate);
+  const gnutls_datum_t key = datum(options.identity.key);
+  CHECK(gnutls_certificate_set_x509_key_mem(settings.get(), &certificate, &key,
+                                            GNUTLS_X509_FMT_PEM) == 0);
+  gnutls_session_t made = nullptr;
+  CHECK(gnutls_init(&made, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) == 0);
+  tls.reset(made);
+  const char* versions = options.only_tls_1_2 ? "NORMAL:-VERS-TLS1.3" : "NORMAL";
+  CHECK(gnutls_priority_set_direct(made, versions, nullptr) == 0);
   if (!options.client_ca.empty()) {
-    parse(&client_ca, options.client_ca);
-    mbedtls_ssl_conf_ca_chain(&config, &client_ca, nullptr);
-    mbedtls_ssl_conf_authmode(&config, options.require_certificate ? MBEDTLS_SSL_VERIFY_REQUIRED
-                                                                   : MBEDTLS_SSL_VERIFY_OPTIONAL);
+    const gnutls_datum_t ca = datum(options.client_ca);
+    CHECK(gnutls_certificate_set_x509_trust_mem(settings.get(), &ca, GNUTLS_X509_FMT_PEM) == 1);
+    gnutls_certificate_server_set_request(
+        made, options.require_certificate ? GNUTLS_CERT_REQUIRE : GNUTLS_CERT_REQUEST);
+    if (options.require_certificate) gnutls_session_set_verify_cert(made, nullptr, 0);
   }
-  CHECK(mbedtls_ssl_setup(&ssl, &config) == 0);
-  mbedtls_ssl_set_bio(&ssl, this, send, receive, nullptr);
+  if (options.sends_tickets) {
+    CHECK(gnutls_session_ticket_key_generate(&ticket_key) == 0);
+    CHECK(gnutls_session_ticket_enable_server(made, &ticket_key) == 0);
+  }
+  CHECK(gnutls_credentials_set(made, GNUTLS_CRD_CERTIFICATE, settings.get()) == 0);
+  gnutls_transport_set_ptr(made, this);
+  gnutls_transport_set_push_function(made, send);
+  gnutls_transport_set_pull_function(made, receive);
+  gnutls_transport_set_pull_timeout_function(made, wait);
 }
 
-TlsServer::State::~State() {
-  mbedtls_ssl_free(&ssl);
-  mbedtls_ssl_config_free(&config);
-  mbedtls_x509_crt_free(&certificate);
-  mbedtls_x509_crt_free(&client_ca);
-  mbedtls_pk_free(&key);
+ssize_t TlsServer::State::send(void* self, const void* data, std::size_t size) {
+  base::append(static_cast<State*>(self)->output, {static_cast<const std::uint8_t*>(data), size});
+  return static_cast<ssize_t>(size);
 }
 
-int TlsServer::State::send(void* self, const unsigned char* data, std::size_t size) {
-  base::append(static_cast<State*>(self)->output, {data, size});
-  return static_cast<int>(size);
+ssize_t TlsServer::State::receive(void* self, void* to, std::size_t size) {
+  auto& state = *static_cast<State*>(self);
+  if (state.input.empty()) {
+    state.lacks_input = true;
+    gnutls_transport_set_errno(state.tls.get(), EAGAIN);
+    return -1;
+  }
+  const std::size_t n = std::min(size, state.input.size());
+  std::memcpy(to, state.input.data(), n);
+  state.input.erase(state.input.begin(), state.input.begin() + static_cast<long>(n));
+  return static_cast<ssize_t>(n);
 }
 
-int TlsServer::State::receive(void* self, unsigned char* to, std::size_t size) {
-  auto& input = static_cast<State*>(self)->input;
-  if (input.empty()) return MBEDTLS_ERR_SSL_WANT_READ;
-  const std::size_t n = std::min(size, input.size());
-  std::copy_n(input.begin(), n, to);
-  input.erase(input.begin(), input.begin() + static_cast<long>(n));
-  return static_cast<int>(n);
-}
-
-int TlsServer::State::name(void* self, mbedtls_ssl_context*, const unsigned char* text,
-                           std::size_t size) {
-  static_cast<State*>(self)->asked.assign(reinterpret_cast<const char*>(text), size);
-  return 0;
+// Whether the handshake is done, now or before.
+bool TlsServer::State::shake() {
+  if (shaken) return true;
+  const int code = gnutls_handshake(tls.get());
+  if (code == GNUTLS_E_AGAIN) return false;
+  if (code != 0) {
+    failed = true;
+    gnutls_alert_send_appropriate(tls.get(), code);
+    return false;
+  }
+  std::array<char, 256> name{};
+  std::size_t size = name.size();
+  unsigned type = 0;
+  if (gnutls_server_name_get(tls.get(), name.data(), &size, &type, 0) == 0) asked = name.data();
+  shaken = true;
+  if (options.send_confirmation) {
+    CHECK(gnutls_record_send(tls.get(), &options.confirmation, 1) == 1);
+  }
+  return true;
 }
 
 void TlsServer::State::step() {
-  if (failed || ended) return;
-  if (!shaken) {
-    const int code = mbedtls_ssl_handshake(&ssl);
-    if (code == MBEDTLS_ERR_SSL_WANT_READ) return;
-    failed = code != 0;
-    if (failed) return;
-    shaken = true;
-    if (options.send_confirmation) {
-      CHECK(mbedtls_ssl_write(&ssl, &options.confirmation, 1) == 1);
-    }
-  }
+  if (failed || ended || !shake()) return;
   std::array<unsigned char, 16384> data{};
   for (;;) {
-    const int code = mbedtls_ssl_read(&ssl, data.data(), data.size());
-    if (code == MBEDTLS_ERR_SSL_WANT_READ) return;
+    lacks_input = false;
+    const ssize_t code = gnutls_record_recv(tls.get(), data.data(), data.size());
+    if (code < 0 && gnutls_error_is_fatal(static_cast<int>(code)) == 0) {
+      if (lacks_input) return;
+      continue;
+    }
     if (code <= 0) {
-      ended = code == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY;
+      ended = code == 0;
       failed = !ended;
       return;
     }
@@ -140,25 +143,30 @@ base::Buffer& TlsServer::output() { return state_->output; }
 void TlsServer::write(base::Bytes data) {
   CHECK(state_->shaken);
   while (!data.empty()) {
-    const int code = mbedtls_ssl_write(&state_->ssl, data.data(), data.size());
+    const ssize_t code = gnutls_record_send(state_->tls.get(), data.data(), data.size());
     CHECK(code > 0);
     data = data.subspan(static_cast<std::size_t>(code));
   }
 }
 
-void TlsServer::close_notify() { CHECK(mbedtls_ssl_close_notify(&state_->ssl) == 0); }
+void TlsServer::close_notify() {
+  CHECK(gnutls_bye(state_->tls.get(), GNUTLS_SHUT_WR) == GNUTLS_E_SUCCESS);
+}
 
 void TlsServer::alert(std::uint8_t number) {
-  CHECK(mbedtls_ssl_send_alert_message(&state_->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, number) == 0);
+  CHECK(gnutls_alert_send(state_->tls.get(), GNUTLS_AL_FATAL,
+                          static_cast<gnutls_alert_description_t>(number)) == 0);
 }
 
-void TlsServer::ask_for_new_handshake() {
-#if defined(MBEDTLS_SSL_RENEGOTIATION)
-  // The public way asks once and then waits for the answer.
-  mbedtls_ssl_conf_renegotiation(&state_->config, MBEDTLS_SSL_RENEGOTIATION_ENABLED);
-  mbedtls_ssl_renegotiate(&state_->ssl);
-#endif
+void TlsServer::ask_for_new_handshake() { CHECK(gnutls_rehandshake(state_->tls.get()) == 0); }
+
+void TlsServer::ask_for_new_keys() {
+  CHECK(gnutls_session_key_update(state_->tls.get(), GNUTLS_KU_PEER) == 0);
 }
+
+void TlsServer::send_ticket() { CHECK(gnutls_session_ticket_send(state_->tls.get(), 1, 0) == 0); }
+
+void TlsServer::write_nothing() { CHECK(gnutls_record_send2(state_->tls.get(), "", 0, 1, 0) >= 0); }
 
 bool TlsServer::shaken() const { return state_->shaken; }
 bool TlsServer::failed() const { return state_->failed; }
@@ -167,14 +175,20 @@ const base::Buffer& TlsServer::received() const { return state_->received; }
 const std::string& TlsServer::asked_name() const { return state_->asked; }
 
 bool TlsServer::client_has_certificate() const {
-  return mbedtls_ssl_get_peer_cert(&state_->ssl) != nullptr;
+  unsigned size = 0;
+  return gnutls_certificate_get_peers(state_->tls.get(), &size) != nullptr;
 }
 
-std::string TlsServer::version() const { return mbedtls_ssl_get_version(&state_->ssl); }
+std::uint8_t TlsServer::heard_alert() const {
+  return static_cast<std::uint8_t>(gnutls_alert_get(state_->tls.get()));
+}
+
+std::string TlsServer::version() const {
+  return gnutls_protocol_get_name(gnutls_protocol_get_version(state_->tls.get()));
+}
 
 std::string TlsServer::cipher() const {
-  const char* name = mbedtls_ssl_get_ciphersuite(&state_->ssl);
-  return name == nullptr ? "" : name;
+  return gnutls_cipher_get_name(gnutls_cipher_get(state_->tls.get()));
 }
 
 }  // namespace test

@@ -20,6 +20,7 @@ class TlsServer {
     bool send_confirmation = true;
     std::uint8_t confirmation = 1;
     bool only_tls_1_2 = false;
+    bool sends_tickets = false;
   };
 
   explicit TlsServer(const Options& options);
@@ -36,6 +37,11 @@ class TlsServer {
   void alert(std::uint8_t number);
   // Asks for a new handshake, which nobody should get.
   void ask_for_new_handshake();
+  // The rest is of TLS 1.3. Changes its own keys and wants new ones of the client.
+  void ask_for_new_keys();
+  void send_ticket();
+  // A record of no data.
+  void write_nothing();
 
   [[nodiscard]] bool shaken() const;  // the handshake is done
   [[nodiscard]] bool failed() const;  // and never will be, or what followed was no TLS
@@ -44,6 +50,8 @@ class TlsServer {
   // The server name that the client asked for; empty when it asked for none.
   [[nodiscard]] const std::string& asked_name() const;
   [[nodiscard]] bool client_has_certificate() const;
+  // The last one that the client sent; 0: none.
+  [[nodiscard]] std::uint8_t heard_alert() const;
   [[nodiscard]] std::string version() const;
   [[nodiscard]] std::string cipher() const;
 
