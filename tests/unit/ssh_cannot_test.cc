@@ -3,11 +3,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "tests/unit/support/catch.h"
 #include "tests/unit/support/ssh_server.h"
 #include "tests/unit/support/whereabouts.h"
 #include "tunnel/io/connect.h"
-#include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/keys.h"
 #include "tunnel/ssh/library_words.h"
 #include "tunnel/ssh/wire.h"
@@ -25,7 +25,7 @@ std::string made_up_line(std::string_view type) {
   tunnel::ssh::put_string(key, type);
   tunnel::ssh::put_string(key, std::string_view("01234567890123456789012345678901"));
   tunnel::ssh::put_string(key, std::string_view("ssh:"));
-  return "hail.example.com " + std::string(type) + " " + tunnel::ssh::encode_base64(key) + "\n";
+  return "hail.example.com " + std::string(type) + " " + base::encode_base64(key) + "\n";
 }
 
 bool is_new() { return libssh2_version(0x010b00) != nullptr; }
@@ -246,7 +246,7 @@ TEST_CASE("ssh: the key that keyfile= names is tried before the agent's") {
   CHECK(asked == 0);
   const base::Buffer half = tunnel::ssh::public_half(world.folder / "key", test::unasked);
   const std::string line = read_file(world.folder / "key.pub");
-  CHECK(line.find(tunnel::ssh::encode_base64(half)) != std::string::npos);
+  CHECK(line.find(base::encode_base64(half)) != std::string::npos);
   REQUIRE(rename((world.folder / "key.pub").c_str(), (world.folder / "bare.pub").c_str()) == 0);
   CHECK(tunnel::ssh::public_half(world.folder / "bare", test::unasked) == half);
 }

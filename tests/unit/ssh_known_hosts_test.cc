@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "tests/unit/support/catch.h"
 #include "tests/unit/support/ssh_server.h"
 #include "tests/unit/support/whereabouts.h"
@@ -33,7 +34,7 @@ const base::Buffer kEcdsa = key("ecdsa-sha2-nistp256", "a curve and a point");
 const base::Buffer kRsa = key("ssh-rsa", "an exponent and a modulus");
 
 std::string text_of_key(const base::Buffer& blob) {
-  return std::string(tunnel::ssh::key_type(blob)) + " " + tunnel::ssh::encode_base64(blob);
+  return std::string(tunnel::ssh::key_type(blob)) + " " + base::encode_base64(blob);
 }
 
 const std::string kEdText = text_of_key(kEd);
@@ -47,8 +48,8 @@ HostKeyAnswer ask(const std::string& text, std::string_view host, std::uint16_t 
 
 std::string hashed(std::string_view name) {
   const base::Buffer salt(20, 0x5a);
-  return "|1|" + tunnel::ssh::encode_base64(salt) + "|" +
-         tunnel::ssh::encode_base64(tunnel::ssh::hmac_sha1(salt, base::bytes_of(name)));
+  return "|1|" + base::encode_base64(salt) + "|" +
+         base::encode_base64(tunnel::ssh::hmac_sha1(salt, base::bytes_of(name)));
 }
 
 }  // namespace
@@ -145,7 +146,7 @@ TEST_CASE("known_hosts: what cannot be read is skipped and said, and nothing els
       "hail ssh-ed25519",
       "hail ssh-ed25519 AAAA!",
       "hail ssh-ed25519 AAAA",
-      "hail ssh-rsa " + tunnel::ssh::encode_base64(kEd),
+      "hail ssh-rsa " + base::encode_base64(kEd),
       "hail 1024 35 1234567890",
       "@unheard-of hail " + text_of_key(kOtherEd),
       "@revoked hail",

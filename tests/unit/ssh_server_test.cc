@@ -7,6 +7,7 @@
 #include <libssh2.h>
 #include <sys/stat.h>
 
+#include "base/base64.h"
 #include "tests/unit/support/catch.h"
 #include "tunnel/ssh/digest.h"
 
@@ -235,7 +236,7 @@ TEST_CASE("sshd: unknown, changed and revoked host keys are different errors") {
   SshWorld world({}, {"ed25519", "ecdsa"});
   const std::string key = read_file(world.folder / "host_ed25519.pub");
   const std::string blob = key.substr(12, key.find(' ', 12) - 12);
-  const std::string print = tunnel::ssh::fingerprint(*tunnel::ssh::decode_base64(blob));
+  const std::string print = tunnel::ssh::fingerprint(*base::decode_base64(blob));
   const std::string file = world.folder / "known_hosts";
 
   SECTION("unknown") {

@@ -10,10 +10,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/check.h"
 #include "base/shortage.h"
 #include "base/text.h"
-#include "tunnel/ssh/digest.h"
 #include "tunnel/ssh/known_hosts.h"
 #include "tunnel/ssh/library_words.h"
 #include "tunnel/ssh/wire.h"
@@ -290,7 +290,7 @@ Engine::Step Engine::try_key(const std::string& user, const PrivateKey& key) {
   // that the server wants it; both take a while by intention.
   std::string public_key;
   if (!key.info.public_key.empty()) {
-    public_key = key.info.type + " " + encode_base64(key.info.public_key) + " key";
+    public_key = key.info.type + " " + base::encode_base64(key.info.public_key) + " key";
   }
   const int code = libssh2_userauth_publickey_frommemory(
       session_, user_.c_str(), user_.size(), public_key.empty() ? nullptr : public_key.c_str(),

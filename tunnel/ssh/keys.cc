@@ -10,10 +10,11 @@
 #include <libssh2.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/shortage.h"
 #include "base/text.h"
-#include "tunnel/ssh/digest.h"
+#include "tunnel/armour.h"
 #include "tunnel/ssh/wire.h"
 
 namespace tunnel::ssh {
@@ -22,54 +23,6 @@ namespace {
 constexpr std::size_t kLargestKeyFile = std::size_t{64} * 1024;
 constexpr std::size_t kLongestPassphrase = 1024;
 constexpr std::string_view kOpenSshMagic("openssh-key-v1\0", 15);
-
-// The text between "-----BEGIN LABEL-----" and its end mark.
-struct Armour {
-  std::string_view label;
-  std::string_view body;
-  std::size_t begins = 0;  // in the whole text
-};
-
-std::optional<Armour> find_armour(std::string_view text, std::size_t from) {
-  constexpr std::string_view kBegin = "-----BEGIN ";
-  const std::size_t begins = text.find(kBegin, from);
-  if (begins == std::string_view::npos) return std::nullopt;
-  text.remove_prefix(begins + kBegin.size());
-  const std::size_t dashes = text.find("-----");
-  if (dashes == std::string_view::npos) return std::nullopt;
-  const std::string_view label = text.substr(0, dashes);
-  text.remove_prefix(dashes + 5);
-  const std::size_t end = text.find("-----END ");
-  if (end == std::string_view::npos) return std::nullopt;
-  return Armour{label, text.substr(0, end), begins};
-}
-
-// The first block that is a private key, else the first one.
-std::optional<Armour> find_key(std::string_view text) {
-  const auto first = find_armour(text, 0);
-  auto block = first;
-  while (block && !block->label.ends_with("PRIVATE KEY")) {
-    block = find_armour(text, block->begins + 1);
-  }
-  return block ? block : first;
-}
-
-// The base64 of `body`, decoded. Keys are secrets even while one only looks at their type.
-std::optional<base::Secret> decode_body(std::string_view body) {
-  base::Secret packed(body.size());
-  std::size_t length = 0;
-  for (const char c : body) {
-    if (c == '\n' || c == '\r' || c == ' ' || c == '\t') continue;
-    packed.data()[length++] = static_cast<std::uint8_t>(c);
-  }
-  packed.shrink(length);
-  auto decoded = decode_base64(base::text_of(packed.bytes()));
-  if (!decoded) return std::nullopt;
-  base::Secret out(decoded->size());
-  std::ranges::copy(*decoded, out.data());
-  explicit_bzero(decoded->data(), decoded->size());
-  return out;
-}
 
 base::Result<KeyInfo, std::string> inspect_openssh(base::Bytes data) {
   WireReader reader(data);
@@ -121,7 +74,7 @@ base::Result<KeyInfo, std::string> inspect_block(const Armour& armour) {
   if (!openssh && armour.label != "PRIVATE KEY") {
     return base::Failure{"is no private key but a " + base::shortened(armour.label, 60)};
   }
-  const auto data = decode_body(armour.body);
+  const auto data = base::decode_secret(armour.body);
   if (!data) return base::Failure{std::string("is damaged: it is no base64")};
   if (openssh) return inspect_openssh(data->bytes());
   return KeyInfo{pkcs8_type(data->bytes()), false};
@@ -149,7 +102,7 @@ base::Result<base::Secret, base::Problem> load_passphrase(const std::string& nam
 }  // namespace
 
 base::Result<KeyInfo, std::string> inspect_private_key(base::Bytes text) {
-  const auto armour = find_key(base::text_of(text));
+  const auto armour = find_key_armour(base::text_of(text));
   if (!armour) return base::Failure{std::string("is no private key in OpenSSH's format or PEM")};
   auto info = inspect_block(*armour);
   if (info) info->begins = armour->begins;
@@ -243,7 +196,7 @@ base::Buffer public_half(const std::string& file, io::Whereabouts& whereabouts) 
   std::string_view line = base::text_of(text->text.bytes());
   line = line.substr(0, line.find_first_of("\r\n"));
   line.remove_prefix(std::min(line.find(' ') + 1, line.size()));
-  return decode_base64(line.substr(0, line.find(' '))).value_or(base::Buffer());
+  return base::decode_base64(line.substr(0, line.find(' '))).value_or(base::Buffer());
 }
 
 std::vector<std::string> key_files(const Target& target, const SshEnvironment& environment) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/base64.h"
 #include "base/pattern.h"
 #include "base/text.h"
 #include "tunnel/ssh/digest.h"
@@ -35,8 +36,8 @@ bool matches(std::string_view pattern, std::string_view text) {
 bool matches_hash(std::string_view hashed, std::string_view host) {
   const std::size_t bar = hashed.find('|');
   if (bar == std::string_view::npos) return false;
-  const auto salt = decode_base64(hashed.substr(0, bar));
-  const auto hash = decode_base64(hashed.substr(bar + 1));
+  const auto salt = base::decode_base64(hashed.substr(0, bar));
+  const auto hash = base::decode_base64(hashed.substr(bar + 1));
   if (!salt || !hash || salt->empty()) return false;
   return hmac_sha1(*salt, base::bytes_of(host)) == *hash;
 }
@@ -133,7 +134,7 @@ void KnownHosts::read_line(const std::string& place, std::string_view line) {
   if (hosts.starts_with('|') && !hosts.starts_with("|1|")) {
     return skip(place, "the name is hashed in an unknown way");
   }
-  auto key = decode_base64(encoded);
+  auto key = base::decode_base64(encoded);
   if (!key || key_type(*key) != type) {
     return skip(place, "the key cannot be decoded, or is of another type than the line says");
   }
@@ -177,7 +178,7 @@ std::vector<std::string> KnownHosts::types() const {
 
 std::string KnownHosts::line_for(base::Bytes key) const {
   return (bare_.empty() ? with_port_ : bare_) + " " + std::string(key_type(key)) + " " +
-         encode_base64(key) + "\n";
+         base::encode_base64(key) + "\n";
 }
 
 std::vector<std::string> host_key_algorithms(const std::vector<std::string>& supported,

@@ -5,7 +5,9 @@
 #include <string_view>
 #include <utility>
 
+#include "base/base64.h"
 #include "base/shortage.h"
+#include "tunnel/armour.h"
 #include "tunnel/tls/own_files.h"
 #include "tunnel/tls/text.h"
 
@@ -48,9 +50,20 @@ int take_all(std::vector<Owned>& to, std::string_view text, Import import) {
   return to.empty() ? GNUTLS_E_NO_CERTIFICATE_FOUND : GNUTLS_E_SUCCESS;
 }
 
-// GnuTLS tells a key that has no passphrase from a wrong one by several codes.
-bool has_passphrase(const base::Secret& key) {
-  return key.text().find("ENCRYPTED") != std::string_view::npos;
+bool has_passphrase(const Armour& key) {
+  return key.label.starts_with("ENCRYPTED") || key.body.find("ENCRYPTED") != std::string_view::npos;
+}
+
+// The text is decoded here, since GnuTLS would leave it behind in memory.
+int import_key(gnutls_x509_privkey_t to, const Armour& armour) {
+  const auto der = base::decode_secret(armour.body);
+  if (!der) return GNUTLS_E_BASE64_DECODING_ERROR;
+  const gnutls_datum_t data = tls_datum(der->bytes());
+  if (armour.label != "PRIVATE KEY") {
+    return gnutls_x509_privkey_import(to, &data, GNUTLS_X509_FMT_DER);
+  }
+  return gnutls_x509_privkey_import_pkcs8(to, &data, GNUTLS_X509_FMT_DER, nullptr,
+                                          GNUTLS_PKCS_PLAIN);
 }
 
 }  // namespace
@@ -159,12 +172,12 @@ TlsCredentials::Complaint TlsCredentials::take_key(const base::Secret& file) {
   const std::string what = "the private key " + paths_.key;
   const TlsKey key = tls_make<TlsKey>(gnutls_x509_privkey_init);
   if (key == nullptr) return no_memory();
-  const gnutls_datum_t data = tls_datum(file.bytes());
-  int code = gnutls_x509_privkey_import2(key.get(), &data, GNUTLS_X509_FMT_PEM, nullptr, 0);
-  if (code < 0 && has_passphrase(file)) {
+  const auto armour = find_key_armour(file.text());
+  if (armour && has_passphrase(*armour)) {
     return refuse(Stage::authentication,
                   what + " is protected by a passphrase, and there is nobody to ask for it");
   }
+  int code = armour ? import_key(key.get(), *armour) : GNUTLS_E_BASE64_UNEXPECTED_HEADER_ERROR;
   if (code < 0) return unclear(Stage::authentication, what, code);
   std::vector<gnutls_x509_crt_t> chain;
   chain.reserve(certificate_.size());
