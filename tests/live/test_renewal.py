@@ -26,6 +26,15 @@ def reload(gate: harness.Gate) -> None:
     harness.wait_for("the reload", lambda: gate.log().count(" reloaded") > before)
 
 
+def renew(gate: harness.Gate) -> None:
+    """Reloads, and waits until the changed files have been noticed, which a thread looks at."""
+    before = gate.log().count(" credentials-changed ")
+    reload(gate)
+    harness.wait_for(
+        "the changed files", lambda: gate.log().count(" credentials-changed ") > before
+    )
+
+
 def opened(gate: harness.Gate) -> int:
     """How many connections to the target there have been."""
     return int(ask.named(ask.status(gate)["counters"], "machines")["opened"])
@@ -51,13 +60,13 @@ def test_a_revocation_reaches_open_connections(
         assert one.version() > 0
         client.revoke(pki.ours.crl(pki.servers["good"][0]))
         assert one.version() > 0
-        reload(gate)
+        renew(gate)
         with pytest.raises(raw.LibvirtError, match="was revoked on"):
             one.version()
     assert "was revoked on" in refusal(gate)
     assert "upstream-lost" not in gate.log()
     client.revoke(pki.ours.crl())
-    reload(gate)
+    renew(gate)
     harness.wait_for("the target", lambda: _opens(gate))
 
 
@@ -74,11 +83,11 @@ def test_a_new_client_certificate_is_shown(
     with raw.connect(gate.socket, "machines") as one:
         assert one.version() > 0
         client.be(*pki.stranger)
-        reload(gate)
+        renew(gate)
         with pytest.raises(raw.LibvirtError, match="the server refused us"):
             one.version()
         client.be(*pki.ours.issue("renewed", certificates.CLIENT))
-        reload(gate)
+        renew(gate)
         assert one.version() > 0
     assert "upstream-lost" not in gate.log()
 
@@ -93,7 +102,7 @@ def test_a_new_ssh_key_is_used(
         assert one.version() > 0
         other = sshd.make_key(tmp_path / "other")
         shutil.copy(other, key)
-        reload(gate)
+        renew(gate)
         with pytest.raises(raw.LibvirtError, match="login"):
             one.version()
         server.authorized.write_text(sshd.public(other))
@@ -110,7 +119,7 @@ def test_a_revoked_host_key_ends_open_connections(
         assert one.version() > 0
         server.knows(server.host_key, "@revoked ")
         assert one.version() > 0
-        reload(gate)
+        renew(gate)
         with pytest.raises(raw.LibvirtError, match="revoked"):
             one.version()
     assert server.connections() == 1
