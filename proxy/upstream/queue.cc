@@ -20,6 +20,8 @@ constexpr std::uint32_t kMoreKnown = 4;
 constexpr std::uint32_t kMoreUnknown = 2;
 constexpr std::size_t kMoreKnownOfAll = 8;
 constexpr std::size_t kMoreUnknownOfAll = 6;
+// What is answered so long after a call was sent that hangs does not wait for the same.
+constexpr Milliseconds kProof{100};
 
 }  // namespace
 
@@ -347,8 +349,9 @@ void Queue::settle(Lane& lane) {
 // A few more may be overdue, so that one stuck machine does not keep a user of few places from all
 // else.
 bool Queue::at_rule(const Party& party) const {
-  const std::uint32_t most = party.ring.front()->most_in_flight;
-  const std::uint32_t stuck = std::min(party.overdue, std::max(most, limits_.of_subject));
+  const Lane& lane = *party.ring.front();
+  const std::uint32_t most = lane.most_in_flight;
+  const std::uint32_t stuck = std::min(party.overdue, most_stuck(lane));
   return most != 0 && party.in_flight - stuck >= most;
 }
 
@@ -389,7 +392,7 @@ Waiters* Queue::obstacle_of(Topic& topic, const Call& call) {
     return topic.overdue < limits_.of_subject + kMoreUnknown ? nullptr : &topic.waiters;
   }
   if (kind.silent_since) return &kind.waiters;
-  if (Waiters* trouble = trouble_of(topic, kind, call.lane->uid)) return trouble;
+  if (Waiters* trouble = trouble_of(topic, kind, *call.lane)) return trouble;
   const bool second = topic.lying > topic.overdue || kind.overdue > 0;
   if (second && places_.free <= places_.all / 4) return &make_lean(topic.waiters);
   if (is_strange(topic) && strange_ >= limits_.most_overdue) return &crowd_[0];
@@ -397,18 +400,29 @@ Waiters* Queue::obstacle_of(Topic& topic, const Call& call) {
   return sure ? nullptr : crowd_of(*call.lane->party, kind);
 }
 
+// What a rule lets hang of a user's calls before the rest of its places are touched.
+std::uint32_t Queue::most_stuck(const Lane& lane) const {
+  return std::max(lane.most_in_flight, limits_.of_subject);
+}
+
+// Where a rule leaves a user few places, what may hang too is not to take the last of them.
+bool Queue::risks_enough(const Lane& lane) const {
+  return lane.most_in_flight != 0 && lane.party->overdue >= most_stuck(lane);
+}
+
 // Whether one user may have a call tried of a kind of which nobody knows. While others are there it
 // leaves a part to them.
-bool Queue::may_try(const Topic& topic, const Kind* kind, uid_t uid) const {
+bool Queue::may_try(const Topic& topic, const Kind* kind, const Lane& lane) const {
   const bool known = kind != nullptr && kind->answered;
-  const auto mine = topic.overdue_of.find(uid);
+  const auto mine = topic.overdue_of.find(lane.uid);
   const bool greedy =
       present_ > 1 && mine != topic.overdue_of.end() && mine->second >= limits_.of_subject;
-  return !greedy && topic.overdue < limits_.of_subject + (known ? kMoreKnown : kMoreUnknown);
+  return !greedy && !risks_enough(lane) &&
+         topic.overdue < limits_.of_subject + (known ? kMoreKnown : kMoreUnknown);
 }
 
 // Because of what hangs of the same subject.
-Waiters* Queue::trouble_of(Topic& topic, Kind& kind, uid_t uid) {
+Waiters* Queue::trouble_of(Topic& topic, Kind& kind, const Lane& lane) {
   if (topic.answers(kind)) return nullptr;
   if (kind.overdue > 0) {
     const bool spent = 2 * risked() >= limits_.most_overdue;
@@ -418,7 +432,7 @@ Waiters* Queue::trouble_of(Topic& topic, Kind& kind, uid_t uid) {
   Waiters& waiters = topic.unsure[kind.answered ? 1 : 0];
   // What is left then is for other subjects.
   if (topic.overdue > 0 && risked() >= limits_.most_overdue) return &make_lean(waiters);
-  return may_try(topic, &kind, uid) ? nullptr : &waiters;
+  return may_try(topic, &kind, lane) ? nullptr : &make_lean(waiters);
 }
 
 // Because of what hangs of all subjects.
@@ -566,7 +580,7 @@ void Queue::mark_late(Call& call) {
 
 void Queue::note_crowd(const Call& call) {
   if (overdue_ + late_ < limits_.most_overdue) return;
-  crowded_since_ = std::max(crowded_since_.value_or(call.sent), call.sent);
+  crowded_since_ = std::max(crowded_since_.value_or(call.sent), call.sent + kProof);
 }
 
 void Queue::end_crowd() {
@@ -577,7 +591,7 @@ void Queue::mark_overdue(Call& call) {
   if (call.overdue || call.topic == nullptr) return;
   call.overdue = true;
   Topic& topic = *call.topic;
-  if (!topic.troubled_since) topic.troubled_since = call.sent;
+  if (!topic.troubled_since) topic.troubled_since = call.sent + kProof;
   ++topic.overdue;
   ++topic.overdue_of[call.payer->uid];
   ++call.kind->overdue;
@@ -673,8 +687,10 @@ Queue::Way Queue::way_of(const Topic& topic, const Call& call, Milliseconds now)
   const auto found = topic.kinds.find(kind_of(call));
   const Kind* kind = found == topic.kinds.end() ? nullptr : &found->second;
   if (kind != nullptr && topic.answers(*kind)) return Way::free;
-  if (kind != nullptr && kind->silent_since) return may_probe(*kind, now) ? Way::probe : Way::none;
-  return may_try(topic, kind, call.lane->uid) ? Way::unsure : Way::none;
+  if (kind != nullptr && kind->silent_since) {
+    return !risks_enough(*call.lane) && may_probe(*kind, now) ? Way::probe : Way::none;
+  }
+  return may_try(topic, kind, *call.lane) ? Way::unsure : Way::none;
 }
 
 bool Queue::may_probe(const Kind& kind, Milliseconds now) const {

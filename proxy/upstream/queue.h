@@ -219,8 +219,10 @@ class Queue {
     return overdue_ + late_ + probes_ + unsure_ + limits_.given_up;
   }
   Waiters* obstacle_of(Topic& topic, const Call& call);
-  [[nodiscard]] bool may_try(const Topic& topic, const Kind* kind, uid_t uid) const;
-  Waiters* trouble_of(Topic& topic, Kind& kind, uid_t uid);
+  [[nodiscard]] std::uint32_t most_stuck(const Lane& lane) const;
+  [[nodiscard]] bool risks_enough(const Lane& lane) const;
+  [[nodiscard]] bool may_try(const Topic& topic, const Kind* kind, const Lane& lane) const;
+  Waiters* trouble_of(Topic& topic, Kind& kind, const Lane& lane);
   Waiters* crowd_of(const Party& party, const Kind& kind);
   Calls next_of(Party& party);
   Calls send(Strand& line);
