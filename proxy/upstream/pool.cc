@@ -6,12 +6,11 @@
 
 #include "base/check.h"
 #include "policy/procedures.h"
+#include "proxy/upstream/late.h"
 #include "proxy/visitor/told.h"
 
 namespace proxy {
 
-using policy::ErrorCode;
-using policy::ErrorDomain;
 using policy::Fault;
 using policy::Frame;
 using tunnel::io::Reason;
@@ -88,7 +87,8 @@ void Pool::submit(Lane& lane, Call call) {
   if (target_.stats_nowait) nowait_.add(call);
   if (const Topic* topic = queue_.find(call.subject); topic != nullptr && topic->silent > 0) {
     const Queue::Way way = queue_.way_of(*topic, call, clock_.now());
-    if (way == Queue::Way::none) return lane.user.on_call_failed(call, silence_fault(*topic));
+    if (way == Queue::Way::none)
+      return lane.user.on_call_failed(call, silence_fault(target_, *topic, clock_.now()));
     call.probe = way == Queue::Way::probe;
     if (way != Queue::Way::free) {
       call.deadline = std::min(call.deadline, clock_.now() + patience(call, kSoonestOverdue));
@@ -507,31 +507,9 @@ Milliseconds Pool::patience(const Call& call, Milliseconds at_least) const {
   return std::min(std::max(at_least, usual), target_.call_timeout / 2);
 }
 
-Fault Pool::silence_fault(const Topic& topic) const {
-  const auto seconds = (clock_.now() - topic.silent_since).count() / 1000;
-  return {ErrorCode::operation_timeout, ErrorDomain::rpc,
-          "target '" + target_.name + "': " + policy::describe(topic.subject) +
-              " has not answered for " + std::to_string(seconds) +
-              " s; virtgate asks it again from time to time"};
-}
-
 Fault Pool::timeout_fault(const Call* call) const {
-  Fault fault = ready_upstreams() == 0 ? last_fault_ : Fault{};
-  fault.code = ErrorCode::operation_timeout;
-  fault.domain = ErrorDomain::rpc;
-  const std::string limit =
-      "no answer within " + std::to_string(target_.call_timeout.count()) + " ms";
-  const std::string about =
-      call == nullptr ? "" : " about " + policy::describe(call->subject) + ":";
-  fault.text = fault.text.empty() ? "target '" + target_.name + "': call" + about +
-                                        (about.empty() ? ": " : " ") + limit
-                                  : fault.text + " (" + limit + ")";
-  if (!fault.plain.empty()) fault.plain += " (" + limit + ")";
-  if (const Milliseconds silent = silence_.silent_for(upstreams_); silent.count() > 0) {
-    fault.text += "; nothing has come from the daemon for " +
-                  std::to_string(silent.count() / 1000) + " s, and it answers no ping";
-  }
-  return fault;
+  const Fault before = ready_upstreams() == 0 ? last_fault_ : Fault{};
+  return no_answer_fault(target_, call, before, silence_.silent_for(upstreams_), queue_.crowd());
 }
 
 void Pool::fall_silent(const Call& call) {
@@ -549,13 +527,9 @@ void Pool::fall_silent(const Call& call) {
 Fault Pool::late_fault(const Call& call) const {
   const Topic* topic = queue_.find(call.subject);
   const bool short_time = call.deadline - call.began < target_.call_timeout;
-  if (topic != nullptr && topic->silent > 0 && short_time) return silence_fault(*topic);
-  Fault fault = timeout_fault(&call);
-  if (const std::size_t crowd = queue_.crowd(); crowd > 0 && call.sent.count() == 0) {
-    fault.text += "; the daemon leaves " + std::to_string(crowd) +
-                  " calls unanswered, so that what is not known to be answered waits";
-  }
-  return fault;
+  if (topic != nullptr && topic->silent > 0 && short_time)
+    return silence_fault(target_, *topic, clock_.now());
+  return timeout_fault(&call);
 }
 
 // The daemon still works on a call that nobody waits for any more, so its place stays taken.
@@ -586,7 +560,8 @@ void Pool::expire_in_flight(Upstream& upstream) {
   for (const Call& call : held_up) {
     const Topic* topic = queue_.find(call.subject);
     const bool silent = topic != nullptr && topic->silent > 0;
-    call.lane->user.on_call_failed(call, silent ? silence_fault(*topic) : timeout_fault(&call));
+    call.lane->user.on_call_failed(
+        call, silent ? silence_fault(target_, *topic, clock_.now()) : timeout_fault(&call));
   }
 }
 

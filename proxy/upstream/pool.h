@@ -154,7 +154,6 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   void let_old_tunnels_go();
   [[nodiscard]] Milliseconds patience(const Call& call, Milliseconds at_least) const;
   [[nodiscard]] policy::Fault timeout_fault(const Call* call) const;
-  [[nodiscard]] policy::Fault silence_fault(const Topic& topic) const;
   [[nodiscard]] policy::Fault late_fault(const Call& call) const;
   void describe_trouble(TargetSnapshot& to) const;
 

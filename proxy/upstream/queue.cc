@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "base/check.h"
-#include "policy/procedures.h"
 
 namespace proxy {
 
@@ -117,17 +116,6 @@ std::set<uid_t> Queue::uids() const {
     if (!party.lanes.empty()) out.insert(uid);
   }
   return out;
-}
-
-std::uint64_t Queue::kind_of(const Call& call) {
-  std::string key;
-  key.append(reinterpret_cast<const char*>(&call.program), sizeof call.program);
-  key.append(reinterpret_cast<const char*>(&call.procedure), sizeof call.procedure);
-  const policy::Procedure* row = policy::find_procedure(call.program, call.procedure);
-  const bool broad =
-      call.subject.kind <= policy::SubjectKind::sweep || (row != nullptr && row->subject.several);
-  if (broad) key += base::text_of(call.body);
-  return std::hash<std::string>()(key);
 }
 
 Strand& Queue::strand_of(Lane& lane, Topic& topic) {
@@ -274,7 +262,6 @@ void Queue::hold(Strand& line) {
   }
 }
 
-// Where it was woken in vain it wakes nobody else.
 void Queue::block(Strand& line, Waiters& waiters) {
   take_out(line);
   if (line.waiters != &waiters) wake_next(line);
@@ -421,7 +408,6 @@ bool Queue::may_try(const Topic& topic, const Kind* kind, const Lane& lane) cons
          topic.overdue < limits_.of_subject + (known ? kMoreKnown : kMoreUnknown);
 }
 
-// Because of what hangs of the same subject.
 Waiters* Queue::trouble_of(Topic& topic, Kind& kind, const Lane& lane) {
   if (topic.answers(kind)) return nullptr;
   if (kind.overdue > 0) {
@@ -435,7 +421,6 @@ Waiters* Queue::trouble_of(Topic& topic, Kind& kind, const Lane& lane) {
   return may_try(topic, &kind, lane) ? nullptr : &make_lean(waiters);
 }
 
-// Because of what hangs of all subjects.
 Waiters* Queue::crowd_of(const Party& party, const Kind& kind) {
   if (risked() < limits_.most_overdue) return nullptr;
   const bool known = kind.topic.known > 0;

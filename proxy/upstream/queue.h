@@ -168,7 +168,6 @@ class Queue {
   [[nodiscard]] std::size_t waiting() const { return waiting_; }
 
  private:
-  static std::uint64_t kind_of(const Call& call);
   Topic& topic_of(const policy::Subject& subject);
   Party& party_of(uid_t uid);
   Strand& strand_of(Lane& lane, Topic& topic);
@@ -222,6 +221,7 @@ class Queue {
   [[nodiscard]] std::uint32_t most_stuck(const Lane& lane) const;
   [[nodiscard]] bool risks_enough(const Lane& lane) const;
   [[nodiscard]] bool may_try(const Topic& topic, const Kind* kind, const Lane& lane) const;
+  // What hangs of the same subject, and of all.
   Waiters* trouble_of(Topic& topic, Kind& kind, const Lane& lane);
   Waiters* crowd_of(const Party& party, const Kind& kind);
   Calls next_of(Party& party);

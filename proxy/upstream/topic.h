@@ -23,6 +23,9 @@ struct Waiters {
   bool lean = false;  // they may go once others have taken less
 };
 
+// The key of the kind that a call is of.
+std::uint64_t kind_of(const Call& call);
+
 // One kind of call about a subject. For a machine or another object that is its procedure; for what
 // visits all of them also its arguments, which tell how much it touches.
 struct Kind {

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "base/bytes.h"
 #include "tunnel/tls/text.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -41,7 +41,7 @@ def test_an_answer_is_for_others_too_while_it_is_young(
     daemon: harness.Daemon, make_recorder: MakeRecorder, make_gate: MakeGate
 ) -> None:
     between = make_recorder(daemon)
-    gate = make_gate({"machines": {"uri": between.uri(daemon.file), "max_age": "1h"}})
+    gate = make_gate({"machines": {"uri": between.uri(daemon.file), "max_age": "5min"}})
     nobody = raw.string("nobody")
     asked = raw.CONNECT_GET_ALL_DOMAIN_STATS
     with raw.connect(gate.socket, "machines") as one, raw.connect(gate.socket, "machines") as two:

@@ -9,7 +9,6 @@
 #include "tests/unit/support/temporary_folder.h"
 #include "tests/unit/support/tls_world.h"
 #include "tests/unit/support/world.h"
-#include "tunnel/tls/credentials.h"
 
 using Catch::Contains;
 using Catch::EndsWith;

@@ -12,7 +12,6 @@
 #include "tunnel/io/resolver.h"
 #include "tunnel/ssh/host_key_files.h"
 #include "tunnel/ssh/keys.h"
-#include "tunnel/tls/credentials.h"
 
 namespace test {
 namespace {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/check.h"
 #include "tunnel/io/loop.h"
 
 namespace tunnel::io {
