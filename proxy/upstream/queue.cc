@@ -574,6 +574,7 @@ void Queue::end_crowd() {
 
 void Queue::mark_overdue(Call& call) {
   if (call.overdue || call.topic == nullptr) return;
+  no_longer_risked(call);
   call.overdue = true;
   Topic& topic = *call.topic;
   if (!topic.troubled_since) topic.troubled_since = call.sent + kProof;
@@ -582,12 +583,7 @@ void Queue::mark_overdue(Call& call) {
   ++call.kind->overdue;
   ++call.payer->overdue;
   ++overdue_;
-  if (std::exchange(call.late, false)) --late_;
-  if (std::exchange(call.strange, false)) --strange_;
   note_crowd(call);
-  if (call.probe) --probes_;
-  no_longer_unsure(call);
-  if (std::exchange(call.suspect, false)) --suspects_;
   no_longer_counts(call);
   for (Call& asker : call.joined) {
     asker.overdue = true;
@@ -605,10 +601,16 @@ void Queue::no_longer_asks(Call& call) {
   drop(question);
 }
 
-void Queue::no_longer_unsure(Call& call) {
-  if (!std::exchange(call.unsure, false)) return;
-  --call.payer->unsure;
-  --unsure_;
+// What it counts for while it is not overdue.
+void Queue::no_longer_risked(Call& call) {
+  if (std::exchange(call.unsure, false)) {
+    --call.payer->unsure;
+    --unsure_;
+  }
+  if (std::exchange(call.late, false)) --late_;
+  if (std::exchange(call.strange, false)) --strange_;
+  if (std::exchange(call.suspect, false)) --suspects_;
+  if (call.probe && !call.overdue) --probes_;
 }
 
 void Queue::expect(Lane& lane, std::uint64_t bytes) {
@@ -629,14 +631,13 @@ void Queue::no_longer_counts(const Call& asker) {
 
 void Queue::finished(Call& call) {
   if (call.topic == nullptr) return;
-  no_longer_unsure(call);
+  no_longer_risked(call);
   Topic& topic = *std::exchange(call.topic, nullptr);
   Kind& kind = *std::exchange(call.kind, nullptr);
   Party& party = *std::exchange(call.payer, nullptr);
   --topic.lying;
   --kind.lying;
   --party.in_flight;
-  if (std::exchange(call.suspect, false)) --suspects_;
   const bool counts = !std::exchange(call.overdue, false);
   if (!counts) {
     --topic.overdue;
@@ -647,8 +648,6 @@ void Queue::finished(Call& call) {
     --overdue_;
     end_trouble(topic);
   }
-  if (std::exchange(call.late, false)) --late_;
-  if (std::exchange(call.strange, false)) --strange_;
   end_crowd();
   no_longer_asks(call);
   release(kind.waiters);
@@ -656,7 +655,6 @@ void Queue::finished(Call& call) {
   drop(kind);
   drop(topic);
   if (counts) {
-    if (call.probe) --probes_;
     no_longer_counts(call);
     for (const Call& asker : call.joined) no_longer_counts(asker);
   }

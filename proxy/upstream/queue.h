@@ -200,7 +200,7 @@ class Queue {
   static void begin_to_count(Lane& lane, const Call& asker);
   void no_longer_counts(const Call& asker);
   void no_longer_asks(Call& call);
-  void no_longer_unsure(Call& call);
+  void no_longer_risked(Call& call);
   void note_crowd(const Call& call);
   void end_crowd();
   [[nodiscard]] bool may_probe(const Kind& kind, Milliseconds now) const;

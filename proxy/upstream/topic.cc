@@ -1,7 +1,8 @@
 #include "proxy/upstream/topic.h"
 
+#include <cstdint>
 #include <functional>
-#include <string>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "policy/procedures.h"
@@ -9,14 +10,12 @@
 namespace proxy {
 
 std::uint64_t kind_of(const Call& call) {
-  std::string key;
-  key.append(reinterpret_cast<const char*>(&call.program), sizeof call.program);
-  key.append(reinterpret_cast<const char*>(&call.procedure), sizeof call.procedure);
+  const std::uint64_t asked =
+      std::uint64_t{call.program} << 32U | static_cast<std::uint32_t>(call.procedure);
   const policy::Procedure* row = policy::find_procedure(call.program, call.procedure);
   const bool broad =
       call.subject.kind <= policy::SubjectKind::sweep || (row != nullptr && row->subject.several);
-  if (broad) key += base::text_of(call.body);
-  return std::hash<std::string>()(key);
+  return broad ? asked ^ std::hash<std::string_view>()(base::text_of(call.body)) : asked;
 }
 
 }  // namespace proxy
