@@ -262,10 +262,8 @@ def test_a_disk_that_hangs_stops_no_client(
     daemon: harness.Daemon, folders: Iterator[pathlib.Path]
 ) -> None:
     folder = next(folders)
-    source, library, switch = folder / "hangs.c", folder / "hangs.so", folder / "on"
-    source.write_text(HANGS)
-    command = ["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", str(library), str(source)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    switch = folder / "on"
+    library = harness.preloaded(folder, "hangs", HANGS)
     keys = {"file": str(folder / "audit.json"), "sync": "each"}
     gate = harness.Gate(folder, {"hail": daemon.uri("unix")}, sections={"audit": keys})
     gate.environment = {"LD_PRELOAD": str(library), "HANGS_WHILE": str(switch)}

@@ -87,12 +87,7 @@ FILES = {"pki": "pki/cacert.pem", "hosts": "known_hosts", "key": "key", "ext": "
 
 @pytest.fixture(scope="module")
 def hanging_library(folders: Iterator[pathlib.Path]) -> pathlib.Path:
-    folder = next(folders)
-    source, library = folder / "hangs.c", folder / "hangs.so"
-    source.write_text(HANGS)
-    command = ["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", str(library), str(source)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return library
+    return harness.preloaded(next(folders), "hangs", HANGS)
 
 
 def stage(name: str) -> str:

@@ -59,12 +59,7 @@ int getpwuid_r(uid_t uid, struct passwd *to, char *text, size_t size, struct pas
 
 @pytest.fixture(scope="module")
 def slow_library(folders: Iterator[pathlib.Path]) -> pathlib.Path:
-    folder = next(folders)
-    source, library = folder / "slow.c", folder / "slow.so"
-    source.write_text(SLOW)
-    command = ["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", str(library), str(source)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return library
+    return harness.preloaded(next(folders), "slow", SLOW)
 
 
 class Slow:

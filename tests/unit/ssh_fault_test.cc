@@ -20,27 +20,15 @@ using tunnel::io::Milliseconds;
 using tunnel::io::Reason;
 using tunnel::io::Stage;
 
-struct FaultWorld : SshWorld {
-  explicit FaultWorld(const std::string& options = {}) : SshWorld(options) {
+struct FaultWorld : TurnedSshWorld {
+  explicit FaultWorld(const std::string& options = {}) : TurnedSshWorld(options) {
     parts.connect = [this] {
       auto stream = std::make_unique<FaultyStream>(server.connect(), fault);
       return stream;
     };
-    turn.start(Milliseconds(1));
   }
   ~FaultWorld() { finish(); }
 
-  Recorder& open() {
-    if (!tunnel) tunnel = tunnel::ssh::make_ssh_tunnel(clock, target, parts);
-    return SshWorld::open();
-  }
-  Recorder& opened() {
-    Recorder& stream = open();
-    until([&] { return stream.opened || stream.closed(); });
-    INFO(stream.reason_text());
-    REQUIRE(stream.opened);
-    return stream;
-  }
   // Waits until the server has ended the command that each connection runs once.
   void calm() {
     until([&] {
@@ -77,11 +65,6 @@ struct FaultWorld : SshWorld {
   }
 
   Fault fault;
-  Clock clock;
-  tunnel::io::Timer turn{loop.clock(), [this] {
-                           clock.advance(clock.now());
-                           turn.start(Milliseconds(1));
-                         }};
 };
 
 }  // namespace

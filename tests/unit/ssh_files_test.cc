@@ -16,19 +16,14 @@ using tunnel::io::Milliseconds;
 using tunnel::io::Reason;
 using tunnel::io::Stage;
 
-// A real server, a clock that the test turns, and a disk that answers when the test lets it.
-struct DiskWorld : SshWorld {
+// A real server, and a disk that answers when the test lets it.
+struct DiskWorld : TurnedSshWorld {
   DiskWorld() {
     parts.errand = disk.runner();
     target.known_hosts = folder / "known_hosts";
-    turn.start(Milliseconds(1));
   }
   ~DiskWorld() { finish(); }
 
-  Recorder& open() {
-    if (!tunnel) tunnel = tunnel::ssh::make_ssh_tunnel(clock, target, parts);
-    return SshWorld::open();
-  }
   void until_read() {
     until([&] { return disk.waited_for(); });
   }
@@ -60,11 +55,6 @@ struct DiskWorld : SshWorld {
   }
 
   HeldErrands disk;
-  Clock clock;
-  tunnel::io::Timer turn{loop.clock(), [this] {
-                           clock.advance(clock.now());
-                           turn.start(Milliseconds(1));
-                         }};
 };
 
 }  // namespace

@@ -91,9 +91,7 @@ TEST_CASE("TLS decrypts only what is asked for", "[tls]") {
   TlsWorld world;
   auto client = world.engine();
   auto server = world.server();
-  client->start();
-  pump(*client, *server);
-  REQUIRE(client->state() == State::open);
+  shake_hands(*client, *server);
   const Buffer down = pattern(100000);
   server->write(down);
   server->close_notify();
@@ -114,9 +112,7 @@ TEST_CASE("TLS tells an end in order from a cut", "[tls]") {
   TlsWorld world;
   auto client = world.engine();
   auto server = world.server();
-  client->start();
-  pump(*client, *server);
-  REQUIRE(client->state() == State::open);
+  shake_hands(*client, *server);
 
   SECTION("close_notify of the server") {
     server->close_notify();
@@ -141,9 +137,7 @@ TEST_CASE("TLS tells an end in order from a cut", "[tls]") {
       TlsWorld again;
       auto other = again.engine();
       auto other_server = again.server();
-      other->start();
-      pump(*other, *other_server);
-      REQUIRE(other->state() == State::open);
+      shake_hands(*other, *other_server);
       other_server->write(pattern(10));
       other->receive(Bytes(other_server->output()).first(cut));
       CHECK(other->read().empty());
@@ -212,9 +206,7 @@ TEST_CASE("TLS does not begin a new handshake, however often it is asked", "[tls
   world.options.only_tls_1_2 = true;
   auto client = world.engine();
   auto server = world.server();
-  client->start();
-  pump(*client, *server);
-  REQUIRE(client->state() == State::open);
+  shake_hands(*client, *server);
   server->ask_for_new_handshake();
   client->receive(std::exchange(server->output(), {}));
   CHECK(client->read().empty());
@@ -237,9 +229,7 @@ TEST_CASE("TLS takes new keys of the server, and only so many of them", "[tls]")
   TlsWorld world;
   auto client = world.engine();
   auto server = world.server();
-  client->start();
-  pump(*client, *server);
-  REQUIRE(client->state() == State::open);
+  shake_hands(*client, *server);
   server->ask_for_new_keys();
   server->write(pattern(10));
   client->write(pattern(20));
@@ -294,9 +284,7 @@ TEST_CASE("TLS tells the server what it holds against it", "[tls]") {
   world.options.only_tls_1_2 = GENERATE(true, false);
   auto client = world.engine();
   auto server = world.server();
-  client->start();
-  pump(*client, *server);
-  REQUIRE(client->state() == State::open);
+  shake_hands(*client, *server);
   server->write(pattern(10));
   server->output().back() ^= 1;
   pump(*client, *server);

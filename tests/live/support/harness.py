@@ -75,6 +75,15 @@ def answers(address: Address) -> bool:
     return True
 
 
+def preloaded(folder: pathlib.Path, name: str, source: str) -> pathlib.Path:
+    """A library for LD_PRELOAD, made of C."""
+    code, library = folder / f"{name}.c", folder / f"{name}.so"
+    code.write_text(source)
+    command = ["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", str(library), str(code)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return library
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -216,6 +216,28 @@ Recorder& SshWorld::opened() {
   return stream;
 }
 
+TurnedSshWorld::TurnedSshWorld(const std::string& options)
+    : SshWorld(options), turn(loop.clock(), [this] {
+        clock.advance(clock.now());
+        turn.start(Milliseconds(1));
+      }) {
+  turn.start(Milliseconds(1));
+}
+
+void TurnedSshWorld::make_tunnel() {
+  if (!tunnel) tunnel = tunnel::ssh::make_ssh_tunnel(clock, target, parts);
+}
+
+Recorder& TurnedSshWorld::open() {
+  make_tunnel();
+  return SshWorld::open();
+}
+
+Recorder& TurnedSshWorld::opened() {
+  make_tunnel();
+  return SshWorld::opened();
+}
+
 Reason SshWorld::refused() {
   Recorder& stream = open();
   until([&] { return stream.closed(); });

@@ -101,4 +101,18 @@ struct SshWorld {
   std::vector<std::unique_ptr<Recorder>> streams;
 };
 
+// The same with a clock of the tunnel that only the test turns; what is due at once happens.
+// Whoever adds what streams or the tunnel use calls finish() before that goes.
+struct TurnedSshWorld : SshWorld {
+  explicit TurnedSshWorld(const std::string& options = {});
+  ~TurnedSshWorld() { finish(); }
+
+  void make_tunnel();
+  Recorder& open();
+  Recorder& opened();
+
+  tunnel::io::Clock clock;
+  tunnel::io::Timer turn;
+};
+
 }  // namespace test

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "tests/unit/support/catch.h"
 #include "tunnel/tls/credentials.h"
 
 namespace test {
@@ -83,6 +84,12 @@ void pump(tunnel::TlsEngine& client, TlsServer& server, std::size_t piece, base:
 void pump(tunnel::TlsEngine& client, TlsServer& server) {
   base::Buffer data;
   pump(client, server, 0, data);
+}
+
+void shake_hands(tunnel::TlsEngine& client, TlsServer& server) {
+  client.start();
+  pump(client, server);
+  REQUIRE(client.state() == tunnel::TlsEngine::State::open);
 }
 
 }  // namespace test

@@ -45,4 +45,7 @@ void pump(tunnel::TlsEngine& client, TlsServer& server, std::size_t piece, base:
 // The same, all at once, for those who want no data.
 void pump(tunnel::TlsEngine& client, TlsServer& server);
 
+// Starts a handshake, which must go through.
+void shake_hands(tunnel::TlsEngine& client, TlsServer& server);
+
 }  // namespace test
