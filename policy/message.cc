@@ -63,6 +63,11 @@ base::Bytes FrameReader::take_rest() {
   return rest;
 }
 
+std::span<std::uint8_t> FrameReader::room() {
+  if (partial_done_ || !large_) return {};
+  return {large_.get() + filled_, large_size_ - filled_};
+}
+
 std::optional<Frame> FrameReader::next() {
   if (partial_done_) drop_partial();
   if (broken_ || rest_.empty()) return std::nullopt;
@@ -70,16 +75,10 @@ std::optional<Frame> FrameReader::next() {
 }
 
 std::optional<Frame> FrameReader::next_in_rest() {
-  if (rest_.size() < kLengthSize) {
-    base::append(partial_, take_rest());
-    return std::nullopt;
-  }
+  if (rest_.size() < kLengthSize) return finish_partial();
   const std::uint32_t length = load_word(rest_.data());
   if (!length_fits(length)) return std::nullopt;
-  if (length > rest_.size()) {
-    base::append(partial_, take_rest());
-    return std::nullopt;
-  }
+  if (length > rest_.size()) return finish_partial();
   const base::Bytes frame = rest_.first(length);
   rest_ = rest_.subspan(length);
   return Frame{decode_header(frame), frame.subspan(kHeaderSize)};
@@ -137,13 +136,15 @@ bool FrameReader::fill_partial(std::size_t size) {
 
 bool FrameReader::fill_large(std::size_t size) {
   if (!large_) {
-    large_ = std::make_shared_for_overwrite<std::uint8_t[]>(size);
+    large_ = places_ ? places_(size) : std::make_shared_for_overwrite<std::uint8_t[]>(size);
+    large_size_ = size;
     filled_ = partial_.size();
     std::memcpy(large_.get(), partial_.data(), filled_);
     base::Buffer().swap(partial_);
   }
   const base::Bytes more = rest_.first(std::min(rest_.size(), size - filled_));
-  std::memcpy(large_.get() + filled_, more.data(), more.size());
+  std::uint8_t* place = large_.get() + filled_;
+  if (more.data() != place) std::memcpy(place, more.data(), more.size());
   filled_ += more.size();
   rest_ = rest_.subspan(more.size());
   return filled_ == size;

@@ -6,9 +6,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "base/bytes.h"
 
@@ -68,11 +71,20 @@ struct Frame {
 // leave it.
 class FrameReader {
  public:
-  explicit FrameReader(std::uint32_t limit = kMaxMessage) : limit_(limit) {}
+  // A place for so many bytes, which it is given with anything in them.
+  using Place = std::function<std::shared_ptr<std::uint8_t[]>(std::size_t)>;
+
+  // Large frames are put into `places`; null: the system's memory.
+  explicit FrameReader(std::uint32_t limit = kMaxMessage, Place places = nullptr)
+      : limit_(limit), places_(std::move(places)) {}
 
   // Hands over the bytes that came. They must live until next() has returned nothing or take_rest()
   // has been called; only then may more be fed.
   void feed(base::Bytes bytes);
+
+  // Where the next bytes of a large frame belong: whoever reads them to there and feeds them from
+  // there saves a copy. Empty: anywhere. It lives until the next call of any other function.
+  [[nodiscard]] std::span<std::uint8_t> room();
 
   // The next whole frame, or nothing: more bytes are needed, or broken(). The frame's body lives
   // until the next call of next(), feed() or take_rest(), and no longer than the bytes fed; one of
@@ -106,6 +118,7 @@ class FrameReader {
   void drop_partial();
 
   std::uint32_t limit_;
+  Place places_;
   bool broken_ = false;
   bool partial_done_ = false;
   bool heard_ = false;  // a length that fits
@@ -113,6 +126,7 @@ class FrameReader {
   base::Buffer partial_;
   std::shared_ptr<std::uint8_t[]> large_;  // in place of partial_
   std::size_t filled_ = 0;                 // of large_
+  std::size_t large_size_ = 0;
   base::Bytes rest_;
 };
 

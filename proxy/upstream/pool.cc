@@ -41,12 +41,13 @@ constexpr Milliseconds kSilenceForgotten{600000};
 
 }  // namespace
 
-Pool::Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, Pacer& pacer, conf::TargetConfig target,
-           const conf::Limits& limits, std::unique_ptr<tunnel::Tunnel> tunnel,
-           std::shared_ptr<TargetCounters> counters)
+Pool::Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, Pacer& pacer, Slabs& slabs,
+           conf::TargetConfig target, const conf::Limits& limits,
+           std::unique_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<TargetCounters> counters)
     : clock_(clock),
       log_(log),
       sasl_(sasl),
+      slabs_(slabs),
       target_(std::move(target)),
       limits_(limits),
       tunnel_(std::move(tunnel)),
@@ -265,6 +266,7 @@ void Pool::dial_now() {
   UpstreamSettings settings = upstream_settings(target_);
   settings.max_message = limits_.max_message;
   settings.traffic = &counters_->traffic;
+  settings.slabs = &slabs_;
   ++counters_->dials;
   dialled_in_silence_ =
       std::ranges::any_of(upstreams_, [this](const auto& one) { return silence_.is_silent(*one); });

@@ -55,11 +55,11 @@ namespace proxy {
 
 class Pool final : private UpstreamOwner, private EventsOwner {
  public:
-  // The target is copied; clock, log, sasl, pacer, limits and counters outlive it. `tunnel` is the
-  // way to the target. Limits may change at any time: the next upstream has them.
-  Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, Pacer& pacer, conf::TargetConfig target,
-       const conf::Limits& limits, std::unique_ptr<tunnel::Tunnel> tunnel,
-       std::shared_ptr<TargetCounters> counters);
+  // The target is copied; clock, log, sasl, pacer, slabs, limits and counters outlive it. `tunnel`
+  // is the way to the target. Limits may change at any time: the next upstream has them.
+  Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, Pacer& pacer, Slabs& slabs,
+       conf::TargetConfig target, const conf::Limits& limits,
+       std::unique_ptr<tunnel::Tunnel> tunnel, std::shared_ptr<TargetCounters> counters);
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
   // close() has been called and on_closed has come, or nothing was ever opened.
@@ -160,6 +160,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   tunnel::io::Clock& clock_;
   Log& log_;
   Sasl& sasl_;
+  Slabs& slabs_;
   conf::TargetConfig target_;
   const conf::Limits& limits_;
   std::unique_ptr<tunnel::Tunnel> tunnel_;

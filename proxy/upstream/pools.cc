@@ -23,6 +23,7 @@ Pools::Pools(tunnel::io::Clock& clock, Log& log, Sasl& sasl, Counters& counters,
       counters_(counters),
       limits_(limits),
       tunnels_(std::move(tunnels)),
+      slabs_(clock),
       retired_(clock),
       forget_(clock, [this] { forget(); }),
       renew_(clock, [this] { renew_some(); }) {}
@@ -31,7 +32,7 @@ void Pools::insert(const conf::TargetConfig& target, std::optional<uid_t> opener
                    policy::UriParts parts) {
   // Those of all hosts that clients have named are together, or their number would have no bound.
   auto counters = counters_.target(opener ? Counters::kOpened : target.name);
-  auto pool = std::make_unique<Pool>(clock_, log_, sasl_, pacer_, target, limits_,
+  auto pool = std::make_unique<Pool>(clock_, log_, sasl_, pacer_, slabs_, target, limits_,
                                      tunnels_(target.tunnel), std::move(counters));
   const bool added =
       entries_

@@ -22,6 +22,7 @@
 #include "proxy/upstream/pacer.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/retired.h"
+#include "proxy/upstream/slabs.h"
 #include "tunnel/tunnel.h"
 
 namespace proxy {
@@ -99,6 +100,7 @@ class Pools {
   const conf::Limits& limits_;
   const TunnelFactory tunnels_;
   Pacer pacer_;
+  Slabs slabs_;
   Entries entries_;
   std::list<std::unique_ptr<Pool>> leaving_;  // removed, and somebody is still attached
   Retired<Pool> retired_;

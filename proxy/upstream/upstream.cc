@@ -33,6 +33,11 @@ ErrorCode code_of(Reason::Kind kind, Stage stage) {
   return ErrorCode::system_error;
 }
 
+policy::FrameReader::Place places_in(Slabs* slabs) {
+  if (slabs == nullptr) return nullptr;
+  return [slabs](std::size_t size) { return slabs->take(size); };
+}
+
 }  // namespace
 
 UpstreamSettings upstream_settings(const conf::TargetConfig& target) {
@@ -52,7 +57,7 @@ Upstream::Upstream(tunnel::io::Clock& clock, Sasl& sasl, UpstreamOwner& owner,
       stream_(std::move(stream)),
       settings_(std::move(settings)),
       authentication_(sasl, settings_.authentication),
-      reader_(settings_.max_message),
+      reader_(settings_.max_message, places_in(settings_.slabs)),
       deadline_(clock,
                 [this] {
                   fail(
@@ -80,6 +85,11 @@ void Upstream::on_open() {
   last_heard_ = clock_.now();
   deadline_.start(settings_.open_timeout);
   advance(authentication_.begin());
+}
+
+std::span<std::uint8_t> Upstream::room() {
+  if (layer_ != nullptr || turn_.running()) return {};
+  return reader_.room();
 }
 
 void Upstream::on_data(base::Bytes data) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include "proxy/record/counters.h"
 #include "proxy/upstream/authentication.h"
 #include "proxy/upstream/call.h"
+#include "proxy/upstream/slabs.h"
 #include "tunnel/io/clock.h"
 #include "tunnel/io/stream.h"
 
@@ -51,6 +53,7 @@ struct UpstreamSettings {
   std::uint32_t keepalive_count = 3;
   std::uint32_t max_message = policy::kMaxMessage;
   Traffic* traffic = nullptr;  // counts its bytes, and outlives it; null: nobody does
+  Slabs* slabs = nullptr;      // for long replies, and outlives it; null: the system's memory
 };
 
 // What the target itself says; the rest has its default.
@@ -161,6 +164,7 @@ class Upstream final : private tunnel::io::StreamOwner {
 
   void on_stage(tunnel::io::Stage stage) override;
   void on_open() override;
+  std::span<std::uint8_t> room() override;
   void on_data(base::Bytes data) override;
   void on_end() override;
   void on_drain() override {}

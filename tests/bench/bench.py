@@ -117,6 +117,7 @@ def start_gate(one: scene.Scene, folder: pathlib.Path, stack: contextlib.ExitSta
     many = str(folder / "many.xml")
     targets |= {f"{MANY}-{kind}": one.uri(kind, many) for kind in scene.KINDS}
     gate = harness.Gate(folder, targets, clients_per_user=2 * IDLE)
+    gate.measures_turns = False
     stack.callback(gate.stop)
     gate.start()
     for target in targets:

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/check.h"
 #include "policy/error.h"
@@ -99,7 +100,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::size_t at = 0; at < stream.size();) {
     piece = 1 + (piece * 31 + 7) % (1 + seed);
     const base::Bytes cut = stream.subspan(at, std::min(piece, stream.size() - at));
-    reader.feed(cut);
+    const std::span<std::uint8_t> room = reader.room();
+    if (room.size() < cut.size()) {
+      reader.feed(cut);
+    } else {
+      std::ranges::copy(cut, room.begin());
+      reader.feed(room.first(cut.size()));
+    }
     drain(reader, seen);
     at += cut.size();
     CHECK(reader.held() <= at);

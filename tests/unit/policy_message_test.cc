@@ -1,6 +1,8 @@
 // Headers are byte for byte libvirt's, frames are found at every split of the stream, and a length
 // that is out of bounds breaks it for good.
 #include <algorithm>
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -258,6 +260,48 @@ TEST_CASE("a large frame can be kept, and a small one is not", "[policy][message
       reader.feed(whole);
       CHECK(std::ranges::all_of(kept.body, [](std::uint8_t byte) { return byte == 7; }));
     }
+  }
+}
+
+TEST_CASE("bytes of a large frame may be put where they belong", "[policy][message]") {
+  base::Buffer stream = frame_of(1, 10);
+  base::append(stream, frame_of(2, 300'000));
+  base::append(stream, frame_of(3, 200'000));
+  base::append(stream, frame_of(4, 10));
+  std::vector<std::size_t> asked;
+  const auto place = [&](std::size_t size) {
+    asked.push_back(size);
+    return std::make_shared<std::uint8_t[]>(size);
+  };
+  for (const std::size_t most : {std::size_t{997}, std::size_t{65536}, std::size_t{400'000}}) {
+    asked.clear();
+    FrameReader reader(policy::kMaxMessage, place);
+    std::vector<Kept> frames;
+    std::size_t in_place = 0;
+    base::Bytes rest = stream;
+    while (!rest.empty()) {
+      const std::span<std::uint8_t> room = reader.room();
+      const base::Bytes piece =
+          rest.first(std::min({rest.size(), most, room.empty() ? rest.size() : room.size()}));
+      rest = rest.subspan(piece.size());
+      if (room.empty()) {
+        reader.feed(piece);
+      } else {
+        in_place += piece.size();
+        std::ranges::copy(piece, room.begin());
+        reader.feed(room.first(piece.size()));
+      }
+      take_all(reader, frames);
+    }
+    REQUIRE(frames.size() == 4);
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+      base::Buffer bytes;
+      policy::append_frame(bytes, frames[i].header, frames[i].body);
+      CHECK(bytes == frame_of(static_cast<std::uint32_t>(i + 1), frames[i].body.size()));
+    }
+    CHECK(reader.room().empty());
+    CHECK(in_place > 100'000);
+    CHECK(std::ranges::all_of(asked, [](std::size_t size) { return size > 200'000; }));
   }
 }
 

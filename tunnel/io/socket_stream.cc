@@ -1,5 +1,6 @@
 #include "tunnel/io/socket_stream.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 #include <vector>
@@ -12,6 +13,14 @@
 #include "tunnel/io/callback.h"
 
 namespace tunnel::io {
+namespace {
+
+// Of a place that the owner gives: less is not worth a read of its own, and more would keep others
+// waiting.
+constexpr std::size_t kLeastRoom = std::size_t{16} * 1024;
+constexpr std::size_t kMostAtOnce = std::size_t{256} * 1024;
+
+}  // namespace
 
 struct SocketStream::Sending {
   uv_write_t request{};
@@ -163,8 +172,15 @@ void SocketStream::read_or_not() {
     uv_read_stop(&handle_.stream);
     return;
   }
-  const int status = uv_read_start(&handle_.stream, allocate, callback<&SocketStream::received>);
+  const int status = uv_read_start(&handle_.stream, give_room, callback<&SocketStream::received>);
   if (status != 0) fail(Stage::established, status);
+}
+
+void SocketStream::give_room(uv_handle_t* handle, std::size_t suggested, uv_buf_t* buffer) {
+  const auto room = static_cast<SocketStream*>(handle->data)->state_.owner().room();
+  if (room.size() < kLeastRoom) return allocate(handle, suggested, buffer);
+  buffer->base = reinterpret_cast<char*>(room.data());
+  buffer->len = std::min(room.size(), kMostAtOnce);
 }
 
 void SocketStream::received(ssize_t count, const uv_buf_t* buffer) {

@@ -46,6 +46,7 @@ class SocketStream final : public Stream, private Task, private DialerOwner {
   void start();
   int take_fd();
   void read_or_not();
+  static void give_room(uv_handle_t* handle, std::size_t suggested, uv_buf_t* buffer);
   void received(ssize_t count, const uv_buf_t* buffer);
   void flush();
   int send_now();

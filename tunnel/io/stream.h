@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -73,6 +74,9 @@ class StreamOwner {
   // A stage began. For those who measure or explain; nothing need be done.
   virtual void on_stage(Stage stage) { static_cast<void>(stage); }
   virtual void on_open() = 0;
+  // Where the owner wants the next bytes, if it has a place for them: they may be put there, and
+  // on_data() then brings them from there. It lives until the next call of the owner.
+  virtual std::span<std::uint8_t> room() { return {}; }
   // `data` is never empty and lives as long as the call. It does not come while reading is paused,
   // with the exception of what pause() says.
   virtual void on_data(base::Bytes data) = 0;

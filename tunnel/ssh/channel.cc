@@ -173,11 +173,13 @@ void Channel::send(Engine& engine, const std::function<bool()>& below_is_busy) {
 }
 
 void Channel::receive(Engine& engine) {
-  std::array<std::uint8_t, kPiece> data;
+  std::array<std::uint8_t, kPiece> piece;
   while (owner_ != nullptr && !paused_) {
-    const auto got = engine.read(channel_, data);
+    const std::span<std::uint8_t> room = owner_->on_channel_room();
+    const std::span<std::uint8_t> to = room.empty() ? piece : room;
+    const auto got = engine.read(channel_, to);
     if (got.step != Engine::Step::done) return;
-    owner_->on_channel_data({data.data(), got.size});
+    owner_->on_channel_data(to.first(got.size));
   }
 }
 

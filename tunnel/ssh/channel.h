@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 
 #include "base/bytes.h"
@@ -20,6 +21,8 @@ class ChannelOwner {
   // The connection, which was not yet there, has come so far.
   virtual void on_channel_stage(io::Stage stage) = 0;
   virtual void on_channel_open() = 0;
+  // As StreamOwner::room().
+  virtual std::span<std::uint8_t> on_channel_room() { return {}; }
   virtual void on_channel_data(base::Bytes data) = 0;
   virtual void on_channel_end() = 0;
   virtual void on_channel_drain() = 0;

@@ -166,6 +166,11 @@ bool SshStream::take_shell_text(base::Bytes data) {
   return true;
 }
 
+std::span<std::uint8_t> SshStream::on_channel_room() {
+  if (!heard_ || state_.closing()) return {};
+  return state_.owner().room();
+}
+
 void SshStream::on_channel_data(base::Bytes data) {
   if (!take_shell_text(data)) hear(data);
 }

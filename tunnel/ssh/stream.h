@@ -9,6 +9,7 @@
 // zero, and what speaks is the login shell, or a file that it reads when it starts.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,7 @@ class SshStream : public io::Stream, private ChannelOwner {
  private:
   void on_channel_stage(io::Stage stage) override;
   void on_channel_open() override;
+  std::span<std::uint8_t> on_channel_room() override;
   void on_channel_data(base::Bytes data) override;
   void on_channel_end() override;
   void on_channel_drain() override;

@@ -337,6 +337,7 @@ class Gate:
         self.config = folder / "virtgate.toml"
         self.config.write_text("\n".join(lines) + "\n")
         self.process: Process | None = None
+        self.measures_turns = True  # which costs time in each of them
         self.launcher: list[str] = []  # what runs it, if not we
         self.environment: dict[str, str] = {}  # what it gets besides
         self.descriptors: tuple[int, ...] = ()  # what it inherits
@@ -365,7 +366,9 @@ class Gate:
 
     def start(self) -> "Gate":
         command = [*self.launcher, GATE, "serve", "--config", str(self.config), *self.arguments]
-        env = environment(self.folder) | {"VIRTGATE_LONGEST_TURN": str(LONGEST_TURN)}
+        env = environment(self.folder)
+        if self.measures_turns:
+            env["VIRTGATE_LONGEST_TURN"] = str(LONGEST_TURN)
         env |= self.environment
         self.process = Process(command, self.folder / "gate.log", env, self.descriptors)
         wait_for("the gate", lambda: not self._running() or self.accepts())

@@ -1,6 +1,7 @@
 #include "tests/unit/support/memory_stream.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/check.h"
 
@@ -127,7 +128,13 @@ void MemoryStream::take_from_peer() {
       peer_->was_high_ = false;
       if (peer_->owner_ != nullptr) peer_->owner_->on_drain();
     }
-    owner_->on_data(data);
+    const std::span<std::uint8_t> room = owner_->room();
+    if (room.size() < data.size()) {
+      owner_->on_data(data);
+    } else {
+      std::ranges::copy(data, room.begin());
+      owner_->on_data(room.first(data.size()));
+    }
     wake();
     return;
   }
