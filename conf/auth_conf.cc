@@ -182,9 +182,9 @@ base::Result<std::optional<Credentials>, AuthConfError> AuthConf::find(
 
 namespace {
 
-base::Result<Credentials, std::string> credentials_in(const std::string& path,
-                                                      std::string_view text,
-                                                      std::string_view host) {
+base::Result<Credentials, base::Problem> credentials_in(const std::string& path,
+                                                        std::string_view text,
+                                                        std::string_view host) {
   const auto wrong = [&](const AuthConfError& error) {
     return base::Failure{to_string(Mistake{{path, error.line}, error.text})};
   };
@@ -220,18 +220,21 @@ std::vector<std::string> auth_conf_paths(const Environment& environment,
   return paths;
 }
 
-base::Result<Credentials, std::string> read_credentials(const Environment& environment,
-                                                        const std::string& authfile,
-                                                        const std::string& host) {
+base::Result<Credentials, base::Problem> read_credentials(
+    const Environment& environment, const std::string& authfile, const std::string& host,
+    const std::function<void(const std::string& path)>& look) {
   const std::vector<std::string> paths = auth_conf_paths(environment, authfile);
   std::string unreadable;
   for (const std::string& path : paths) {
+    if (look) look(path);
     const auto text = read_secret_file(path, kLargestAuthConf, environment.uid);
     if (text) return credentials_in(path, text->text(), host);
     const int code = text.error().code;
     if (code == ENOENT || code == ENOTDIR) continue;
     std::string complaint = base::shortened(path) + ' ' + text.error().text;
-    if (code != EACCES) return base::Failure{std::move(complaint)};
+    if (code != EACCES) {
+      return base::Failure{base::Problem{std::move(complaint), base::is_shortage(code)}};
+    }
     if (unreadable.empty()) unreadable = std::move(complaint);
   }
   if (!unreadable.empty()) return base::Failure{std::move(unreadable)};

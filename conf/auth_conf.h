@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@
 
 #include "base/result.h"
 #include "base/secret.h"
+#include "base/shortage.h"
 #include "conf/environment.h"
 
 namespace conf {
@@ -76,8 +78,9 @@ std::vector<std::string> auth_conf_paths(const Environment& environment,
 
 // The credentials for the service "libvirt" of `host`. The error is a sentence that says why there
 // are none: which files or sections were looked for, or what is wrong with the file; not escaped.
-base::Result<Credentials, std::string> read_credentials(const Environment& environment,
-                                                        const std::string& authfile,
-                                                        const std::string& host);
+// `look` is told of each file before it is looked at.
+base::Result<Credentials, base::Problem> read_credentials(
+    const Environment& environment, const std::string& authfile, const std::string& host,
+    const std::function<void(const std::string& path)>& look = {});
 
 }  // namespace conf

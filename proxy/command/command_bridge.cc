@@ -147,8 +147,8 @@ int exit_code(int signal, const BridgeEnd& end, void (*tell)(std::string_view)) 
 int run_filtered(conf::Config config, const StandardFds& fds, bool verbose, Log* hidden) {
   const auto own = hidden == nullptr ? make_log(verbose ? Level::debug : Level::error) : nullptr;
   Log& log = hidden == nullptr ? *own : *hidden;
-  Sasl sasl(read_auth_conf);
   Loop loop;
+  Sasl sasl(read_auth_conf, in_threads(loop.errands()));
   BridgeEnd end;
   Bridge bridge(
       loop.clock(), log, sasl, std::move(config),

@@ -33,7 +33,7 @@ PingReport ping_target(const conf::TargetConfig& target, std::uint32_t count) {
   const auto tunnel = tunnel::make_tunnel(loop, target.tunnel, [](const std::string& note) {
     std::fprintf(stderr, "virtgate: %s\n", base::printable(note, 4096).c_str());
   });
-  Sasl sasl(read_auth_conf);
+  Sasl sasl(read_auth_conf, in_threads(loop.errands()));
   PingReport report;
   if (target.protocol == conf::Protocol::xend) {
     XendPing ping(loop.clock(), *tunnel, target, count, now, [&loop] { loop.stop(); });

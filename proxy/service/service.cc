@@ -140,7 +140,8 @@ Service::Service(Log& log, std::shared_ptr<AuditFile> audit, const Reading& read
       audit_file_(std::move(audit)),
       audit_(loop_.clock(), repeats_, local_user_names(), audit_file_, reading.config.audit.calls,
              reading.config.limits.user_audit),
-      sasl_(read_auth_conf),
+      logins_(loop_),
+      sasl_(read_auth_conf, in_threads(logins_)),
       gate_(loop_.clock(), audit_, sasl_, reading.config, reading.libvirt_conf,
             [this, environment = tunnel::ssh::current_environment()](const tunnel::Target& target) {
               const auto note = [this](const std::string& text) {

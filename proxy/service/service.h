@@ -27,6 +27,7 @@
 #include "proxy/service/settings.h"
 #include "proxy/upstream/sasl.h"
 #include "tunnel/io/aside.h"
+#include "tunnel/io/errands.h"
 #include "tunnel/io/loop.h"
 
 namespace proxy {
@@ -119,6 +120,7 @@ class Service final : private StatusService {
   Repeats repeats_;
   std::shared_ptr<AuditFile> audit_file_;
   Audit audit_;
+  tunnel::io::Errands logins_;  // their own: a KDC can keep many
   Sasl sasl_;
   Gate gate_;
   StatusDesks status_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "conf/values.h"
 #include "policy/procedures.h"
@@ -130,6 +131,7 @@ Authentication::Next Authentication::call(std::int32_t procedure, base::Buffer b
 Authentication::Next Authentication::begin() { return call(number(Remote::AUTH_LIST)); }
 
 Authentication::Next Authentication::on_reply(base::Bytes body) {
+  CHECK(errand_ == nullptr);
   switch (static_cast<Remote>(asked_)) {
     case Remote::AUTH_LIST:
       return on_list(body);
@@ -169,11 +171,80 @@ Authentication::Next Authentication::on_mechanisms(base::Bytes body) {
   if (!reader.string(offered) || reader.left() != 0 || offered.size() > kLongestMechanisms) {
     return malformed("the daemon sent a malformed list of SASL mechanisms");
   }
-  client_ = sasl_.client(settings_.sasl, settings_.authfile);
-  if (client_ == nullptr) return refused("the SASL library cannot be used on this host");
-  const auto started = client_->start(offered);
-  if (!started) return refuse(started.error());
-  return say(started.value(), true);
+  const auto made = std::make_shared<std::optional<SaslClientResult>>();
+  // Modules and files are there for all targets or for none.
+  return aside(
+      settings_.authfile,
+      [made, make = sasl_.maker(), settings = settings_](tunnel::io::Whereabouts& whereabouts) {
+        made->emplace(make(settings.sasl, settings.authfile, whereabouts));
+      },
+      [this, made, names = std::string(offered)] {
+        if (!**made) return refuse((*made)->error());
+        client_ = std::move(**made).value();
+        return start(names);
+      });
+}
+
+// What is worked with in a thread, where it stays if nobody waits any more.
+struct Authentication::Turn {
+  std::unique_ptr<SaslClient> client;
+  std::optional<base::Result<SaslClient::Output, SaslFailure>> result;
+};
+
+// One KDC or name server that is silent holds up those who wait for the same.
+std::string Authentication::login_key() const {
+  return settings_.sasl.host + '\n' + settings_.sasl.mechanism + '\n' + settings_.authfile;
+}
+
+Authentication::Next Authentication::start(const std::string& offered) {
+  const auto turn = std::make_shared<Turn>(Turn{std::move(client_), {}});
+  return aside(
+      login_key(),
+      [turn, offered](tunnel::io::Whereabouts& whereabouts) {
+        turn->result.emplace(turn->client->start(offered, whereabouts));
+      },
+      [this, turn] {
+        client_ = std::move(turn->client);
+        if (!*turn->result) return refuse(turn->result->error());
+        return say(turn->result->value(), true);
+      });
+}
+
+Authentication::Next Authentication::step(std::optional<base::Buffer> input, bool complete) {
+  const auto turn = std::make_shared<Turn>(Turn{std::move(client_), {}});
+  return aside(
+      login_key(),
+      [turn, said = std::move(input)](tunnel::io::Whereabouts& whereabouts) {
+        whereabouts.at("the SASL mechanism " + turn->client->mechanism());
+        turn->result.emplace(
+            turn->client->step(said ? std::optional<base::Bytes>(*said) : std::nullopt));
+      },
+      [this, turn, complete] {
+        client_ = std::move(turn->client);
+        if (!*turn->result) return refuse(turn->result->error());
+        return stepped(turn->result->value(), complete);
+      });
+}
+
+Authentication::Next Authentication::aside(const std::string& key, tunnel::io::ErrandWork work,
+                                           std::function<Next()> then) {
+  const bool before = std::exchange(at_once_, true);
+  auto errand = sasl_.run()(key, std::move(work), [this, then = std::move(then)](int error) {
+    errand_.reset();
+    Next next =
+        error == 0
+            ? then()
+            : Next{What::exhausted, 0, {}, "no thread for SASL: " + base::system_words(error)};
+    if (at_once_) {
+      next_ = std::move(next);
+    } else if (next.what != What::wait) {
+      later_(next);
+    }
+  });
+  at_once_ = before;
+  if (next_) return *std::exchange(next_, std::nullopt);
+  errand_ = std::move(errand);
+  return {What::wait, 0, {}, {}};
 }
 
 Authentication::Next Authentication::say(const SaslClient::Output& output, bool first) {
@@ -206,11 +277,14 @@ Authentication::Next Authentication::on_step(base::Bytes body) {
     return refused("the daemon says that " + client_->mechanism() +
                    " has succeeded, but it has not proved who it is");
   }
-  const auto input = reply.nil != 0 ? std::nullopt : std::optional<base::Bytes>(reply.data);
-  const auto stepped = client_->step(input);
-  if (!stepped) return refuse(stepped.error());
-  if (!complete) return say(stepped.value(), false);
-  if (!stepped->done) {
+  std::optional<base::Buffer> input;
+  if (reply.nil == 0) input = std::move(reply.data);
+  return step(std::move(input), complete);
+}
+
+Authentication::Next Authentication::stepped(const SaslClient::Output& output, bool complete) {
+  if (!complete) return say(output, false);
+  if (!output.done) {
     return refused("the daemon says that " + client_->mechanism() +
                    " has succeeded, but it has not proved who it is");
   }
@@ -233,6 +307,7 @@ Authentication::Next Authentication::finish() {
 Authentication::Next Authentication::refuse(const SaslFailure& failure) {
   using Kind = SaslFailure::Kind;
   std::string text = failure.text;
+  if (failure.kind == Kind::shortage) return {What::exhausted, 0, {}, std::move(text)};
   if (failure.kind == Kind::no_mechanism && !settings_.sasl.mechanism.empty()) {
     text = "requested authentication type " + base::shortened(settings_.request) +
            " rejected: " + text;
@@ -247,7 +322,7 @@ bool Authentication::in_sasl() const {
 }
 
 Authentication::Next Authentication::on_error(const policy::RemoteError& said) {
-  CHECK(in_sasl());
+  CHECK(in_sasl() && errand_ == nullptr);
   const std::string words = base::shortened(said.text);
   if (client_ == nullptr) {
     return refused("the daemon asks for SASL and cannot begin it: " + words +

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
+#include <mutex>
 #include <utility>
 
 #include <sasl/sasl.h>
 
 #include "base/check.h"
+#include "base/fd.h"
 #include "base/text.h"
 
 namespace proxy {
@@ -33,6 +36,17 @@ Procedure procedure(Function* function) {
 
 // What the library has to say can name passwords, and goes to syslog unless somebody takes it.
 int drop_log(void*, int, const char*) { return SASL_OK; }
+
+void* make_mutex() { return new std::mutex; }
+int lock_mutex(void* mutex) {
+  static_cast<std::mutex*>(mutex)->lock();
+  return SASL_OK;
+}
+int unlock_mutex(void* mutex) {
+  static_cast<std::mutex*>(mutex)->unlock();
+  return SASL_OK;
+}
+void free_mutex(void* mutex) { delete static_cast<std::mutex*>(mutex); }
 
 std::vector<std::string> split(std::string_view names) {
   std::vector<std::string> out;
@@ -143,12 +157,69 @@ struct SaslClient::Callbacks {
   }};
 };
 
-CredentialsResult read_auth_conf(const std::string& authfile, const std::string& host) {
-  return conf::read_credentials(conf::process_environment(), authfile, host);
+CredentialsResult read_auth_conf(const std::string& authfile, const std::string& host,
+                                 tunnel::io::Whereabouts& whereabouts) {
+  return conf::read_credentials(conf::process_environment(), authfile, host,
+                                [&](const std::string& path) { whereabouts.at(path); });
 }
 
-SaslClient::SaslClient(SaslSettings settings, CredentialsResult credentials)
-    : settings_(std::move(settings)), credentials_(std::move(credentials)) {}
+// Held by whoever uses the library, in whatever thread.
+class SaslLibrary : public std::enable_shared_from_this<SaslLibrary> {
+ public:
+  explicit SaslLibrary(Sasl::ReadCredentials read) : read_(std::move(read)) {}
+  SaslLibrary(const SaslLibrary&) = delete;
+  SaslLibrary& operator=(const SaslLibrary&) = delete;
+  ~SaslLibrary() {
+    if (loaded_) sasl_client_done();
+  }
+
+  SaslClientResult client(SaslSettings settings, const std::string& authfile,
+                          tunnel::io::Whereabouts& whereabouts) {
+    whereabouts.at("the modules of SASL");
+    if (auto failure = load()) return base::Failure{std::move(*failure)};
+    if (settings.host.empty()) settings.host = "localhost";
+    CredentialsResult credentials = read_(authfile, settings.host, whereabouts);
+    if (!credentials && credentials.error().shortage) {
+      return base::Failure{SaslFailure{SaslFailure::Kind::shortage, credentials.error().text}};
+    }
+    return std::unique_ptr<SaslClient>(
+        new SaslClient(shared_from_this(), std::move(settings), std::move(credentials)));
+  }
+
+ private:
+  std::optional<SaslFailure> load() {
+    const std::lock_guard lock(loading_);
+    if (loaded_) return std::nullopt;
+    // The library keeps the address.
+    static const std::array<sasl_callback_t, 2> kQuiet{{
+        {SASL_CB_LOG, procedure(drop_log), nullptr},
+        {SASL_CB_LIST_END, nullptr, nullptr},
+    }};
+    sasl_set_mutex(make_mutex, lock_mutex, unlock_mutex, free_mutex);
+    errno = 0;
+    const bool begun = sasl_client_init(kQuiet.data()) == SASL_OK;
+    const int error = errno;
+    loaded_ = begun && !base::is_shortage(error);
+    if (loaded_) return std::nullopt;
+    // It leaves out what it cannot open, and would never look for it again.
+    if (begun) sasl_client_done();
+    if (!base::is_shortage(error)) {
+      return SaslFailure{SaslFailure::Kind::local, "its library does not begin"};
+    }
+    return SaslFailure{SaslFailure::Kind::shortage,
+                       "the modules of SASL: " + base::system_words(error)};
+  }
+
+  const Sasl::ReadCredentials read_;
+  std::mutex loading_;
+  bool loaded_ = false;
+};
+
+SaslClient::SaslClient(std::shared_ptr<SaslLibrary> library, SaslSettings settings,
+                       CredentialsResult credentials)
+    : library_(std::move(library)),
+      settings_(std::move(settings)),
+      credentials_(std::move(credentials)) {}
 
 SaslClient::~SaslClient() {
   if (connection_ != nullptr) sasl_dispose(&connection_);
@@ -206,8 +277,11 @@ SaslFailure SaslClient::no_mechanism(std::string_view offered) const {
   return {Kind::no_mechanism, text};
 }
 
-base::Result<SaslClient::Output, SaslFailure> SaslClient::start(std::string_view offered) {
+base::Result<SaslClient::Output, SaslFailure> SaslClient::start(
+    std::string_view offered, tunnel::io::Whereabouts& whereabouts) {
   CHECK(mechanism_.empty());
+  whereabouts.at("the look-up of this host's own name");
+  errno = 0;
   if (!connect()) return base::Failure{failure(SASL_FAIL)};
   const std::vector<std::string> theirs = split(offered);
   std::vector<std::string> candidates = usable();
@@ -221,8 +295,9 @@ base::Result<SaslClient::Output, SaslFailure> SaslClient::start(std::string_view
   std::optional<SaslFailure> first;
   for (const std::string& name : candidates) {
     if (first && first->kind == Kind::no_credentials && !needs_no_password(name)) continue;
+    whereabouts.at("the SASL mechanism " + name);
     auto started = start_with(name);
-    if (started) return started;
+    if (started || started.error().kind == Kind::shortage) return started;
     if (!first || first->kind != Kind::no_credentials) first = started.error();
   }
   return base::Failure{std::move(*first)};
@@ -230,6 +305,7 @@ base::Result<SaslClient::Output, SaslFailure> SaslClient::start(std::string_view
 
 base::Result<SaslClient::Output, SaslFailure> SaslClient::start_with(const std::string& mechanism) {
   mechanism_ = mechanism;
+  errno = 0;
   if (!connect()) return base::Failure{failure(SASL_FAIL)};
   const char* data = nullptr;
   const char* chosen = nullptr;
@@ -247,6 +323,7 @@ base::Result<SaslClient::Output, SaslFailure> SaslClient::start_with(const std::
 
 base::Result<SaslClient::Output, SaslFailure> SaslClient::step(std::optional<base::Bytes> input) {
   CHECK(connection_ != nullptr && !done_);
+  errno = 0;
   const char* data = nullptr;
   unsigned size = 0;
   // Null and empty differ, and an empty span may have no address.
@@ -269,10 +346,14 @@ base::Result<SaslClient::Output, SaslFailure> SaslClient::outcome(int code, cons
 }
 
 SaslFailure SaslClient::failure(int code) const {
+  const int error = code == SASL_NOMEM ? ENOMEM : errno;
+  if (base::is_shortage(error)) {
+    return {Kind::shortage, "SASL with " + mechanism_ + ": " + base::system_words(error)};
+  }
   const bool asked = callbacks_ != nullptr && callbacks_->missing != nullptr;
   if (asked || code == SASL_INTERACT) {
     std::string text = "no credentials for the SASL mechanism " + mechanism_ + ": ";
-    if (!credentials_) return {Kind::no_credentials, text + credentials_.error()};
+    if (!credentials_) return {Kind::no_credentials, text + credentials_.error().text};
     const std::string what = asked ? callbacks_->missing : "what it asks for";
     return {Kind::no_credentials, text + credentials_->place + " has no " + what};
   }
@@ -322,21 +403,27 @@ base::Result<base::Bytes, std::string> SaslClient::decode(base::Bytes protected_
   return base::Failure{failure(code).text};
 }
 
-Sasl::~Sasl() {
-  if (ready_) sasl_client_done();
+Sasl::Sasl(ReadCredentials read, Run run)
+    : library_(std::make_shared<SaslLibrary>(std::move(read))), run_(std::move(run)) {
+  if (run_) return;
+  run_ = [](const std::string&, const tunnel::io::ErrandWork& work,
+            std::function<void(int error)> done) {
+    return tunnel::io::run_errand_at_once(work, std::move(done));
+  };
 }
 
-std::unique_ptr<SaslClient> Sasl::client(SaslSettings settings, const std::string& authfile) {
-  // The library keeps the address.
-  static const std::array<sasl_callback_t, 2> kQuiet{{
-      {SASL_CB_LOG, procedure(drop_log), nullptr},
-      {SASL_CB_LIST_END, nullptr, nullptr},
-  }};
-  if (!ready_) ready_ = sasl_client_init(kQuiet.data()) == SASL_OK;
-  if (!ready_) return nullptr;
-  if (settings.host.empty()) settings.host = "localhost";
-  CredentialsResult credentials = read_(authfile, settings.host);
-  return std::unique_ptr<SaslClient>(new SaslClient(std::move(settings), std::move(credentials)));
+Sasl::Run in_threads(tunnel::io::Errands& errands) {
+  return [&errands](const std::string& key, tunnel::io::ErrandWork work,
+                    std::function<void(int error)> done) {
+    return errands.run(key, std::move(work), std::move(done));
+  };
+}
+
+Sasl::Make Sasl::maker() const {
+  return [library = library_](SaslSettings settings, const std::string& authfile,
+                              tunnel::io::Whereabouts& whereabouts) {
+    return library->client(std::move(settings), authfile, whereabouts);
+  };
 }
 
 }  // namespace proxy

@@ -8,6 +8,10 @@
 // what follows is left alone; one that shows the daemon the password only if the daemon has proved
 // who it is. Anonymous mechanisms are never taken: a daemon that wants SASL wants to know who
 // comes.
+//
+// The library reads files, loads modules, and may ask name servers and KDCs: making a client,
+// start() and step() can take for ever. They may be called in any thread, of one client in one at a
+// time. What comes after finish() waits for nothing.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +24,9 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/shortage.h"
 #include "conf/auth_conf.h"
+#include "tunnel/io/errands.h"
 
 struct sasl_conn;
 
@@ -43,6 +49,7 @@ struct SaslFailure {
     no_mechanism,    // the daemon offers none that may be used here
     no_credentials,  // a mechanism asked for what auth.conf does not have
     local,           // the library could not begin
+    shortage,        // this host had no descriptors or no memory for it
     daemon,          // what the daemon sent is wrong, or does not prove that it knows the password
   };
   Kind kind = Kind::local;
@@ -50,10 +57,13 @@ struct SaslFailure {
 };
 
 // Why there are no credentials, or the credentials.
-using CredentialsResult = base::Result<conf::Credentials, std::string>;
+using CredentialsResult = base::Result<conf::Credentials, base::Problem>;
 
 // From the files where libvirt looks, as conf/auth_conf.h has them for this process.
-CredentialsResult read_auth_conf(const std::string& authfile, const std::string& host);
+CredentialsResult read_auth_conf(const std::string& authfile, const std::string& host,
+                                 tunnel::io::Whereabouts& whereabouts);
+
+class SaslLibrary;
 
 class SaslClient {
  public:
@@ -68,8 +78,9 @@ class SaslClient {
   ~SaslClient();
 
   // Chooses among the mechanisms that the daemon offers (names with commas or blanks between them),
-  // and begins. Once.
-  base::Result<Output, SaslFailure> start(std::string_view offered);
+  // and begins. Once. `whereabouts` hears of each mechanism that is tried.
+  base::Result<Output, SaslFailure> start(std::string_view offered,
+                                          tunnel::io::Whereabouts& whereabouts);
   // Only while the mechanism is not through.
   base::Result<Output, SaslFailure> step(std::optional<base::Bytes> input);
 
@@ -90,10 +101,11 @@ class SaslClient {
   static constexpr std::size_t kMostDecoded = 65536;
 
  private:
-  friend class Sasl;
+  friend class SaslLibrary;
   struct Callbacks;
 
-  SaslClient(SaslSettings settings, CredentialsResult credentials);
+  SaslClient(std::shared_ptr<SaslLibrary> library, SaslSettings settings,
+             CredentialsResult credentials);
   bool connect();
   base::Result<Output, SaslFailure> start_with(const std::string& mechanism);
   base::Result<Output, SaslFailure> outcome(int code, const char* data, unsigned size);
@@ -101,6 +113,7 @@ class SaslClient {
   [[nodiscard]] SaslFailure no_mechanism(std::string_view offered) const;
   [[nodiscard]] std::vector<std::string> usable() const;
 
+  std::shared_ptr<SaslLibrary> library_;
   SaslSettings settings_;
   CredentialsResult credentials_;
   std::unique_ptr<Callbacks> callbacks_;
@@ -111,27 +124,39 @@ class SaslClient {
   bool done_ = false;
 };
 
-// Makes clients. cyrus-sasl has one state for the whole process: it is there from the first client
-// on, because it loads a shared object for each mechanism, and goes with the last Sasl.
+using SaslClientResult = base::Result<std::unique_ptr<SaslClient>, SaslFailure>;
+
+// What makes clients. cyrus-sasl has one state for the whole process: it is there from the first
+// client on, because it loads a shared object for each mechanism, and goes with the last Sasl and
+// the last of its clients.
 class Sasl {
  public:
-  // Called for each client, so that a file that has changed is read again. `host` is that of the
-  // settings.
-  using ReadCredentials =
-      std::function<CredentialsResult(const std::string& authfile, const std::string& host)>;
+  // Called for each client, so that a file that has changed is read again, and in any thread.
+  // `host` is that of the settings.
+  using ReadCredentials = std::function<CredentialsResult(
+      const std::string& authfile, const std::string& host, tunnel::io::Whereabouts& whereabouts)>;
+  // Makes a client; from any thread, and also when the Sasl is gone.
+  using Make = std::function<SaslClientResult(SaslSettings settings, const std::string& authfile,
+                                              tunnel::io::Whereabouts& whereabouts)>;
+  // Where the work of logins is done, as tunnel::io::Errands has it.
+  using Run = std::function<tunnel::io::ErrandHandle(
+      const std::string& key, tunnel::io::ErrandWork work, std::function<void(int error)> done)>;
 
-  explicit Sasl(ReadCredentials read) : read_(std::move(read)) {}
+  // Without `run`, the work is done at once: for tests.
+  explicit Sasl(ReadCredentials read, Run run = {});
   Sasl(const Sasl&) = delete;
   Sasl& operator=(const Sasl&) = delete;
-  // No client is left.
-  ~Sasl();
+  ~Sasl() = default;
 
-  // Nullptr: the library cannot be used.
-  std::unique_ptr<SaslClient> client(SaslSettings settings, const std::string& authfile);
+  [[nodiscard]] Make maker() const;
+  [[nodiscard]] const Run& run() const { return run_; }
 
  private:
-  ReadCredentials read_;
-  bool ready_ = false;
+  std::shared_ptr<SaslLibrary> library_;
+  Run run_;
 };
+
+// `errands` outlives what it returns.
+Sasl::Run in_threads(tunnel::io::Errands& errands);
 
 }  // namespace proxy

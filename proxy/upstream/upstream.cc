@@ -24,7 +24,9 @@ using tunnel::io::Stage;
 namespace {
 
 constexpr Milliseconds kGoodbye{2000};
-constexpr unsigned kTurn = 1;  // the one reason for which the stream is paused
+// The reasons for which the stream is paused.
+constexpr unsigned kTurn = 1;
+constexpr unsigned kLogin = 2;
 
 ErrorCode code_of(Reason::Kind kind, Stage stage) {
   if (kind == Reason::Kind::refused && stage == Stage::authentication)
@@ -56,14 +58,10 @@ Upstream::Upstream(tunnel::io::Clock& clock, Sasl& sasl, UpstreamOwner& owner,
       owner_(owner),
       stream_(std::move(stream)),
       settings_(std::move(settings)),
-      authentication_(sasl, settings_.authentication),
+      authentication_(sasl, settings_.authentication,
+                      [this](const Authentication::Next& next) { go_on(next); }),
       reader_(settings_.max_message, places_in(settings_.slabs)),
-      deadline_(clock,
-                [this] {
-                  fail(
-                      Reason::Kind::timeout,
-                      "no answer within " + std::to_string(settings_.open_timeout.count()) + " ms");
-                }),
+      deadline_(clock, [this] { late(); }),
       keepalive_(clock, [this] { keep_alive(); }),
       turn_(clock, [this] { next_turn(); }) {}
 
@@ -88,7 +86,7 @@ void Upstream::on_open() {
 }
 
 std::span<std::uint8_t> Upstream::room() {
-  if (layer_ != nullptr || turn_.running()) return {};
+  if (layer_ != nullptr || holds_back()) return {};
   return reader_.room();
 }
 
@@ -106,6 +104,10 @@ void Upstream::on_data(base::Bytes data) {
                                               " bytes before the connection was open");
     }
   }
+  take(data);
+}
+
+void Upstream::take(base::Bytes data) {
   if (layer_ == nullptr) data = read(data);
   if (layer_ != nullptr) read_layer(data);
 }
@@ -113,12 +115,12 @@ void Upstream::on_data(base::Bytes data) {
 // What is left is behind the frame with which a security layer began.
 base::Bytes Upstream::read(base::Bytes data) {
   const bool plain = layer_ == nullptr;
-  if (turn_.running()) {
+  if (holds_back()) {
     base::append(backlog_, data);
     return {};
   }
   reader_.feed(data);
-  while (state_ != State::closing && !turn_is_over()) {
+  while (state_ != State::closing && !turn_is_over() && !holds_back()) {
     const std::optional<Frame> frame = reader_.next();
     if (!frame) break;
     ++messages_;
@@ -130,7 +132,7 @@ base::Bytes Upstream::read(base::Bytes data) {
     while (reader_.next()) {
     }
   }
-  if (turn_.running()) base::append(backlog_, reader_.take_rest());
+  if (holds_back()) base::append(backlog_, reader_.take_rest());
   if (reader_.broken()) {
     fail(Reason::Kind::protocol, "the daemon " + reader_.breach());
   }
@@ -259,11 +261,32 @@ void Upstream::on_daemon_error(base::Bytes body) {
   fail(Reason::Kind::refused, "the daemon says: " + said.text);
 }
 
+void Upstream::late() {
+  const Milliseconds most = settings_.open_timeout;
+  const tunnel::io::Errand* ours = authentication_.working();
+  fail(Reason::Kind::timeout, ours != nullptr
+                                  ? ours->late(most)
+                                  : "no answer within " + std::to_string(most.count()) + " ms");
+}
+
+// After a wait. What has come behind the last answer may be for a security layer that begins now.
+void Upstream::go_on(const Authentication::Next& next) {
+  advance(next);
+  const base::Buffer backlog = std::exchange(backlog_, {});
+  if (state_ == State::closing) return;
+  take(backlog);
+  if (state_ != State::closing && authentication_.working() == nullptr) stream_->resume(kLogin);
+}
+
 void Upstream::advance(const Authentication::Next& next) {
   using What = Authentication::Next::What;
   switch (next.what) {
     case What::call:
       return say(next.procedure, next.body);
+    case What::wait:
+      return stream_->pause(kLogin);
+    case What::exhausted:
+      return fail(Reason::Kind::exhausted, next.text);
     case What::refused:
       return fail(Reason::Kind::refused, next.text);
     case What::malformed:
@@ -412,6 +435,7 @@ void Upstream::close(Reason reason) {
   deadline_.stop();
   keepalive_.stop();
   turn_.stop();
+  authentication_.stop();
   stream_->close(std::move(reason));
 }
 
@@ -425,6 +449,7 @@ void Upstream::on_closed(const Reason& closed_for) {
   deadline_.stop();
   keepalive_.stop();
   turn_.stop();
+  authentication_.stop();
   policy::Fault fault = fault_;
   if (fault.text.empty()) {
     fault.code = code_of(reason.kind, reason.stage);

@@ -173,6 +173,11 @@ class Upstream final : private tunnel::io::StreamOwner {
   void enter(tunnel::io::Stage stage);
   base::Bytes read(base::Bytes data);
   void read_layer(base::Bytes data);
+  void take(base::Bytes data);
+  [[nodiscard]] bool holds_back() const {
+    return turn_.running() || authentication_.working() != nullptr;
+  }
+  void late();
   bool turn_is_over();
   void next_turn();
   void on_frame(const policy::Frame& frame);
@@ -180,6 +185,7 @@ class Upstream final : private tunnel::io::StreamOwner {
   void on_keepalive(const policy::Frame& frame);
   void on_handshake_reply(const policy::Frame& frame);
   void advance(const Authentication::Next& next);
+  void go_on(const Authentication::Next& next);
   void on_daemon_error(base::Bytes body);
   void on_opened();
   void on_reply(const policy::Frame& frame);
@@ -203,7 +209,7 @@ class Upstream final : private tunnel::io::StreamOwner {
   tunnel::io::Timer deadline_;
   tunnel::io::Timer keepalive_;
   tunnel::io::Timer turn_;  // runs while this turn is over
-  base::Buffer backlog_;    // for the next one
+  base::Buffer backlog_;    // for the next one, or for when we know how to go on
   Milliseconds turn_began_{0};
   std::size_t messages_ = 0;  // of this turn
   std::size_t bytes_ = 0;     // of this turn; before it is ready, of all

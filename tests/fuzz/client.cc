@@ -367,7 +367,7 @@ class Scene {
   const conf::Config& config_;
   tunnel::io::Clock clock_;
   Silence log_;
-  proxy::Sasl sasl_{[](const std::string&, const std::string&) {
+  proxy::Sasl sasl_{[](const std::string&, const std::string&, auto&) {
     return proxy::CredentialsResult(base::Failure{std::string("none")});
   }};
   std::list<Client> clients_;

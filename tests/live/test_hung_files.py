@@ -1,5 +1,5 @@
-"""Certificates, keys, known hosts and programs on a file system that does not answer: their target fails
-in its time, with the file's name, and nobody else waits."""
+"""Certificates, keys, known hosts, auth.conf and programs on a file system that does not answer, and a SASL
+mechanism whose KDC does not: their target fails in its time, with the file's name, and nobody else waits."""
 
 import contextlib
 import json
@@ -17,11 +17,14 @@ import busy
 import certificates
 import harness
 import raw
+import sasl_scene
 import sshd
+import victims
 from tls_scene import TlsDaemon
 
 # Stands before the C library: whatever names a file in the folder does not return while one switch is
-# there, and what looks at one file without reading it while the other is.
+# there, and what looks at one file without reading it while another is. SASL's next step waits too, as
+# it does for a KDC.
 HANGS = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -70,6 +73,11 @@ STAT(stat64, stat64)
 STAT(lstat, stat)
 STAT(lstat64, stat64)
 
+int sasl_client_step(void *to, const char *said, unsigned size, void **ask, const char **says, unsigned *length) {
+  hang_while("HANG_SASL_WHILE", "", "");
+  return NEXT(sasl_client_step)(to, said, size, ask, says, length);
+}
+
 int access(const char *path, int how) {
   hang(path);
   return NEXT(access)(path, how);
@@ -82,7 +90,14 @@ char *realpath(const char *path, char *to) {
 """
 
 # The file that each target waits for first, and what is said before its name.
-FILES = {"pki": "pki/cacert.pem", "hosts": "known_hosts", "key": "key", "ext": "ext"}
+FILES = {
+    "pki": "pki/cacert.pem",
+    "hosts": "known_hosts",
+    "key": "key",
+    "ext": "ext",
+    "sasl": "auth.conf",
+}
+STAGES = {"ext": "connect", "sasl": "authentication"}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +106,7 @@ def hanging_library(folders: Iterator[pathlib.Path]) -> pathlib.Path:
 
 
 def stage(name: str) -> str:
-    return "connect" if name == "ext" else "handshake"
+    return STAGES.get(name, "handshake")
 
 
 class Hung:
@@ -104,10 +119,12 @@ class Hung:
         tls_daemon: TlsDaemon,
         client: certificates.ClientFolder,
         server: sshd.Server,
+        sasl_daemon: sasl_scene.Daemon,
     ) -> None:
         self.hung = folder / "hung"
         self.switch = folder / "on"
         self.stat_switch = folder / "stat_on"
+        self.sasl_switch = folder / "sasl_on"
         self.hung.mkdir()
         shutil.copytree(client.folder, self.hung / "pki")
         for file in (server.key, server.known_hosts):
@@ -116,11 +133,14 @@ class Hung:
         program.write_text(f"#!/bin/sh\nexec nc -U {daemon.unix}\n")
         program.chmod(0o755)
         known = server.uri(daemon).replace(str(server.known_hosts), f"{self.hung}/known_hosts")
+        auth_conf = shutil.copy(sasl_daemon.auth_conf(), self.hung)
+        asks = sasl_daemon.target("unix").replace(f"{sasl_daemon.folder}/auth.conf", auth_conf)
         uris = {
             "pki": tls_daemon.tls_uri(self.hung / "pki"),
             "hosts": known,
             "key": server.uri(daemon, key=self.hung / "key"),
             "ext": f"test+ext://{daemon.file}?command={program}",
+            "sasl": asks,
             "well": daemon.uri("unix"),
         }
         targets = {name: {"uri": uri, "retry_timeout": "1s"} for name, uri in uris.items()}
@@ -134,6 +154,7 @@ class Hung:
             # A file that a reload itself does not look at.
             "HANG_STAT_OF": str(self.hung / "pki" / "clientkey.pem"),
             "HANG_STAT_WHILE": str(self.stat_switch),
+            "HANG_SASL_WHILE": str(self.sasl_switch),
         }
 
     def complaint(self, name: str) -> str:
@@ -143,8 +164,21 @@ class Hung:
         return f"{before.get(name, '')}{file} kept us waiting for more than {time} ms"
 
     def failed(self, name: str) -> bool:
-        reason = f"{stage(name)}: {self.complaint(name)}"
+        return self.failed_with(name, self.complaint(name))
+
+    def failed_with(self, name: str, complaint: str) -> bool:
+        reason = f"{stage(name)}: {complaint}"
         return f'upstream-failed target={name} reason="{reason}"' in self.gate.log()
+
+
+@pytest.fixture(scope="module")
+def sasl_daemon(folders: Iterator[pathlib.Path]) -> Iterator[sasl_scene.Daemon]:
+    one = sasl_scene.Daemon(next(folders), "scram-sha-256")
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()
 
 
 @pytest.fixture
@@ -154,16 +188,17 @@ def hung(
     tls_daemon: TlsDaemon,
     client: certificates.ClientFolder,
     server: sshd.Server,
+    sasl_daemon: sasl_scene.Daemon,
     hanging_library: pathlib.Path,
 ) -> Iterator[Hung]:
-    one = Hung(next(folders), daemon, tls_daemon, client, server)
+    one = Hung(next(folders), daemon, tls_daemon, client, server, sasl_daemon)
     one.gate.environment = one.be_in(hanging_library)
     try:
         one.gate.start()
         yield one
     finally:
-        one.switch.unlink(missing_ok=True)
-        one.stat_switch.unlink(missing_ok=True)
+        for switch in (one.switch, one.stat_switch, one.sasl_switch):
+            switch.unlink(missing_ok=True)
         one.gate.stop()
 
 
@@ -193,6 +228,23 @@ def test_files_that_do_not_answer_hold_up_nobody_else(hung: Hung) -> None:
         for name in FILES:
             harness.wait_for(name, lambda: opens(gate, name))
         crew.progress(50)
+
+
+def test_a_login_that_waits_for_a_kdc_holds_up_nobody_else(hung: Hung) -> None:
+    gate = hung.gate
+    complaint = "the SASL mechanism SCRAM-SHA-256 kept us waiting for more than 10000 ms"
+
+    def wait() -> None:
+        opener = threading.Thread(target=open_target, args=(gate, "sasl"))
+        opener.start()
+        harness.wait_for("the end of a login", lambda: hung.failed_with("sasl", complaint))
+        opener.join(60)
+
+    with victims.Victims(gate.socket, ["well"] * 2, range(1, 100)) as others:
+        hung.sasl_switch.touch()
+        others.bear("a KDC that is silent", wait, 4.0)
+        hung.sasl_switch.unlink()
+        harness.wait_for("the login", lambda: opens(gate, "sasl"))
 
 
 def opens(gate: harness.Gate, name: str) -> bool:

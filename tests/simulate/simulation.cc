@@ -144,7 +144,7 @@ class Simulation final : private Surroundings {
   Random random_;
   Stage stage_;
   Host host_;
-  proxy::Sasl sasl_{[](const std::string&, const std::string&) {
+  proxy::Sasl sasl_{[](const std::string&, const std::string&, auto&) {
     return proxy::CredentialsResult(base::Failure{std::string("there is no auth.conf here")});
   }};
   std::vector<std::unique_ptr<Daemon>> daemons_;

@@ -58,7 +58,7 @@ void write(const test::TemporaryFolder& folder, const std::string& name, const s
 std::string problem(const conf::Environment& environment, const std::string& authfile = "",
                     const std::string& host = "hail") {
   const auto found = read_credentials(environment, authfile, host);
-  return found ? "none" : found.error();
+  return found ? "none" : found.error().text;
 }
 
 }  // namespace

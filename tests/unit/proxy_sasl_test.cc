@@ -4,6 +4,7 @@
 
 #include "tests/unit/support/catch.h"
 #include "tests/unit/support/sasl_scene.h"
+#include "tests/unit/support/scarcity.h"
 
 namespace {
 
@@ -15,6 +16,7 @@ using test::over_tls;
 using test::SaslScene;
 using test::SaslServer;
 using test::SaslServerSettings;
+using test::start_sasl;
 using Kind = SaslFailure::Kind;
 
 SaslServerSettings offering(const std::string& mechanisms, bool layer = false) {
@@ -37,7 +39,7 @@ base::Buffer pattern(std::size_t size) {
 // The failure with which a client answers a list of mechanisms.
 SaslFailure start_failure(SaslScene& scene, proxy::SaslSettings settings, const char* offered) {
   const auto client = scene.client(std::move(settings));
-  const auto started = client->start(offered);
+  auto started = start_sasl(*client, offered);
   REQUIRE(!started.ok());
   return started.error();
 }
@@ -80,7 +82,7 @@ TEST_CASE("the best mechanism that both have is taken", "[sasl]") {
   SaslScene scene;
   const auto chosen = [&](proxy::SaslSettings settings, const char* offered) {
     const auto client = scene.client(std::move(settings));
-    return client->start(offered) ? client->mechanism() : "-";
+    return start_sasl(*client, offered) ? client->mechanism() : "-";
   };
   CHECK(chosen(over_tls(), "PLAIN,DIGEST-MD5,SCRAM-SHA-256,SCRAM-SHA-1") == "SCRAM-SHA-256");
   CHECK(chosen(over_tls(), "PLAIN DIGEST-MD5 ANONYMOUS") == "DIGEST-MD5");
@@ -140,10 +142,13 @@ TEST_CASE("credentials that are not there are named", "[sasl]") {
   for (const auto& [user, password, lacks] :
        {std::tuple<const char*, const char*, const char*>{nullptr, "x", "authname="},
         {"fred", nullptr, "password="}}) {
-    proxy::Sasl sasl([user = user, password = password](const std::string&, const std::string&) {
-      return test::credentials(user, password);
-    });
-    const auto half = sasl.client(over_tls(), "")->start("SCRAM-SHA-256");
+    proxy::Sasl sasl(
+        [user = user, password = password](const std::string&, const std::string&, auto&) {
+          return test::credentials(user, password);
+        });
+    tunnel::io::Whereabouts whereabouts;
+    const auto made = sasl.maker()(over_tls(), "", whereabouts);
+    const auto half = start_sasl(*made.value(), "SCRAM-SHA-256");
     REQUIRE(!half.ok());
     CHECK(half.error().kind == Kind::no_credentials);
     CHECK(half.error().text ==
@@ -155,20 +160,65 @@ TEST_CASE("credentials that are not there are named", "[sasl]") {
 
 TEST_CASE("credentials are read for each client, of the host that is meant", "[sasl]") {
   std::vector<std::string> asked;
-  proxy::Sasl sasl([&](const std::string& authfile, const std::string& host) {
+  proxy::Sasl sasl([&](const std::string& authfile, const std::string& host, auto&) {
     asked.push_back(authfile + ":" + host);
     return test::credentials("fred", "x");
   });
-  CHECK(sasl.client(over_tls(), "/a") != nullptr);
-  CHECK(sasl.client({}, "") != nullptr);
+  tunnel::io::Whereabouts whereabouts;
+  CHECK(sasl.maker()(over_tls(), "/a", whereabouts).ok());
+  CHECK(sasl.maker()({}, "", whereabouts).ok());
   CHECK(asked == std::vector<std::string>{"/a:hail.example.com", ":localhost"});
+}
+
+TEST_CASE("modules that cannot be opened now are looked for again", "[sasl]") {
+  const proxy::Sasl sasl(
+      [](const std::string&, const std::string&, auto&) { return test::credentials("fred", "x"); });
+  tunnel::io::Whereabouts whereabouts;
+  {
+    const test::Scarcity scarcity;
+    const auto none = sasl.maker()(over_tls(), "", whereabouts);
+    REQUIRE_FALSE(none.ok());
+    CHECK(none.error().kind == Kind::shortage);
+    CHECK(none.error().text == "the modules of SASL: Too many open files");
+    CHECK(whereabouts.place() == "the modules of SASL");
+  }
+  const auto client = sasl.maker()(over_tls(), "", whereabouts);
+  REQUIRE(client.ok());
+  CHECK(start_sasl(*client.value(), "SCRAM-SHA-256").ok());
+}
+
+TEST_CASE("an auth.conf that cannot be opened now is no lack of credentials", "[sasl]") {
+  const proxy::Sasl sasl([](const std::string&, const std::string&, auto& at) {
+    at.at("/etc/auth.conf");
+    return proxy::CredentialsResult(base::Failure{base::Problem{"no descriptor", true}});
+  });
+  tunnel::io::Whereabouts whereabouts;
+  const auto client = sasl.maker()(over_tls(), "", whereabouts);
+  REQUIRE_FALSE(client.ok());
+  CHECK(client.error().kind == Kind::shortage);
+  CHECK(client.error().text == "no descriptor");
+  CHECK(whereabouts.place() == "/etc/auth.conf");
+}
+
+TEST_CASE("a client lives on when what made it is gone", "[sasl]") {
+  const test::SaslUsers users;
+  auto sasl = std::make_unique<proxy::Sasl>([](const std::string&, const std::string&, auto&) {
+    return test::credentials("fred", test::kPassword);
+  });
+  const proxy::Sasl::Make make = sasl->maker();
+  sasl.reset();
+  tunnel::io::Whereabouts whereabouts;
+  const auto client = make(over_tls("SCRAM-SHA-256"), "", whereabouts);
+  REQUIRE(client.ok());
+  CHECK(start_sasl(*client.value(), "SCRAM-SHA-256").ok());
+  CHECK(whereabouts.place() == "the modules of SASL");
 }
 
 TEST_CASE("a server that does not know the password is found out", "[sasl]") {
   SaslScene scene;
   const auto client = scene.client(over_tls("SCRAM-SHA-256"));
   SaslServer server(offering("SCRAM-SHA-256"));
-  const auto first = client->start("SCRAM-SHA-256");
+  const auto first = start_sasl(*client, "SCRAM-SHA-256");
   REQUIRE(first.ok());
   const auto challenge = server.start("SCRAM-SHA-256", first.value().data);
   const auto proof = client->step(base::Bytes(*challenge.data));
@@ -180,7 +230,7 @@ TEST_CASE("a server that does not know the password is found out", "[sasl]") {
     INFO(i);
     const auto other = scene.client(over_tls("SCRAM-SHA-256"));
     SaslServer fresh(offering("SCRAM-SHA-256"));
-    const auto hello = other->start("SCRAM-SHA-256");
+    const auto hello = start_sasl(*other, "SCRAM-SHA-256");
     const auto again =
         other->step(base::Bytes(*fresh.start("SCRAM-SHA-256", hello.value().data).data));
     auto end = *fresh.step(again.value().data).data;

@@ -2,6 +2,7 @@
 // to the layer end it.
 #include "policy/procedures.h"
 #include "tests/unit/support/catch.h"
+#include "tests/unit/support/held_errands.h"
 #include "tests/unit/support/reply_bodies.h"
 #include "tests/unit/support/sasl_scene.h"
 #include "tests/unit/support/world.h"
@@ -27,7 +28,7 @@ struct SaslWorld : World {
     users.add("fred", test::kPassword);
     if (settings.layer) config.targets[0].tunnel.transport = tunnel::Transport::tcp;
     config.targets[0].tunnel.host = test::kSaslHost;
-    read_credentials = [this](const std::string&, const std::string&) {
+    read_credentials = [this](const std::string&, const std::string&, auto&) {
       ++reads;
       return test::credentials("fred", password.c_str());
     };
@@ -56,6 +57,23 @@ struct Lines : test::DaemonSasl {
   }
   std::vector<base::Buffer> answers;
   std::size_t at = 0;
+};
+
+// A SaslWorld where our own side of a login is done when a test says so.
+struct SlowWorld : SaslWorld {
+  explicit SlowWorld(SaslServerSettings settings) : SaslWorld(std::move(settings)) {
+    run_login = work.runner();
+  }
+  // Waits for the next piece of it.
+  void reach(std::size_t pieces) {
+    for (std::size_t i = 0; i < pieces; ++i) {
+      settle();
+      REQUIRE(work.waited_for());
+      work.let();
+    }
+    settle();
+  }
+  test::HeldErrands work;
 };
 
 base::Buffer large_reply(std::uint32_t size) {
@@ -159,7 +177,7 @@ TEST_CASE("a wrong password is told until it is right", "[sasl]") {
 
 TEST_CASE("an upstream without credentials says so", "[sasl]") {
   SaslWorld world(GENERATE(scram(), digest()));
-  world.read_credentials = [](const std::string&, const std::string& host) {
+  world.read_credentials = [](const std::string&, const std::string& host, auto&) {
     return proxy::CredentialsResult(base::Failure{"there is no auth.conf for " + host});
   };
   RawClient& client = world.client();
@@ -187,6 +205,91 @@ TEST_CASE("a daemon that breaks SASL is not believed", "[sasl]") {
   INFO(client.error(open).text);
   CHECK(client.error(open).code == code);
   CHECK(holds(client.error(open).text, says));
+}
+
+TEST_CASE("a login waits for our own side of SASL, piece by piece", "[sasl]") {
+  const bool layer = GENERATE(false, true);
+  SlowWorld world(layer ? digest() : scram());
+  // Right behind the last word, which we have to look at first.
+  world.daemon().eager_ping = true;
+  const std::size_t cut = GENERATE(as<std::size_t>{}, 0, 1, 50);
+  world.daemon().cut = cut;
+  RawClient& client = world.client();
+  const auto open = client.open("hail");
+  world.settle();
+  std::size_t pieces = 0;
+  while (world.work.waited_for()) {
+    REQUIRE(++pieces < 10);
+    CHECK(client.replies_to(open) == 0);
+    world.work.let();
+    world.settle();
+  }
+  // The client itself, its beginning, and a step or two.
+  CHECK(pieces >= 3);
+  CHECK(client.ok(open));
+  const auto serial = client.call(kLibVersion);
+  world.settle();
+  CHECK(client.ok(serial));
+  CHECK(world.daemon().dials == 1);
+}
+
+TEST_CASE("our own side of SASL has the same deadline, and says what it waited for", "[sasl]") {
+  SlowWorld world(scram());
+  RawClient& client = world.client();
+  const auto open = client.open("hail");
+  const std::size_t pieces = GENERATE(0U, 1U, 2U);
+  world.reach(pieces);
+  REQUIRE(world.work.waited_for());
+  world.pass(std::chrono::milliseconds(9900));
+  CHECK(client.replies_to(open) == 0);
+  world.pass(std::chrono::milliseconds(200));
+  CHECK(client.error(open).code == 38);
+  CHECK(holds(client.error(open).text, " kept us waiting for more than 10000 ms"));
+  // Nobody hears of what comes so late.
+  CHECK_FALSE(world.work.waited_for());
+  world.work.let();
+  world.settle();
+}
+
+TEST_CASE("a gate can end while our own side of SASL is at work", "[sasl]") {
+  SlowWorld world(scram());
+  world.client().open("hail");
+  world.reach(GENERATE(0U, 1U, 2U));
+  REQUIRE(world.work.waited_for());
+  world.end();
+  world.work.let();
+}
+
+TEST_CASE("what a daemon says while our own side of SASL is at work is a breach", "[sasl]") {
+  SlowWorld world(scram());
+  RawClient& client = world.client();
+  const auto open = client.open("hail");
+  world.reach(1);
+  REQUIRE(world.work.waited_for());
+  // An answer to AUTH_SASL_START, which has not been sent.
+  world.daemon().send_plain(0, words({40, 0x20008086, 1, 68, 1, 9, 0, 0, 1, 0}));
+  world.settle();
+  CHECK(client.replies_to(open) == 0);
+  world.reach(1);
+  CHECK(client.error(open).code == 39);
+  CHECK(holds(client.error(open).text, "answered a call that was not made"));
+}
+
+TEST_CASE("a login that this host is too short for is no refusal", "[sasl]") {
+  SlowWorld world(scram());
+  RawClient& client = world.client();
+  const auto open = client.open("hail");
+  world.reach(GENERATE(0U, 1U, 2U));
+  REQUIRE(world.work.waited_for());
+  world.work.let(EAGAIN);
+  world.settle();
+  CHECK(client.error(open).code == 38);
+  CHECK(holds(client.error(open).text, "no thread for SASL: Resource temporarily unavailable"));
+  // It is tried again, and not only when the configuration is another.
+  world.run_login = tunnel::io::run_errand_at_once;
+  world.pass(std::chrono::seconds(5));
+  world.opened();
+  CHECK(world.daemon().dials == 2);
 }
 
 TEST_CASE("SASL has until the deadline of the open", "[sasl]") {

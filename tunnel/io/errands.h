@@ -78,7 +78,7 @@ class Errands {
   static constexpr std::size_t kMostOfOne = 4;
   static constexpr std::size_t kMostThreads = 256;
 
-  // For Loop, which has one. What runs for `stuck_after` is stuck.
+  // Loop has one, for the files of tunnels. What runs for `stuck_after` is stuck.
   explicit Errands(Loop& loop, Milliseconds stuck_after = kLong);
   Errands(const Errands&) = delete;
   Errands& operator=(const Errands&) = delete;

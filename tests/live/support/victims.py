@@ -3,12 +3,13 @@
 import math
 import threading
 import time
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import harness
 import raw
 
 PAUSE = 0.004  # seconds between a client's calls
+BUSY = 150.0  # milliseconds, for a machine that is busy with other tests
 
 
 class Times(NamedTuple):
@@ -104,3 +105,13 @@ class Victims:
                 raise one.error
         pairs = zip(self.members, counts)
         return Times.of([second for one, count in pairs for second in one.seconds[count:]])
+
+    def bear(self, what: str, trouble: Callable[[], None], longest: float) -> None:
+        """How they fare alone, and then as long as the trouble lasts; `longest`: of one call, in seconds."""
+        alone = self.times(1.0)
+        before = self.count()
+        trouble()
+        beside = self.since(before)
+        print(f"\nbeside {what}: {beside.beside(alone)}")
+        assert beside.p99 < 3 * alone.p99 + BUSY
+        assert beside.most < 1000 * longest

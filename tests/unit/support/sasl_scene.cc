@@ -13,7 +13,7 @@ proxy::CredentialsResult credentials(const char* user, const char* password) {
 }
 
 SaslScene::SaslScene()
-    : sasl([this](const std::string&, const std::string&) {
+    : sasl([this](const std::string&, const std::string&, auto&) {
         if (known) return credentials(user.c_str(), password.c_str());
         return proxy::CredentialsResult(base::Failure{std::string("there is no auth.conf")});
       }) {
@@ -21,7 +21,8 @@ SaslScene::SaslScene()
 }
 
 std::unique_ptr<proxy::SaslClient> SaslScene::client(SaslSettings settings) {
-  return sasl.client(std::move(settings), "");
+  tunnel::io::Whereabouts whereabouts;
+  return sasl.maker()(std::move(settings), "", whereabouts).value();
 }
 
 SaslSettings over_tcp(const std::string& mechanism) {
@@ -46,9 +47,15 @@ base::Buffer copy(base::Bytes bytes) { return {bytes.begin(), bytes.end()}; }
 
 }  // namespace
 
+base::Result<proxy::SaslClient::Output, proxy::SaslFailure> start_sasl(proxy::SaslClient& client,
+                                                                       std::string_view offered) {
+  tunnel::io::Whereabouts whereabouts;
+  return client.start(offered, whereabouts);
+}
+
 Ending converse(proxy::SaslClient& client, SaslServer& server) {
   Ending ending;
-  auto said = client.start(server.mechanisms());
+  auto said = start_sasl(client, server.mechanisms());
   while (said) {
     ending.client = said->done;
     const auto data = said->data ? std::optional(copy(*said->data)) : std::nullopt;

@@ -38,6 +38,10 @@ struct Ending {
   int steps = 0;
   std::optional<proxy::SaslFailure> failure;
 };
+// Begins, in whatever time it takes.
+base::Result<proxy::SaslClient::Output, proxy::SaslFailure> start_sasl(proxy::SaslClient& client,
+                                                                       std::string_view offered);
+
 Ending converse(proxy::SaslClient& client, SaslServer& server);
 
 }  // namespace test

@@ -82,10 +82,15 @@ class World {
   ~World();
 
   // Before the first client: changes what the gate is told.
-  proxy::Sasl sasl{[this](const std::string& authfile, const std::string& host) {
-    return read_credentials(authfile, host);
-  }};
-  proxy::Sasl::ReadCredentials read_credentials = [](const std::string&, const std::string&) {
+  proxy::Sasl sasl{[this](const std::string& authfile, const std::string& host, auto& at) {
+                     return read_credentials(authfile, host, at);
+                   },
+                   [this](const std::string&, auto work, auto done) {
+                     return run_login(std::move(work), std::move(done));
+                   }};
+  tunnel::io::RunErrand run_login = tunnel::io::run_errand_at_once;
+  proxy::Sasl::ReadCredentials read_credentials = [](const std::string&, const std::string&,
+                                                     auto&) {
     return proxy::CredentialsResult(base::Failure{std::string("there is no auth.conf here")});
   };
   conf::Config config;

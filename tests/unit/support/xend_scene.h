@@ -100,7 +100,7 @@ class XendWorld {
   MemoryLog log;
 
  private:
-  proxy::Sasl sasl_{[](const std::string&, const std::string&) {
+  proxy::Sasl sasl_{[](const std::string&, const std::string&, auto&) {
     return proxy::CredentialsResult(base::Failure{std::string("there is no auth.conf here")});
   }};
   std::map<std::string, std::unique_ptr<ScriptedXend>> xends_;
