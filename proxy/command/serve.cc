@@ -24,6 +24,7 @@
 #include "proxy/service/settings.h"
 #include "proxy/service/system_calls.h"
 #include "tunnel/io/descriptors.h"
+#include "tunnel/ssh/library_files.h"
 
 namespace proxy {
 namespace {
@@ -72,6 +73,7 @@ int serve(const ServeOptions& options, Log& log) {
   if constexpr (!kBuiltWithSanitizers) refuse_rings();
   std::signal(SIGPIPE, SIG_IGN);
   tunnel::io::raise_descriptor_limit();
+  tunnel::ssh::read_library_files();
   // Or each tunnel would ask NSS for it, in the loop.
   ::setenv("HOME", base::home_folder().c_str(), 1);
   std::shared_ptr<AuditFile> audit;

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import os
 import pathlib
 import re
 import socket
@@ -312,3 +313,28 @@ def test_an_rsa_key_is_told_what_it_lacks(
         except raw.LibvirtError as failure:
             assert "signs with RSA keys only by SHA-1" in failure.text
             assert str(key) in failure.text
+
+
+def test_openssl_reads_its_configuration_before_anybody_is_served(
+    daemon: harness.Daemon,
+    make_server: MakeServer,
+    folders: Iterator[pathlib.Path],
+) -> None:
+    """A file server that goes away later keeps nobody waiting at the first handshake."""
+    server = make_server()
+    folder = next(folders)
+    configuration = folder / "openssl.cnf"
+    configuration.write_text("")
+    targets = {"machines": server.uri(daemon), "near": daemon.uri("unix")}
+    gate = harness.Gate(folder, targets)
+    gate.environment = {"OPENSSL_CONF": str(configuration)}
+    try:
+        gate.start()
+        # Whoever opens a pipe waits until somebody writes to it.
+        configuration.unlink()
+        os.mkfifo(configuration)
+        with busy.Crew(gate.socket, "near", 2) as crew:
+            assert opens(gate)
+            crew.progress(20)
+    finally:
+        gate.stop()
