@@ -38,18 +38,19 @@ class Estimate {
   std::int64_t usual_ = 0;
 };
 
-// How long a kind of reply usually is on a target: as the longest of the latest. One that is long
-// is forgotten slowly.
+// How long a kind of reply may well be on a target: as the longest of the latest. One that is long
+// is forgotten slowly, since many calls of the kind can be on their way by then. Before the first
+// one it is a guess at what is long, so that few calls go until it has come.
 class ReplySize {
  public:
   void add(std::uint64_t bytes) {
     usual_ =
-        !std::exchange(known_, true) || bytes >= usual_ ? bytes : usual_ - (usual_ - bytes) / 16;
+        !std::exchange(known_, true) || bytes >= usual_ ? bytes : usual_ - (usual_ - bytes) / 64;
   }
   [[nodiscard]] std::uint64_t usual() const { return usual_; }
 
  private:
-  static constexpr std::uint64_t kUnknown = 16U << 10;
+  static constexpr std::uint64_t kUnknown = 4U << 20;
 
   bool known_ = false;
   std::uint64_t usual_ = kUnknown;

@@ -84,7 +84,6 @@ void Pool::submit(Lane& lane, Call call) {
   CHECK(lane.state != Lane::State::detached && lane.state != Lane::State::opening);
   call.lane = &lane;
   call.deadline = deadline();
-  call.expected = sizes_[{call.program, call.procedure}].usual();
   if (target_.stats_nowait) nowait_.add(call);
   if (const Topic* topic = queue_.find(call.subject); topic != nullptr && topic->silent > 0) {
     const Queue::Way way = queue_.way_of(*topic, call, clock_.now());
@@ -326,7 +325,7 @@ void Pool::answer(const Call& call) {
 
 void Pool::hand_out(const Upstream& upstream, const Call& call, const Frame& reply) {
   const auto status = static_cast<policy::Status>(reply.header.status);
-  sizes_[{call.program, call.procedure}].add(reply.header.length);
+  queue_.note_reply(call, reply.header.length);
   // One that is ending may lead to another daemon than the target does now.
   if (target_.max_age.count() > 0 && status == policy::Status::ok && !upstream.finishing()) {
     recent_.add(call, reply.body);

@@ -177,7 +177,6 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   Recent recent_;
   std::list<Lane*> openers_;
   std::map<std::pair<std::uint32_t, std::int32_t>, Estimate> estimates_;  // by procedure
-  std::map<std::pair<std::uint32_t, std::int32_t>, ReplySize> sizes_;     // by procedure
   std::list<GivenUp> given_up_;
 
   tunnel::io::Timer retry_;

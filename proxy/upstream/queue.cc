@@ -617,8 +617,9 @@ void Queue::expect(Lane& lane, std::uint64_t bytes) {
   if (std::exchange(lane.expected, bytes) != bytes) lane.user.on_expected(bytes);
 }
 
-void Queue::begin_to_count(Lane& lane, const Call& asker) {
+void Queue::begin_to_count(Lane& lane, Call& asker) {
   ++lane.in_flight;
+  asker.expected = sizes_[{asker.program, asker.procedure}].usual();
   expect(lane, lane.expected + asker.expected);
 }
 

@@ -39,6 +39,7 @@
 
 #include "policy/subject.h"
 #include "proxy/upstream/call.h"
+#include "proxy/upstream/estimate.h"
 #include "proxy/upstream/history.h"
 #include "proxy/upstream/topic.h"
 
@@ -130,6 +131,10 @@ class Queue {
 
   // The call was answered, or lost with its upstream.
   void finished(Call& call);
+  // How long its reply was, from which is told what others will have.
+  void note_reply(const Call& call, std::uint64_t bytes) {
+    sizes_[{call.program, call.procedure}].add(bytes);
+  }
   // Nobody waits for this one of a call's askers any more.
   void let_go(Call& asker);
   void mark_late(Call& call);
@@ -197,7 +202,7 @@ class Queue {
   void settle(Lane& lane);
 
   static void expect(Lane& lane, std::uint64_t bytes);
-  static void begin_to_count(Lane& lane, const Call& asker);
+  void begin_to_count(Lane& lane, Call& asker);
   void no_longer_counts(const Call& asker);
   void no_longer_asks(Call& call);
   void no_longer_risked(Call& call);
@@ -234,6 +239,7 @@ class Queue {
   Places places_;
   std::map<std::pair<policy::SubjectKind, std::string>, Topic, BySubject> topics_;
   std::map<std::string, Question> questions_;
+  std::map<std::pair<std::uint32_t, std::int32_t>, ReplySize> sizes_;  // by procedure
   std::map<uid_t, Party> parties_;
   std::map<std::uint64_t, Party*> ring_;  // those with something to send, by their turns
   std::uint64_t turns_ = 0;

@@ -14,15 +14,23 @@ import harness
 import machines
 import raw
 import stuck
+import victims
 
 MakeGate = Callable[..., harness.Gate]
 
 MIB = 1 << 20
+BUSY = 50.0  # milliseconds, for a machine that is busy with other tests
 OUT_OF_MEMORY = 71  # EX_OSERR
 SANITIZED = harness.BUILD.name == "sanitize"
 
-# Clients of one user who ask for much and read nothing, until their input ends. Each asks something
-# else, so that no answer is for two of them.
+STATISTICS = "stuck.STATISTICS"
+DESCRIPTION = "stuck.GET_XML_DESC"
+# Bodies of calls, each another one, so that no answer is for two of them.
+BODIES = {
+    STATISTICS: "raw.uint(0) + raw.uint(1 + (number * {calls} + call) % 2047) + raw.uint({uid} % 8)",
+    DESCRIPTION: "stuck.machine(1 + number) + raw.uint(0)",
+}
+# Clients of one user who ask for much and read nothing, until their input ends.
 HOARD = """
 import socket, sys
 import raw, stuck
@@ -34,8 +42,7 @@ for number in range({clients}):
     frames = raw.frame(raw.AUTH_LIST, b"", serial=1)
     frames += raw.frame(raw.CONNECT_OPEN, raw.open_body("hail"), serial=2)
     for call in range({calls}):
-        what = raw.uint(0) + raw.uint(1 + (number * {calls} + call) % 2047) + raw.uint({uid} % 8)
-        frames += raw.frame(stuck.STATISTICS, what, serial=3 + call)
+        frames += raw.frame({procedure}, {body}, serial=3 + call)
     one.sendall(frames)
     here.append(one)
 print("here", flush=True)
@@ -44,11 +51,15 @@ sys.stdin.read()
 
 
 @contextlib.contextmanager
-def hoards(gate: harness.Gate, uids: range, clients: int, calls: int) -> Iterator[None]:
+def hoards(
+    gate: harness.Gate, uids: range, clients: int, calls: int, procedure: str = STATISTICS
+) -> Iterator[None]:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with contextlib.ExitStack() as stack:
         for uid in uids:
-            script = HOARD.format(path=gate.socket, uid=uid, clients=clients, calls=calls)
+            numbers = {"clients": clients, "calls": calls, "uid": uid}
+            body = BODIES[procedure].format(**numbers)
+            script = HOARD.format(path=gate.socket, procedure=procedure, body=body, **numbers)
             one = machines.run_as(uid, script, **pipes)
             stack.callback(one.communicate)
             assert one.stdout is not None
@@ -84,6 +95,31 @@ def test_what_all_users_hold_is_bounded_and_who_has_little_goes_on(
             assert f"virtgate_buffer_limit_bytes {4 * MIB}\n" in metrics
             text = ask.status_text(gate)
             assert re.search(r"^buffer +[\d.]+ MiB of 4.0 MiB held", text, re.MULTILINE), text
+        harness.wait_for("all to be gone", lambda: buffer(gate)["held"] == 0)
+
+
+def test_long_replies_that_nobody_reads_stay_at_the_daemon(
+    folders: Iterator[pathlib.Path], make_gate: MakeGate
+) -> None:
+    folder = next(folders)
+    size = 4_000_000
+    with stuck.running(str(folder / "hail.sock")) as daemon:
+        daemon.describe(size)
+        target = {"uri": daemon.uri(0), "upstreams": 4, "spare": 2}
+        gate = make_gate({"hail": target}, user_buffer="16MiB")
+        with victims.Victims(gate.socket, ["hail"] * 2, range(101, 151)) as others:
+            alone = others.times(1.5)
+            before = harness.memory(gate.pid)
+            with hoards(gate, range(61001, 61002), 200, 1, DESCRIPTION):
+                harness.wait_for("much to be held", lambda: buffer(gate)["held"] > 8 * MIB)
+                beside = others.times(2)
+                held, memory = buffer(gate)["held"], harness.memory(gate.pid) - before
+        print(f"{beside.beside(alone)}; {held / MIB:.1f} MiB held, {memory / MIB:.1f} MiB more")
+        # What is over: one reply that came when there was still room, and one on each connection.
+        assert held <= 16 * MIB + size
+        if not SANITIZED:
+            assert memory <= 16 * MIB + (1 + 6) * size * 9 / 8 + 16 * MIB
+        assert beside.p99 <= 1.5 * alone.p99 + BUSY
         harness.wait_for("all to be gone", lambda: buffer(gate)["held"] == 0)
 
 

@@ -128,7 +128,8 @@ class Connection(asyncio.Protocol):
             self.transport.write(data)
 
     def reply(self, call: raw.Frame) -> None:
-        body = answer(call.procedure, call.body)
+        long = self.daemon.description if call.procedure == GET_XML_DESC else None
+        body = long or answer(call.procedure, call.body)
         status = raw.ERROR if body is None else raw.OK
         body = error(f"no procedure {call.procedure} here") if body is None else body
         head = {"program": call.program, "kind": raw.REPLY, "serial": call.serial}
@@ -147,6 +148,7 @@ class Libvirtd:
     def __init__(self) -> None:
         self.hung: set[str] = set()
         self.slow: dict[str, float] = {}  # seconds of a worker; "*": of whatever is not named
+        self.description: bytes | None = None  # of each machine, in place of a short one
         self._lying: collections.Counter[str] = collections.Counter()
         self._most: collections.Counter[str] = collections.Counter()
         self._counts: collections.Counter[str] = collections.Counter()
@@ -216,6 +218,8 @@ async def serve(paths: list[str]) -> None:
         order = json.loads(line)
         for daemon in daemons:
             daemon.slow.update(order.get("slow", {}))
+            if "describe" in order:
+                daemon.description = raw.string("x" * order["describe"])
             if "hang" in order:
                 daemon.hang(*order["hang"])
         print(json.dumps([daemon.report() for daemon in daemons]), flush=True)
@@ -259,6 +263,10 @@ class StuckDaemon:
     def slow(self, **seconds: float) -> None:
         """How long a worker has to do with a call about each; `every` means whatever else."""
         self._tell(slow={"*" if name == "every" else name: s for name, s in seconds.items()})
+
+    def describe(self, size: int) -> None:
+        """How many bytes the description of each machine has."""
+        self._tell(describe=size)
 
     def report(self, number: int = 0) -> dict[str, Any]:
         """`lying`: calls that have come and are not answered, by subject; `most`: at once."""
