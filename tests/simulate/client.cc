@@ -31,6 +31,9 @@ constexpr std::size_t kMostOfTurn = 64;
 constexpr Milliseconds kTogether{3000};  // when all of them speak
 constexpr Milliseconds kChorus{2000};    // for what all of them say together
 constexpr std::size_t kPadding = 1200;
+constexpr Milliseconds kAllThere{4000};
+constexpr std::uint32_t kWithoutRest = 1000000;
+constexpr Milliseconds kAtOnce{20};
 constexpr std::int32_t kDenied = static_cast<std::int32_t>(policy::ErrorCode::operation_denied);
 
 std::int32_t number_of(Remote procedure) { return static_cast<std::int32_t>(procedure); }
@@ -99,6 +102,7 @@ void Client::come() {
   offended_ = closes_ = false;
   state_ = State::opening;
   left_to_ask_ = plan_.program == Program::command ? random_.between(1, 6) : random_.between(5, 60);
+  if (stage_.plan.pressure && plan_.program == Program::flood) left_to_ask_ = kWithoutRest;
   stage_.trace.line(fmt::format("{} comes, user {}", name(), plan_.uid));
   if (!surroundings_.connect(std::move(theirs), plan_.uid)) return hang_up("nobody is there");
   send(Kind::greeting, number_of(Remote::AUTH_LIST), {}, {});
@@ -170,15 +174,21 @@ void Client::ask() {
   const bool unique = random_.percent(plan_.unique);
   Question question;
   if (what < 75) {
-    const auto machine = static_cast<Subject>(random_.below(stage_.plan.machines));
+    const std::uint32_t machines = plan_.machines == 0 ? stage_.plan.machines : plan_.machines;
+    const auto machine = static_cast<Subject>(plan_.first_machine + random_.below(machines));
     std::string own = fmt::format("{}-{}-{}", machine_name(machine), name(), next_index_);
     // Calls can be more than may be kept of them.
     if (stage_.plan.limits.max_call < 4096) own.append(kPadding, '+');
-    question = ask_machine(machine, random_.next(), unique ? own : "");
+    const std::uint64_t choice = plan_.asks == Asks::info ? kAskInfo : random_.next();
+    const auto ask = plan_.asks == Asks::others ? ask_machine_else : ask_machine;
+    question = ask(machine, choice, unique ? own : "");
   } else if (what < 90) {
     question = ask_host(random_.next());
   } else {
-    question = ask_sweep(random_.next());
+    const std::uint64_t choice = random_.next();
+    question = ask_sweep(plan_.asks == Asks::info                                       ? kAskStates
+                         : plan_.asks == Asks::others && choice % kSweeps == kAskStates ? kAskCpus
+                                                                                        : choice);
   }
   Asked asked;
   asked.subject = question.subject;
@@ -293,6 +303,7 @@ void Client::send(Kind kind, std::int32_t procedure, const base::Buffer& body, A
   });
   asked.proven =
       asked.subject >= 0 && surroundings_.daemon(plan_.target).proven(asked.subject, procedure);
+  asked.of_states = is_of_states(procedure, body);
   const std::uint32_t serial = serial_++;
   stage_.trace.line(fmt::format("{} asks {}/{}", name(), procedure, serial));
   outstanding_.emplace(serial, asked);
@@ -514,6 +525,12 @@ void Client::check_answer(const Asked& asked, std::uint64_t number) {
     fail("isolation",
          fmt::format("{} about {} took {} ms", asked.procedure, asked.subject, took.count()));
   }
+  // Whoever asks now and then finds a place at once, once there are all connections.
+  const bool modest = stage_.plan.pressure && plan_.program == Program::manager;
+  if (modest && asked.at > kAllThere && took > kAtOnce) {
+    fail("room", fmt::format("{} about {} took {} ms beside a user who wants all places",
+                             asked.procedure, asked.subject, took.count()));
+  }
 }
 
 // Somebody else may have been told so a moment ago.
@@ -606,12 +623,22 @@ bool Client::should_have_moved(const Asked& asked) const {
 bool Client::is_well_else(const Asked& asked, Milliseconds quiet) const {
   const Daemon& daemon = surroundings_.daemon(plan_.target);
   if (stage_.judge.disturbed_at(plan_.target) > quiet || !reads_all(asked.at)) return false;
-  if (stage_.plan.ruin && (!asked.proven || daemon.stuck_at() > asked.at)) return false;
+  // Whose own calls hang in number is let ask what is known to be answered.
+  const bool risks = stage_.plan.ruin || (stage_.plan.partial && plan_.asks == Asks::others);
+  if (risks && (!asked.proven || asked.behind || daemon.stuck_at() > asked.at)) return false;
   if (asked.subject >= 0 && daemon.hung(asked.subject)) {
     const bool is_info = asked.procedure == number_of(Remote::DOMAIN_GET_INFO);
-    if (!is_info || asked.behind || !daemon.answers_info(asked.subject)) return false;
+    if (!is_info) return false;
+    // Where others ask all else, somebody who asks nothing but that has it tried.
+    if (stage_.plan.partial) {
+      if (!daemon.hangs_partly(asked.subject)) return false;
+    } else if (asked.behind || !daemon.answers_info(asked.subject)) {
+      return false;
+    }
   }
-  const bool hangs = asked.subject == kSweep && daemon.any_hung();
+  // One behind another of the same client waits for that.
+  const bool hangs = asked.subject == kSweep && daemon.any_hung() &&
+                     (!asked.of_states || (asked.behind && !stage_.plan.partial));
   return !hangs && daemon.troubled_at(asked.subject) <= quiet &&
          surroundings_.host().is_well(daemon, quiet);
 }

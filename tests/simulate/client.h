@@ -74,6 +74,7 @@ class Client final : private tunnel::io::StreamOwner {
     Moment moment = 0;
     Milliseconds at{0};
     bool behind = false;           // another question about the same was waiting
+    bool of_states = false;        // statistics that wait for no machine
     bool proven = false;           // the same was answered in spite of what hangs
     std::int32_t detail = 0;       // the event or the callback id
     std::optional<Subject> about;  // of a registration

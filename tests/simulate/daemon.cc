@@ -28,7 +28,7 @@ constexpr std::size_t kRequestsAtOnce = 5;  // max_client_requests
 constexpr std::size_t kPlaces = 4;          // of which the gate may use these
 // As a target has them by default; and those that ask whether what is silent answers again.
 constexpr std::size_t kOfOneSubject = 2;
-constexpr std::size_t kProbes = 6;
+constexpr std::size_t kProbes = 7;
 constexpr Milliseconds kRemembered{60000};
 constexpr std::ptrdiff_t kSpare = 2;
 constexpr Milliseconds kGivenUp{1000};
@@ -109,6 +109,7 @@ struct Daemon::Work {
   std::uint64_t question = 0;
   std::optional<uid_t> user;  // of what nobody else asks
   bool nowait = false;
+  bool of_states = false;
   std::uint64_t answer = 0;
   Milliseconds since{0};
   bool running = false;
@@ -256,6 +257,7 @@ void Daemon::take(Connection& connection, const Frame& frame, Subject subject) {
   const std::int32_t procedure = frame.header.procedure;
   work->question = identity(procedure, frame.body);
   work->nowait = is_nowait(procedure, frame.body);
+  work->of_states = is_of_states(procedure, frame.body);
   if (const auto asker = asker_of(frame.body)) work->user = stage_.plan.clients[*asker].uid;
   work->answer = stage_.judge.add(
       Answer{number_, procedure, work->question, stage_.judge.moment(), work->since});
@@ -340,7 +342,7 @@ void Daemon::start_next() {
 
 bool Daemon::hangs(const Work& work) const {
   if (frozen_) return true;
-  if (work.subject == kSweep) return any_hung() && !work.nowait;
+  if (work.subject == kSweep) return any_hung() && !work.nowait && !work.of_states;
   if (work.subject < 0 || !machines_[index(work.subject)].hung) return false;
   return !machines_[index(work.subject)].partly ||
          work.header.procedure != policy::number(Remote::DOMAIN_GET_INFO);
@@ -353,8 +355,8 @@ void Daemon::run(Work& work) {
     if (work.subject >= 0) {
       Machine& machine = machines_[index(work.subject)];
       if (machine.stuck_at <= machine.troubled_at) machine.stuck_at = stage_.clock.now();
-      stuck_at_ = stage_.clock.now();
     }
+    stuck_at_ = stage_.clock.now();
     return work.timer.stop();
   }
   const auto most = static_cast<std::uint32_t>(stage_.plan.service.count());
@@ -483,6 +485,16 @@ std::size_t Daemon::lying_for(Milliseconds longer_than) const {
   return static_cast<std::size_t>(std::ranges::count_if(works_, [&](const auto& work) {
     return stage_.clock.now() - work->since > longer_than && waited_for(*work);
   }));
+}
+
+std::size_t Daemon::lying_of(uid_t user) const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      works_, [&](const auto& work) { return work->user == user && waited_for(*work); }));
+}
+
+std::size_t Daemon::stuck() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      works_, [&](const auto& work) { return work->running && !frozen_ && hangs(*work); }));
 }
 
 std::size_t Daemon::upstreams() const {

@@ -64,11 +64,15 @@ class Daemon final : public tunnel::Tunnel {
   [[nodiscard]] Milliseconds troubled_at() const;
   [[nodiscard]] Milliseconds fault_at() const { return troubled_at_; }
   [[nodiscard]] Milliseconds troubled_at(Subject machine) const;
-  // One that came after the latest that hangs was answered.
+  // One that came a while after the latest that hangs was answered.
   [[nodiscard]] bool proven(Subject machine, std::int32_t procedure) const {
     const auto& answered = machines_[index(machine)].answered_at;
     const auto found = answered.find(procedure);
-    return found != answered.end() && found->second > stuck_at_;
+    return found != answered.end() && found->second >= stuck_at_ + kProof;
+  }
+  // Its info is answered, whatever else hangs.
+  [[nodiscard]] bool hangs_partly(Subject machine) const {
+    return machines_[index(machine)].partly;
   }
   // When the latest call came that hangs.
   [[nodiscard]] Milliseconds stuck_at() const { return stuck_at_; }
@@ -90,6 +94,9 @@ class Daemon final : public tunnel::Tunnel {
   [[nodiscard]] std::size_t lying(Subject subject, std::int32_t procedure) const;
   [[nodiscard]] std::size_t most_lying(Subject subject) const;
   [[nodiscard]] std::size_t lying_for(Milliseconds longer_than) const;
+  [[nodiscard]] std::size_t lying_of(uid_t user) const;
+  // Workers that hang with a machine, also for connections that are gone.
+  [[nodiscard]] std::size_t stuck() const;
 
  private:
   struct Connection;
@@ -104,6 +111,7 @@ class Daemon final : public tunnel::Tunnel {
     Milliseconds stuck_at{-1000000};                   // when a call was the first to hang
     std::map<std::int32_t, Milliseconds> answered_at;  // when the latest answered one came
   };
+  static constexpr Milliseconds kProof{100};
   using Works = std::list<std::unique_ptr<Work>>;
 
   static std::size_t index(Subject machine) { return static_cast<std::size_t>(machine); }

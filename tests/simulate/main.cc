@@ -15,6 +15,9 @@
 //   isolation          what is well is answered within a bound, whatever is stuck elsewhere
 //   moved              calls on a connection that is dead are answered on another, in time
 //   fairness           no user who has calls waiting gets less than a third of a fair share
+//   room, half         whoever asks now and then finds a place at once, and no user has more than
+//                      half of the places while another could use one
+//   workers            few of a daemon's workers hang, also when the gate has given them up
 //   places, buffers, upstreams, subjects, overdue, registrations   no bound is passed
 //   read-only, rules   only calls that the table and the rules let pass reach a daemon
 //   events             each goes to those who asked for it, in order, once, and to nobody else

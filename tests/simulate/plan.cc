@@ -8,6 +8,8 @@
 namespace simulate {
 namespace {
 
+constexpr std::uint32_t kOfEach = 40;  // machines
+
 constexpr const char* kNames[] = {"hail", "sleet", "snow"};
 
 FaultPlan make_faults(Random& random) {
@@ -177,6 +179,44 @@ void make_ruin(Random& random, Plan& plan) {
   for (std::size_t i = 0; i < plan.clients.size() / 2; ++i) plan.clients[i].uid = plan.users[1];
 }
 
+// One user asks what hangs, in many kinds, and the other one, if there is one, what does not.
+void make_partial(Random& random, Plan& plan) {
+  make_alone(random, plan, Program::flood);
+  plan.machines = 3;
+  plan.service = random.time(2, 10);
+  plan.targets[0].upstreams = random.between(2, 4);
+  plan.targets[0].call_timeout = random.percent(50) ? Milliseconds(15000) : random.time(5000, 8000);
+  const bool alone = random.percent(30);
+  for (std::size_t i = 0; i < plan.clients.size(); ++i) {
+    const bool first = alone || i % 2 == 0;
+    plan.clients[i].asks = first ? Asks::others : Asks::info;
+    plan.clients[i].of_machines = false;
+    if (!first) plan.clients[i].uid = plan.users[1];
+  }
+}
+
+// No call is so long that it is late.
+void make_pressure(Random& random, Plan& plan) {
+  make_alone(random, plan, Program::flood);
+  plan.targets[0].upstreams = random.between(1, 4);
+  plan.service = Milliseconds(8);
+  ClientPlan client = plan.clients[0];
+  client.depth = 12;
+  client.machines = kOfEach;
+  plan.machines = 2 * kOfEach;
+  plan.clients.assign(4, client);
+  client.uid = plan.users[1];
+  client.first_machine = kOfEach;
+  if (random.percent(50)) {
+    plan.targets[0].upstreams = 1;  // or it would be very many calls
+    plan.clients.insert(plan.clients.end(), 4, client);
+  } else {
+    client.program = Program::manager;
+    client.depth = 1;
+    plan.clients.push_back(client);
+  }
+}
+
 }  // namespace
 
 Plan make_plan(std::uint64_t seed) {
@@ -227,15 +267,23 @@ Plan make_plan(std::uint64_t seed) {
   if (out.chorus) make_chorus(random, out);
   if (out.poisoned) make_poisoned(random, out);
   if (out.recovers) make_recovery(random, out);
-  if (out.chorus || out.recovers || out.poisoned || out.ruin) {
+  const bool usual = !out.crowd && !out.chorus && !out.recovers && !out.poisoned && !out.ruin;
+  const std::uint64_t special = usual ? random.below(100) : 100;
+  out.partial = special < 5;
+  out.pressure = special >= 5 && special < 11;
+  if (out.partial) make_partial(random, out);
+  if (out.pressure) make_pressure(random, out);
+  if (out.chorus || out.recovers || out.poisoned || out.ruin || out.partial || out.pressure) {
     out.faults = FaultPlan();
     out.host = HostPlan();
     out.network = NetworkPlan();
     out.large_reply = 0;
     out.drains_while_busy = false;
   }
-  if (out.recovers || out.ruin) out.duration = Milliseconds(25000);
-  if (!out.crowd && !out.chorus && !out.recovers && random.percent(25)) {
+  if (out.recovers || out.ruin || out.partial) out.duration = Milliseconds(25000);
+  const bool measured = out.crowd || out.chorus || out.recovers || out.partial || out.pressure;
+  if (out.pressure) out.duration = Milliseconds(6500);
+  if (!measured && random.percent(25)) {
     out.limits.buffer = random.between(64, 1024) << 10U;
   }
   return out;
@@ -278,7 +326,8 @@ std::string to_text(const Plan& plan) {
       (plan.drains_while_busy ? std::string(", drains busy") : std::string()) +
           (plan.crowd ? ", crowd" : "") + (plan.chorus ? ", chorus" : "") +
           (plan.recovers ? ", recovers" : "") + (plan.ruin ? ", ruin" : "") +
-          (plan.poisoned ? ", poisoned" : "") +
+          (plan.poisoned ? ", poisoned" : "") + (plan.partial ? ", partial" : "") +
+          (plan.pressure ? ", pressure" : "") +
           (plan.rule_limits.empty() ? "" : ", limited users") +
           (plan.limits.max_call < 4096 ? ", tight" : "") +
           (plan.limits.buffer < kUsualBuffer ? ", scarce" : ""));

@@ -35,18 +35,28 @@ enum class Program : std::uint8_t {
   babbler,   // sends very many calls at once that are refused
 };
 
+// What it asks about machines.
+enum class Asks : std::uint8_t {
+  usual,
+  info,    // nothing but that
+  others,  // calls of many kinds, but not that
+};
+
 struct ClientPlan {
   Program program = Program::command;
   uid_t uid = 1000;
   std::string target;
-  std::uint32_t depth = 1;     // calls under way at most
-  std::uint32_t unique = 50;   // percent of questions that nobody else asks
-  bool of_machines = false;    // asks of nothing else
-  std::uint32_t babble = 320;  // calls that a babbler sends at once
-  bool last_word = false;      // and a question after them
-  bool slow_reader = false;    // stops reading for a while, again and again
-  std::uint32_t rude = 0;      // per mille of messages that no decent client sends
-  std::uint32_t leaves = 0;    // per mille: hangs up in the middle, and comes back
+  std::uint32_t depth = 1;    // calls under way at most
+  std::uint32_t unique = 50;  // percent of questions that nobody else asks
+  bool of_machines = false;   // asks of nothing else
+  Asks asks = Asks::usual;
+  std::uint32_t first_machine = 0;  // asks of this one and those behind it,
+  std::uint32_t machines = 0;       // so many; 0: of all
+  std::uint32_t babble = 320;       // calls that a babbler sends at once
+  bool last_word = false;           // and a question after them
+  bool slow_reader = false;         // stops reading for a while, again and again
+  std::uint32_t rude = 0;           // per mille of messages that no decent client sends
+  std::uint32_t leaves = 0;         // per mille: hangs up in the middle, and comes back
 };
 
 struct FaultPlan {
@@ -116,6 +126,10 @@ struct Plan {
   bool chorus = false;
   bool poisoned = false;  // calls about one machine make the daemon crash, and nothing else ends it
   bool ruin = false;      // most of many machines hang at once, and for good
+  bool partial = false;   // one machine answers nothing but one kind of call, which one user asks
+  // Calls of one user take long, and it always has some that wait. Another one has as many that are
+  // quick, or asks now and then.
+  bool pressure = false;
   bool recovers = false;  // one machine hangs until calls have timed out, and then is well for long
 };
 

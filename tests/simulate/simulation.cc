@@ -33,6 +33,9 @@ constexpr std::size_t kMostSpare = 2;    // as a target has them by default
 constexpr std::size_t kMostOverdue = 8;
 constexpr std::size_t kMostTried = 8;  // more, of which nobody knew
 constexpr std::uint64_t kEnoughAnswers = 60;
+constexpr Milliseconds kPressed{4000};  // when all are there
+constexpr std::uint64_t kEnoughTimes = 40;
+constexpr std::size_t kMostStuck = 16;         // of the daemon's workers, with one target
 constexpr std::uint64_t kMostTurns = 1000000;  // of the clock without any time passing
 
 // The one that is under way.
@@ -71,6 +74,9 @@ class Simulation final : private Surroundings {
 
   void run() {
     if (plan_.chorus) daemons_[0]->hang(0, true);
+    for (Subject one = 0; plan_.pressure && one < static_cast<Subject>(plan_.machines / 2); ++one) {
+      daemons_[0]->slow(one, 11);
+    }
     for (const auto& client : clients_) client->start();
     faults_.start(plan_.faults.pause);
     if (plan_.host.begins_short) host_.begin_short();
@@ -115,6 +121,7 @@ class Simulation final : private Surroundings {
   void reload();
   void fault();
   void hang_and_recover();
+  void hang_partly();
   void ruin();
   void poison_in_turns();
   void fault_of(Daemon& at);
@@ -128,6 +135,7 @@ class Simulation final : private Surroundings {
   void check_fairness();
   void measure(const TargetPlan& target);
   void measure_crowd(uid_t uid);
+  void measure_pressure();
   void come_to_rest();
   void check_rest();
   void end();
@@ -159,6 +167,9 @@ class Simulation final : private Surroundings {
   };
   std::map<std::pair<std::string, uid_t>, Share> shares_;
   std::map<const Client*, Share> parts_;  // of what their user gets
+  // Places of one user while another could use some.
+  std::uint64_t places_seen_ = 0;
+  std::uint64_t times_seen_ = 0;
   bool draining_ = false;
   bool poisoned_ = false;
   std::uint64_t reloads_ = 0;
@@ -279,6 +290,12 @@ void Simulation::hang_and_recover() {
   faults_.start(hung ? Milliseconds(60000) : plan_.targets[0].call_timeout + Milliseconds(1500));
 }
 
+void Simulation::hang_partly() {
+  const bool hung = daemons_[0]->hung(0);
+  daemons_[0]->hang(0, !hung, true);
+  faults_.start(hung ? Milliseconds(60000) : Milliseconds(13000));
+}
+
 void Simulation::ruin() {
   for (Subject one = 0; one < static_cast<Subject>(plan_.machines * 3 / 4); ++one) {
     daemons_[0]->hang(one, true, random_.percent(50));
@@ -292,6 +309,8 @@ void Simulation::poison_in_turns() {
 }
 
 void Simulation::fault() {
+  if (plan_.pressure) return;
+  if (plan_.partial) return hang_partly();
   if (plan_.recovers) return hang_and_recover();
   if (plan_.ruin) return ruin();
   if (plan_.poisoned) return poison_in_turns();
@@ -414,6 +433,14 @@ void Simulation::check_upstreams() {
       judge_.fail("overdue", fmt::format("{} has {} calls that nobody waits for any more",
                                          daemon->name(), overdue));
     }
+    // What was lost with its connection is asked again, and keeps another worker.
+    const FaultPlan& f = plan_.faults;
+    const bool loses = f.daemon_freezes || f.cuts || f.lies || f.swallows || f.reloads ||
+                       f.poison || f.daemon_dies || f.daemon_away || plan_.host.memory;
+    if (quiet && !loses && daemon->stuck() > targets * kMostStuck) {
+      judge_.fail("workers",
+                  fmt::format("{} has {} workers that hang", daemon->name(), daemon->stuck()));
+    }
     const std::size_t all = daemon->lying_for(Milliseconds(-1));
     if (quiet && all > places + targets * kMostOverdue) {
       judge_.fail("places", fmt::format("{} has {} calls", daemon->name(), all));
@@ -448,6 +475,8 @@ void Simulation::check_limits() {
 }
 
 void Simulation::check_fairness() {
+  if (plan_.pressure) return measure_pressure();
+  if (plan_.partial) return;
   for (const TargetPlan& target : plan_.targets) measure(target);
   if (!plan_.crowd) return;
   for (const uid_t uid : plan_.users) measure_crowd(uid);
@@ -479,6 +508,25 @@ void Simulation::measure_crowd(uid_t uid) {
     }
     share.since.reset();
   }
+}
+
+// No user has more than half of the places while another could use one, which quick calls that
+// follow each other do all the time.
+void Simulation::measure_pressure() {
+  const std::size_t places = std::size_t{4} * plan_.targets[0].upstreams;
+  std::size_t waiting = 0;
+  for (const auto& client : clients_) {
+    if (client->plan().uid == plan_.users[1]) waiting += client->waiting_subjects();
+  }
+  if (clock_.now() < kPressed || waiting < places) return;
+  places_seen_ += daemons_[0]->lying_of(plan_.users[0]);
+  if (++times_seen_ < kEnoughTimes) return;
+  if (2 * places_seen_ > (places + 1) * times_seen_) {
+    judge_.fail("half",
+                fmt::format("of {} places one user has {:.1f}, and another one waits", places,
+                            static_cast<double>(places_seen_) / static_cast<double>(times_seen_)));
+  }
+  places_seen_ = times_seen_ = 0;
 }
 
 // While a user has calls about more things than it could have places, what it gets is its share.

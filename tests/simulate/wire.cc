@@ -1,7 +1,9 @@
 // Each answer and event carries its number, so a reply shows which answer of which daemon it is.
 #include "tests/simulate/wire.h"
 
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -43,6 +45,21 @@ std::optional<std::uint64_t> number_behind(std::string_view mark, std::string_vi
   const auto end = std::from_chars(text.data(), text.data() + text.size(), out);
   if (end.ec != std::errc()) return std::nullopt;
   return out;
+}
+
+// Kinds of calls about a machine; the last of them have flags.
+constexpr Remote kOthers[] = {
+    Remote::DOMAIN_GET_OS_TYPE,        Remote::DOMAIN_GET_AUTOSTART,
+    Remote::DOMAIN_GET_MAX_MEMORY,     Remote::DOMAIN_GET_MAX_VCPUS,
+    Remote::DOMAIN_IS_ACTIVE,          Remote::DOMAIN_IS_PERSISTENT,
+    Remote::DOMAIN_GET_SCHEDULER_TYPE, Remote::DOMAIN_IS_UPDATED,
+    Remote::DOMAIN_GET_AUTOSTART_ONCE, Remote::DOMAIN_GET_XML_DESC,
+    Remote::DOMAIN_GET_STATE,          Remote::DOMAIN_HAS_MANAGED_SAVE_IMAGE,
+};
+constexpr std::size_t kWithoutFlags = 9;
+
+bool is_other(Remote procedure) {
+  return std::ranges::find(kOthers, procedure) != std::end(kOthers);
 }
 
 bool answers_with_document(Remote procedure) {
@@ -87,7 +104,7 @@ Question ask_machine(Subject number, std::uint64_t choice, std::string_view name
       out.procedure = Remote::DOMAIN_GET_XML_DESC;
       XdrWriter(out.body).word(0);
       break;
-    case 1:
+    case kAskInfo:
       out.procedure = Remote::DOMAIN_GET_INFO;
       break;
     case 2:
@@ -98,6 +115,17 @@ Question ask_machine(Subject number, std::uint64_t choice, std::string_view name
       XdrWriter(out.body).word(2);
       break;
   }
+  return out;
+}
+
+Question ask_machine_else(Subject number, std::uint64_t choice, std::string_view name) {
+  Question out;
+  out.subject = number;
+  const std::string usual = machine_name(number);
+  out.body = machine(number, name.empty() ? std::string_view(usual) : name);
+  const std::size_t which = choice % std::size(kOthers);
+  out.procedure = kOthers[which];
+  if (which >= kWithoutFlags) XdrWriter(out.body).word(0);
   return out;
 }
 
@@ -137,6 +165,7 @@ std::optional<Subject> subject_of(std::int32_t procedure, base::Bytes body) {
     case Remote::CONNECT_LIST_ALL_DOMAINS:
       return kSweep;
     default:
+      if (is_other(static_cast<Remote>(procedure))) return machine_in(body);
       return std::nullopt;
   }
 }
@@ -144,6 +173,11 @@ std::optional<Subject> subject_of(std::int32_t procedure, base::Bytes body) {
 bool is_nowait(std::int32_t procedure, base::Bytes body) {
   return static_cast<Remote>(procedure) == Remote::CONNECT_GET_ALL_DOMAIN_STATS &&
          body.size() >= 4 && (body[body.size() - 4] & kNoWait) != 0;
+}
+
+bool is_of_states(std::int32_t procedure, base::Bytes body) {
+  return static_cast<Remote>(procedure) == Remote::CONNECT_GET_ALL_DOMAIN_STATS &&
+         body.size() >= 8 && policy::load_word(body.data() + body.size() - 8) == 1;
 }
 
 std::optional<std::size_t> asker_of(base::Bytes body) {
@@ -172,6 +206,14 @@ base::Buffer encode_answer(std::int32_t procedure, std::uint64_t answer, std::si
     hyper(writer, answer);
     writer.word(1);
     hyper(writer, 0);
+  } else if (which == Remote::DOMAIN_GET_SCHEDULER_TYPE) {
+    writer.string(text);
+    writer.word(1);
+  } else if (which == Remote::DOMAIN_GET_MAX_MEMORY) {
+    hyper(writer, answer);
+  } else if (is_other(which)) {
+    writer.word(static_cast<std::uint32_t>(answer));
+    if (which == Remote::DOMAIN_GET_STATE) writer.word(0);
   } else if (which == Remote::CONNECT_LIST_ALL_DOMAINS) {
     writer.word(1);
     base::append(out, machine(0, text));
@@ -191,14 +233,19 @@ base::Buffer encode_answer(std::int32_t procedure, std::uint64_t answer, std::si
 }
 
 std::optional<std::uint64_t> decode_answer(std::int32_t procedure, base::Bytes body) {
-  if (static_cast<Remote>(procedure) != Remote::DOMAIN_GET_INFO) {
+  const auto which = static_cast<Remote>(procedure);
+  XdrReader reader(body);
+  std::uint32_t word = 0;
+  std::uint64_t answer = 0;
+  if (which == Remote::DOMAIN_GET_INFO || which == Remote::DOMAIN_GET_MAX_MEMORY) {
+    if (which == Remote::DOMAIN_GET_INFO && !reader.word(word)) return std::nullopt;
+    return read_hyper(reader, answer) ? std::optional(answer) : std::nullopt;
+  }
+  if (answers_with_document(which) || !is_other(which) ||
+      which == Remote::DOMAIN_GET_SCHEDULER_TYPE) {
     return number_behind(kAnswer, base::text_of(body));
   }
-  XdrReader reader(body);
-  std::uint32_t state = 0;
-  std::uint64_t answer = 0;
-  if (!reader.word(state) || !read_hyper(reader, answer)) return std::nullopt;
-  return answer;
+  return reader.word(word) ? std::optional<std::uint64_t>(word) : std::nullopt;
 }
 
 std::string error_text(std::uint64_t answer) {

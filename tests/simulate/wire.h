@@ -24,13 +24,22 @@ struct Question {
 
 // Which of those there are: by the subject and a number for the choice among them. `name` of the
 // machine makes the question one that nobody else asks.
+constexpr std::uint64_t kAskInfo = 1;  // the choice that is DOMAIN_GET_INFO
 Question ask_machine(Subject machine, std::uint64_t choice, std::string_view name);
+// The same of calls of many other kinds, none of which is for DOMAIN_GET_INFO.
+Question ask_machine_else(Subject machine, std::uint64_t choice, std::string_view name);
 Question ask_host(std::uint64_t choice);
+// The choices that are statistics of states, of processors, and how many differ.
+constexpr std::uint64_t kAskStates = 0;
+constexpr std::uint64_t kAskCpus = 2;
+constexpr std::uint64_t kSweeps = 6;
 Question ask_sweep(std::uint64_t choice);
 // The subject of a call as the daemon finds it in the arguments; nothing: no client asks that.
 std::optional<Subject> subject_of(std::int32_t procedure, base::Bytes body);
 // Whether statistics are asked for without waiting for machines that hang, which the gate may add.
 bool is_nowait(std::int32_t procedure, base::Bytes body);
+// Statistics that tell nothing but states, for which a daemon waits for no machine.
+bool is_of_states(std::int32_t procedure, base::Bytes body);
 // The number of the client that asked, where nobody else asks that.
 std::optional<std::size_t> asker_of(base::Bytes body);
 // Of a question, the same for the same bytes, whatever the gate adds.
