@@ -1,6 +1,7 @@
 #include "policy/error.h"
 
 #include "base/text.h"
+#include "policy/reply.h"
 #include "policy/xdr.h"
 
 namespace policy {
@@ -34,9 +35,9 @@ std::string_view format_of(ErrorCode code) {
   return "%s";
 }
 
-std::string_view cut(std::string_view text) {
-  if (text.size() <= kMaxFaultText) return text;
-  std::size_t end = kMaxFaultText;
+std::string_view cut(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return text;
+  std::size_t end = most;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80U) --end;
   return text.substr(0, end);
 }
@@ -98,8 +99,8 @@ class Copy {
   }
   bool text() {
     std::string_view value;
-    if (!reader_.string(value)) return false;
-    writer_.string(base::without_controls(value));
+    if (!reader_.string(value) || value.size() > kMaxReplyString) return false;
+    writer_.string(base::without_controls(cut(value, kMaxErrorText)));
     return true;
   }
 
@@ -116,7 +117,7 @@ void append_error_reply(base::Buffer& to, const Header& call, const Fault& fault
   header.status = static_cast<std::uint32_t>(Status::error);
 
   const std::string_view format = fault.whole ? "%s" : format_of(fault.code);
-  const std::string_view text = cut(fault.text);
+  const std::string_view text = cut(fault.text, kMaxFaultText);
   std::string message(format.substr(0, format.size() - 2));
   message += text;
 
@@ -148,12 +149,11 @@ RemoteError decode_error(base::Bytes body) {
                     read_optional(reader, other) && reader.word(number) && reader.word(number) &&
                     skip_object(reader, kUuid);
   if (!good) return {};
-  return {static_cast<std::int32_t>(code), std::string(message)};
+  return {static_cast<std::int32_t>(code), std::string(cut(message, kMaxErrorText))};
 }
 
 std::optional<base::Buffer> clean_error(base::Bytes body) {
   base::Buffer out;
-  out.reserve(body.size());
   Copy copy(body, out);
   const bool good = copy.word() && copy.word() && copy.optional_text() && copy.word() &&
                     copy.optional_object(kDomain) && copy.optional_text() && copy.optional_text() &&

@@ -63,6 +63,9 @@ inline constexpr std::size_t kMaxFaultText = 4096;
 // such stream; a reply that nobody waits for would make them close the connection.
 void append_error_reply(base::Buffer& to, const Header& call, const Fault& fault);
 
+// What of a daemon's text is passed on.
+inline constexpr std::size_t kMaxErrorText = std::size_t{16} * 1024;
+
 // What a reply with status error says, for logs and for deciding: its code and its message, 0 and
 // empty when it is malformed. The message is the peer's and may hold anything.
 struct RemoteError {
@@ -71,8 +74,9 @@ struct RemoteError {
 };
 RemoteError decode_error(base::Bytes body);
 
-// The same error with texts that no terminal obeys (base::without_controls); nothing: `body` is not
-// exactly one error. What a client gets of a daemon's errors is this, never the daemon's own bytes.
+// The same error with texts of at most kMaxErrorText bytes that no terminal obeys
+// (base::without_controls); nothing: `body` is not exactly one error, or has a longer text than
+// libvirt takes. What a client gets of a daemon's errors is this, never the daemon's own bytes.
 std::optional<base::Buffer> clean_error(base::Bytes body);
 
 }  // namespace policy

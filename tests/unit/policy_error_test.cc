@@ -3,6 +3,7 @@
 #include <string>
 
 #include "policy/error.h"
+#include "policy/reply.h"
 #include "policy/xdr.h"
 #include "tests/unit/support/catch.h"
 #include "tests/unit/support/policy_hex.h"
@@ -209,4 +210,12 @@ TEST_CASE("a daemon's error is passed on without what a terminal obeys", "[polic
   body.pop_back();
   policy::store_word(body.data() + 8, 2);
   CHECK_FALSE(policy::clean_error(body));
+  // Nobody reads that much, and going through it takes long.
+  const std::string most(policy::kMaxErrorText, 'x');
+  CHECK(policy::clean_error(error(most)) == error(most));
+  CHECK(policy::clean_error(error(most + "y")) == error(most));
+  CHECK(policy::clean_error(error(most.substr(1) + "\xc3\xa9")) == error(most.substr(1)));
+  CHECK(policy::decode_error(error(most + "y")).text == most);
+  CHECK(policy::clean_error(error(std::string(policy::kMaxReplyString, 'x'))) == error(most));
+  CHECK_FALSE(policy::clean_error(error(std::string(policy::kMaxReplyString + 1, 'x'))));
 }
