@@ -17,18 +17,20 @@ std::size_t rounded(std::size_t size) {
 }  // namespace
 
 std::shared_ptr<std::uint8_t[]> Slabs::take(std::size_t size) {
-  Slab slab = store_->take(size);
-  const auto give_back = [store = std::weak_ptr<Store>(store_),
-                          whole = slab.size](std::uint8_t* block) {
-    std::unique_ptr<std::uint8_t[]> owned(block);
-    if (const auto alive = store.lock()) alive->give({std::move(owned), whole});
-  };
-  return {slab.bytes.release(), give_back};
+  auto loan = std::make_shared<Loan>(store_, store_->take(size));
+  std::uint8_t* bytes = loan->slab.bytes.get();
+  return {std::move(loan), bytes};
+}
+
+Slabs::Loan::~Loan() {
+  if (const auto alive = store.lock()) alive->give(std::move(slab));
 }
 
 Slabs::Slab Slabs::Store::take(std::size_t size) {
   const std::size_t wanted = rounded(size);
-  const auto fits = [&](const Slab& slab) { return slab.size >= wanted && slab.size / 2 < wanted; };
+  const auto fits = [&](const Slab& slab) {
+    return slab.size >= wanted && slab.size - slab.size / 8 <= wanted;
+  };
   // The last one is the likeliest to be in the processor's cache.
   const auto found = std::find_if(slabs.rbegin(), slabs.rend(), fits);
   if (found == slabs.rend()) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "tunnel/io/clock.h"
@@ -46,6 +47,16 @@ class Slabs {
     std::vector<Slab> slabs;
     std::size_t kept = 0;
     tunnel::io::Timer timer;
+  };
+  // Gives a block back.
+  struct Loan {
+    Loan(std::weak_ptr<Store> from, Slab taken) : store(std::move(from)), slab(std::move(taken)) {}
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+    ~Loan();
+
+    std::weak_ptr<Store> store;
+    Slab slab;
   };
 
   const std::shared_ptr<Store> store_;

@@ -210,6 +210,26 @@ TEST_CASE("bytes that are kept elsewhere arrive between those that were copied")
   CHECK(watched.expired());
 }
 
+TEST_CASE("what is kept elsewhere counts until it is let go") {
+  Pair pair(GENERATE(Kind::unix, Kind::tcp));
+  constexpr std::size_t kSize = std::size_t{16} << 20;
+  auto kept = std::make_shared<const std::string>(pattern(kSize));
+  const std::weak_ptr<const std::string> watched = kept;
+  pair.a.stream->write_kept(base::bytes_of(*kept), kept);
+  kept.reset();
+  pair.b.at = [&](std::string_view) {
+    if (pair.b.data.size() > kSize / 4) pair.b.stream->pause(1);
+  };
+  pair.until([&] { return pair.b.data.size() > kSize / 4; });
+  run_for(pair.loop, tunnel::io::Milliseconds(20));
+  CHECK_FALSE(watched.expired());
+  CHECK(pair.a.stream->queued() == kSize);
+  pair.b.at = nullptr;
+  pair.b.stream->resume(1);
+  pair.until([&] { return pair.b.data.size() == kSize && pair.a.stream->queued() == 0; });
+  CHECK(watched.expired());
+}
+
 TEST_CASE("a writer that heeds the marks stays bounded before a slow reader") {
   const auto fds = socket_pair(GENERATE(Kind::unix, Kind::tcp));
   // Else the system might take everything.

@@ -43,8 +43,8 @@ TEST_CASE("blocks that nobody uses are kept within a bound", "[proxy][slabs]") {
   Clock clock;
   Slabs slabs(clock);
   SECTION("of all") {
-    std::vector<std::shared_ptr<std::uint8_t[]>> many;
-    for (int i = 0; i < 40; ++i) many.push_back(slabs.take(kMega));
+    std::vector<std::shared_ptr<std::uint8_t[]>> many(40);
+    for (auto& one : many) one = slabs.take(kMega);
     many.clear();
     CHECK(slabs.kept() == Slabs::kMostKept);
   }

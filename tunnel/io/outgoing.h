@@ -31,6 +31,8 @@ class Outgoing {
   }
 
   [[nodiscard]] std::size_t size() const { return size_; }
+  // With what has been taken of a piece that has not gone as a whole, and is still in memory.
+  [[nodiscard]] std::size_t held() const { return size_ + taken_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
 
   // How many pieces there are at most.

@@ -66,8 +66,7 @@ void SocketStream::wrote() {
 }
 
 std::size_t SocketStream::queued() const {
-  const std::size_t sending = ready_ ? uv_stream_get_write_queue_size(&handle_.stream) : 0;
-  return pending_.size() + sending;
+  return pending_.held() + (sending_ ? sending_->data.held() : 0);
 }
 
 void SocketStream::end() {
