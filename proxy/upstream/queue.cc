@@ -424,7 +424,7 @@ Waiters* Queue::trouble_of(Topic& topic, Kind& kind, const Lane& lane) {
 Waiters* Queue::crowd_of(const Party& party, const Kind& kind) {
   if (risked() < limits_.most_overdue) return nullptr;
   const bool known = kind.topic.known > 0;
-  const std::size_t more = known ? kMoreKnownOfAll : kMoreUnknownOfAll;
+  const std::size_t more = (known ? kMoreKnownOfAll : kMoreUnknownOfAll) + party.last_places();
   const bool greedy = present_ > 1 && party.overdue + party.unsure >= limits_.most_overdue;
   const bool spent = unsure_ > 0 || greedy || risked() >= limits_.most_overdue + more;
   return spent ? &crowd_[known ? 1 : 0] : nullptr;

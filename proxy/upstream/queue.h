@@ -73,6 +73,10 @@ struct Party {
   std::list<Lane*> lanes;
   std::list<Lane*> ring;  // those with something to send
   std::uint64_t turn;     // when it was served last, or came
+
+  // Of what may hang, so many calls more are for users of whom nothing does: they may come when all
+  // the rest is taken.
+  [[nodiscard]] std::size_t last_places() const { return overdue + unsure == 0 ? 2 : 0; }
 };
 
 struct QueueLimits {

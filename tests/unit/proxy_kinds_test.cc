@@ -172,6 +172,31 @@ TEST_CASE("one user has no more than its part of what is risked", "[proxy][kinds
   }
 }
 
+TEST_CASE("whoever comes once a user has let all hang that may is answered", "[proxy][kinds]") {
+  World world;
+  world.config.targets[0].call_timeout = seconds(5);
+  world.gate();
+  hang(world, 1, 60);
+  {
+    std::vector<RawClient*> attackers;
+    for (int i = 0; i < 5; ++i) attackers.push_back(&world.opened());
+    for (std::uint8_t one = 1; one <= 60; ++one) {
+      attackers[one % 5]->call(Remote::DOMAIN_GET_INFO, machine(one));
+    }
+    CHECK(most_held(world, seconds(4)) == 14);
+  }
+  // It comes, asks about many machines and goes, again and again.
+  for (int round = 0; round < 5; ++round) {
+    RawClient& exporter = world.opened("hail", 1001);
+    for (std::uint8_t one = 100; one < 116; ++one) {
+      CHECK(answers(world, exporter, Remote::DOMAIN_GET_INFO, machine(one)));
+    }
+    world.leave(exporter);
+    world.pass(seconds(3));
+  }
+  CHECK(most_held(world, seconds(20)) <= 16);
+}
+
 TEST_CASE("a machine that answers again is found beside many that do not", "[proxy][kinds]") {
   World world;
   world.config.targets[0].call_timeout = seconds(5);
