@@ -1,6 +1,7 @@
 // Of a subject one kind of call may hang while others are answered, and of all subjects only so
 // many are tried once several hang.
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -109,14 +110,58 @@ TEST_CASE("a kind that was answered before is tried where unknown ones no longer
   RawClient& victim = world.opened("hail", 1001);
   REQUIRE(answers(world, victim, kStatistics, words({0, kState, 0})));
   hang_block_statistics(world);
-  RawClient& attacker = world.opened();
+  const std::array<RawClient*, 3> attackers = {&world.opened(), &world.opened("hail", 1002),
+                                               &world.opened("hail", 1003)};
   // Each of them is a kind of its own.
-  for (std::uint32_t i = 1; i <= 200; ++i) {
-    attacker.call(kStatistics, words({0, kBlock | i << 8, 0}));
+  for (std::uint32_t i = 1; i <= 90; ++i) {
+    attackers[i % 3]->call(kStatistics, words({0, kBlock | i << 8, 0}));
     world.pass(milliseconds(250));
   }
-  CHECK(world.daemon().held.size() <= 6);
+  CHECK(world.daemon().held.size() == 5);
   CHECK(answers(world, victim, kStatistics, words({0, kState, 0})));
+}
+
+TEST_CASE("of each kind of which nobody knows one call is tried, so that others are tried too",
+          "[proxy][kinds]") {
+  World world;
+  world.gate();
+  world.daemon().hold_if = [](const policy::Header& header, base::Bytes) {
+    return header.procedure == policy::number(Remote::DOMAIN_GET_INFO) ||
+           header.procedure == policy::number(Remote::DOMAIN_GET_OS_TYPE);
+  };
+  RawClient& first = world.opened();
+  RawClient& second = world.opened("hail", 1002);
+  RawClient& victim = world.opened("hail", 1001);
+  first.call(Remote::DOMAIN_GET_INFO, machine(1, "one"));
+  first.call(Remote::DOMAIN_GET_INFO, machine(1, "other"));
+  world.pass(seconds(1));
+  REQUIRE(world.daemon().held.size() == 2);
+  second.call(Remote::DOMAIN_GET_OS_TYPE, machine(1, "one"));
+  second.call(Remote::DOMAIN_GET_OS_TYPE, machine(1, "other"));
+  world.pass(seconds(1));
+  CHECK(world.daemon().held.size() == 3);
+  CHECK(answers(world, victim, Remote::DOMAIN_GET_MAX_VCPUS, machine(1)));
+}
+
+TEST_CASE("where several machines hang no second call of what hangs there is tried",
+          "[proxy][kinds]") {
+  World world;
+  world.gate();
+  hang(world, 1, 5);
+  RawClient& attacker = world.opened();
+  RawClient& victim = world.opened("hail", 1001);
+  for (std::uint8_t one = 1; one <= 4; ++one) {
+    attacker.call(Remote::DOMAIN_GET_INFO, machine(one));
+  }
+  world.pass(seconds(1));
+  for (std::uint8_t one = 1; one <= 4; ++one) {
+    attacker.call(Remote::DOMAIN_GET_INFO, machine(one, "again"));
+  }
+  world.pass(seconds(1));
+  CHECK(world.daemon().held.size() == 4);
+  attacker.call(Remote::DOMAIN_GET_INFO, machine(5));
+  world.settle();
+  CHECK(time_of(world, victim, machine(20)) == 0);
 }
 
 TEST_CASE("many machines that hang take few of the daemon's workers, one call about each",

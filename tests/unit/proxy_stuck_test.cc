@@ -343,12 +343,18 @@ TEST_CASE("users take turns at a machine that all of them want", "[proxy][queue]
 
 TEST_CASE("a machine that hangs for good takes few of the daemon's workers, however long it does",
           "[proxy][stuck]") {
+  // What is answered of it says nothing of what hangs.
+  const bool wholly = GENERATE(true, false);
   World world;
   world.gate();
-  hang(world, 1, 1);
+  world.daemon().hold_if = [=](const policy::Header& header, base::Bytes body) {
+    return body.size() >= 28 && body[body.size() - 5] == 1 &&
+           (wholly || header.procedure == policy::number(Remote::DOMAIN_GET_INFO));
+  };
   std::size_t most = 0;
   for (int i = 0; i < 720; ++i) {
     RawClient& client = world.opened();
+    if (!wholly) CHECK(time_of(world, client, machine(1)) == 0);
     client.call(Remote::DOMAIN_GET_INFO, machine(1));
     world.pass(milliseconds(500));
     world.leave(client);
@@ -378,6 +384,74 @@ TEST_CASE("a rule bounds the calls of a user at the daemon, stuck ones too", "[p
   }
   world.settle();
   CHECK(most_held(world, seconds(25)) == 3);
+}
+
+TEST_CASE("where a rule leaves few places what may hang too does not take the last of them",
+          "[proxy][stuck]") {
+  World world;
+  policy::AccessRule rule;
+  rule.targets = {"*"};
+  rule.allow = {"*"};
+  rule.limits.calls_in_flight = 1;
+  world.config.rules.rules = {rule};
+  world.gate();
+  hang(world, 1, 1);
+  RawClient& client = world.opened();
+  client.call(Remote::DOMAIN_GET_INFO, machine(1));
+  client.call(Remote::DOMAIN_GET_OS_TYPE, machine(1));
+  world.pass(seconds(2));
+  REQUIRE(world.gate().snapshot().targets.at(0).overdue == 2);
+  const bool silent = GENERATE(false, true);
+  if (silent) world.pass(seconds(31));
+  REQUIRE(world.gate().snapshot().targets.at(0).silent == (silent ? 1U : 0U));
+  // One that nobody knows, and one that would ask again.
+  const auto unknown = client.call(Remote::DOMAIN_GET_MAX_VCPUS, machine(1));
+  const auto again = client.call(Remote::DOMAIN_GET_INFO, machine(1));
+  CHECK(time_of(world, client, machine(20)) == 0);
+  world.pass(seconds(1));
+  CHECK(time_of(world, client, machine(20)) == 0);
+  CHECK(world.daemon().held.size() == 2);
+  CHECK((client.error(unknown).code == 68) == silent);
+  CHECK((client.error(again).code == 68) == silent);
+}
+
+TEST_CASE("a rule of more places lets as many calls hang before the rest of them is touched",
+          "[proxy][stuck]") {
+  World world;
+  policy::AccessRule rule;
+  rule.targets = {"*"};
+  rule.allow = {"*"};
+  rule.limits.calls_in_flight = 4;
+  world.config.rules.rules = {rule};
+  world.gate();
+  hang(world, 1, 6);
+  RawClient& client = world.opened();
+  for (std::uint8_t i = 1; i <= 6; ++i) client.call(Remote::DOMAIN_GET_INFO, machine(i));
+  world.pass(seconds(2));
+  REQUIRE(world.gate().snapshot().targets.at(0).overdue == 6);
+  CHECK(time_of(world, client, machine(20)) == 0);
+}
+
+TEST_CASE("second calls about machines leave places to calls about others", "[proxy][stuck]") {
+  World world;
+  world.gate();
+  std::vector<RawClient*> clients;
+  for (uid_t i = 0; i < 8; ++i) clients.push_back(&world.opened("hail", 1000 + i % 2));
+  RawClient& victim = world.opened("hail", 1003);
+  REQUIRE(time_of(world, victim, machine(20)) == 0);
+  for (std::uint8_t i = 1; i <= 8; ++i) {
+    clients[i - 1U]->call(Remote::DOMAIN_GET_INFO, machine(i));
+    clients[i - 1U]->call(Remote::DOMAIN_GET_OS_TYPE, machine(i));
+    world.settle();
+  }
+  hang(world, 1, 8);
+  for (std::uint8_t i = 1; i <= 8; ++i) {
+    clients[i - 1U]->call(Remote::DOMAIN_GET_INFO, machine(i));
+    clients[i - 1U]->call(Remote::DOMAIN_GET_OS_TYPE, machine(i));
+  }
+  world.settle();
+  CHECK(world.daemon().held.size() == 12);
+  CHECK(time_of(world, victim, machine(20)) == 0);
 }
 
 TEST_CASE("what was stuck at the daemon of before is not at the new one", "[proxy][stuck]") {
@@ -503,6 +577,77 @@ TEST_CASE("what nobody waits for any more is counted apart, and its upstream rep
   world.pass(seconds(120));
   CHECK(world.daemon().connections() == 1);
   CHECK(time_of(world, client, machine(9)) == 0);
+}
+
+TEST_CASE("a replaced upstream ends sooner where calls wait for a place", "[proxy][stuck]") {
+  World world;
+  world.config.targets[0].upstreams = 1;
+  world.config.targets[0].spare = 1;
+  world.config.targets[0].call_timeout = seconds(5);
+  world.gate();
+  hang(world, 1, 7);
+  RawClient& victim = world.opened("hail", 1002);
+  std::vector<RawClient*> gone;
+  for (std::uint8_t i = 1; i <= 3; ++i) {
+    gone.push_back(&world.opened("hail", 1001));
+    gone.back()->call(Remote::DOMAIN_GET_INFO, machine(i));
+  }
+  world.settle();
+  for (RawClient* client : gone) world.leave(*client);
+  world.pass(seconds(6));
+  REQUIRE(world.log.count("upstream-replaced target=hail") == 1);
+  // There may be no more than this one and another.
+  REQUIRE(world.daemon().connections() == 2);
+  for (std::uint8_t i = 4; i <= 7; ++i) {
+    world.opened("hail", 1000 + i % 2).call(Remote::DOMAIN_GET_INFO, machine(i));
+  }
+  world.pass(seconds(1));
+  REQUIRE(world.gate().snapshot().targets.at(0).overdue == 7);
+  const long took = time_of(world, victim, machine(20));
+  CHECK((took >= 0 && took <= 500));
+}
+
+TEST_CASE("calls that were given up are a daemon's workers until such calls are answered",
+          "[proxy][stuck]") {
+  World world;
+  world.gate();
+  RawClient& client = world.opened();
+  std::uint8_t machines = 0;
+  const auto lose_three = [&] {
+    RawClient& gone = world.opened("hail", 1001);
+    const auto first = static_cast<std::uint8_t>(machines + 1);
+    machines = static_cast<std::uint8_t>(machines + 3);
+    for (std::uint8_t i = first; i <= machines; ++i) {
+      gone.call(Remote::DOMAIN_GET_INFO, machine(i));
+    }
+    world.settle();
+    world.leave(gone);
+    world.pass(seconds(130));
+  };
+  world.daemon().hold_if = [](const policy::Header& header, base::Bytes body) {
+    return header.procedure == policy::number(Remote::DOMAIN_GET_INFO) &&
+           body[body.size() - 5] < 100;
+  };
+  lose_three();
+  REQUIRE(world.daemon().connections() == 1);
+  for (int i = 0; i < 10; ++i) {
+    lose_three();
+    CHECK(world.daemon().held.size() <= 16);
+    CHECK(time_of(world, client, machine(200)) == 0);
+  }
+  // An upstream that still waits for them keeps the daemon from getting more.
+  CHECK(world.daemon().connections() > 1);
+  world.daemon().hold_if = nullptr;
+  world.daemon().answer_all();
+  for (std::uint8_t i = 1; i <= machines; ++i) {
+    client.call(Remote::DOMAIN_GET_INFO, machine(i));
+    world.pass(seconds(1));
+  }
+  world.pass(seconds(130));
+  hang(world, 1, 99);
+  machines = 0;
+  lose_three();
+  CHECK(world.daemon().connections() == 1);
 }
 
 TEST_CASE("a daemon that refuses connections is not dialled without a pause while an old one lasts",
