@@ -631,7 +631,6 @@ void Queue::no_longer_counts(const Call& asker) {
 }
 
 void Queue::finished(Call& call) {
-  if (call.topic == nullptr) return;
   no_longer_risked(call);
   Topic& topic = *std::exchange(call.topic, nullptr);
   Kind& kind = *std::exchange(call.kind, nullptr);

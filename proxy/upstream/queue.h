@@ -133,7 +133,7 @@ class Queue {
   [[nodiscard]] bool lean() const { return !lean_.empty(); }
   void release_lean();
 
-  // The call was answered, or lost with its upstream.
+  // A call that next() gave was answered, or lost with its upstream.
   void finished(Call& call);
   // How long its reply was, from which is told what others will have.
   void note_reply(const Call& call, std::uint64_t bytes) {
