@@ -146,6 +146,33 @@ TEST_CASE("what was answered together with the first calls that hang may hang to
   CHECK(world.daemon().held.size() == 9);
 }
 
+TEST_CASE(
+    "an older call that is overdue later says nothing of what was answered before others hung",
+    "[proxy][crowd]") {
+  World world;
+  world.gate();
+  const auto first = clients_of(world, 1000, 4);
+  const auto second = clients_of(world, 1002, 4);
+  ask(first, 1, 8);
+  ask(second, 21, 28);
+  world.settle();
+  hang(world, 1, 8);
+  ask(first, 1, 4);
+  ask(second, 5, 7);
+  world.pass(milliseconds(150));
+  ask(second, 21, 28);
+  world.pass(milliseconds(50));
+  ask(second, 8, 8);
+  REQUIRE(world.daemon().held.size() == 7);
+  hang(world, 1, 60);
+  world.pass(milliseconds(400));
+  REQUIRE(world.gate().snapshot().targets.at(0).overdue == 7);
+  ask(first, 21, 24);
+  ask(second, 25, 28);
+  world.settle();
+  CHECK(world.daemon().held.size() == 9);
+}
+
 TEST_CASE("what was answered beside many calls that hang may hang as soon as another does",
           "[proxy][crowd]") {
   World world;
