@@ -51,6 +51,8 @@ class HttpDesk::Visit final : private tunnel::io::StreamOwner {
  private:
   void on_open() override {}
   void on_data(base::Bytes data) override {
+    read_ += data.size();
+    if (read_ > kMostRead) stream_->pause(1);
     if (answered_ || waits_) return;
     switch (head_.feed(data)) {
       case HttpHead::State::reading:
@@ -113,6 +115,7 @@ class HttpDesk::Visit final : private tunnel::io::StreamOwner {
   const tunnel::io::Peer peer_;
   tunnel::io::Timer deadline_;
   HttpHead head_{{kLongestLine, kMostFields, kLongestFields}};
+  std::size_t read_ = 0;  // bytes
   bool answered_ = false;
   bool waits_ = false;  // for what it has asked for
   bool ended_ = false;

@@ -23,6 +23,9 @@ class HttpDesk {
   static constexpr std::size_t kLongestLine = 1024;
   static constexpr std::size_t kMostFields = 64;
   static constexpr std::size_t kLongestFields = 8192;
+  // What is read of a visitor in all, so that the end of a short body is still heard. Whoever says
+  // more is not listened to.
+  static constexpr std::size_t kMostRead = 65536;
   // From the first byte to the last one of the answer.
   static constexpr tunnel::io::Milliseconds kPatience{10000};
 

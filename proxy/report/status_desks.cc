@@ -20,6 +20,8 @@ using policy::HttpAnswer;
 
 namespace {
 
+constexpr tunnel::io::Milliseconds kLate{10000};
+
 HttpAnswer not_here() {
   return policy::http_text(policy::http::kNotFound, "there is nothing of this name here");
 }
@@ -89,7 +91,7 @@ class StatusDesks::Port final : public Door {
   tunnel::io::TcpListener listener_;
 };
 
-StatusDesks::StatusDesks(tunnel::io::Loop& loop, const Gate& gate, StatusService& service, Log& log,
+StatusDesks::StatusDesks(tunnel::io::Loop& loop, Gate& gate, StatusService& service, Log& log,
                          std::string control)
     : loop_(loop),
       gate_(gate),
@@ -102,11 +104,17 @@ StatusDesks::StatusDesks(tunnel::io::Loop& loop, const Gate& gate, StatusService
       metrics_(loop.clock(), std::bind_front(&StatusDesks::answer_metrics, this)),
       port_metrics_(loop.clock(), std::bind_front(&StatusDesks::answer_metrics, this)),
       textfile_(loop.clock(), [this] { write_textfile(); }),
+      textfile_late_(loop.clock(),
+                     [this] {
+                       say_textfile_failed(gate_.config().metrics.textfile +
+                                           " kept us waiting for more than " +
+                                           std::to_string(kLate.count()) + " ms");
+                     }),
       aside_(loop) {}
 
 StatusDesks::~StatusDesks() = default;
 
-Snapshot StatusDesks::snapshot() const {
+Snapshot StatusDesks::snapshot() {
   Snapshot out = gate_.snapshot();
   out.started = started_;
   out.pid = static_cast<std::uint64_t>(::getpid());
@@ -272,6 +280,7 @@ void StatusDesks::write_textfile() {
     std::optional<std::string> problem = "there is no thread to write it";
   };
   const auto work = std::make_shared<Work>(Work{gate_.config().metrics.textfile, snapshot()});
+  textfile_late_.start(kLate);
   aside_.run(
       [work] {
         const std::string text = metrics_text(work->snapshot, MetricsFormat::prometheus);
@@ -282,11 +291,15 @@ void StatusDesks::write_textfile() {
 
 // One that hangs is followed by none.
 void StatusDesks::have_written_textfile(const std::optional<std::string>& problem) {
-  if (problem && !textfile_failed_) {
-    log_.line(Level::error, "textfile-failed").with("reason", *problem);
-  }
+  textfile_late_.stop();
+  if (problem) say_textfile_failed(*problem);
   textfile_failed_ = problem.has_value();
   if (!closing_) textfile_.start(gate_.config().metrics.interval);
+}
+
+void StatusDesks::say_textfile_failed(const std::string& why) {
+  if (std::exchange(textfile_failed_, true)) return;
+  log_.line(Level::error, "textfile-failed").with("reason", why);
 }
 
 void StatusDesks::close(std::function<void()> closed) {
@@ -294,6 +307,7 @@ void StatusDesks::close(std::function<void()> closed) {
   doors_.clear();
   port_.reset();
   textfile_.stop();
+  textfile_late_.stop();
   control_.close([this, closed = std::move(closed)] {
     metrics_.close([this, closed] { port_metrics_.close(closed); });
   });

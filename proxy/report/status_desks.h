@@ -37,7 +37,7 @@ class StatusService {
 class StatusDesks {
  public:
   // All of it outlives this. `control` is the path of the control socket; empty: none.
-  StatusDesks(tunnel::io::Loop& loop, const Gate& gate, StatusService& service, Log& log,
+  StatusDesks(tunnel::io::Loop& loop, Gate& gate, StatusService& service, Log& log,
               std::string control);
   StatusDesks(const StatusDesks&) = delete;
   StatusDesks& operator=(const StatusDesks&) = delete;
@@ -74,14 +74,15 @@ class StatusDesks {
   static policy::HttpAnswer written(Form form, const Snapshot& snapshot);
   void ask(Form form, HttpDesk::Respond respond);
   void write_next();
-  [[nodiscard]] Snapshot snapshot() const;
+  [[nodiscard]] Snapshot snapshot();
   void opened(std::string_view event, const std::string& name);
   void fail(const std::string& name, const std::string& reason);
   void write_textfile();
   void have_written_textfile(const std::optional<std::string>& problem);
+  void say_textfile_failed(const std::string& why);
 
   tunnel::io::Loop& loop_;
-  const Gate& gate_;
+  Gate& gate_;
   StatusService& service_;
   Log& log_;
   const std::string control_path_;
@@ -94,6 +95,7 @@ class StatusDesks {
   std::vector<std::unique_ptr<LocalDoor>> doors_;
   std::unique_ptr<Port> port_;
   tunnel::io::Timer textfile_;
+  tunnel::io::Timer textfile_late_;
   bool textfile_failed_ = false;
   bool opened_ = false;
   bool closing_ = false;

@@ -1,5 +1,5 @@
-"""Remotes that talk without end before anybody has logged in: they lose the connection soon, whatever
-it is that they say, and clients of other targets are answered meanwhile."""
+"""Remotes and visitors that talk without end before anybody has logged in: they lose the connection soon,
+whatever it is that they say, and clients of other targets are answered meanwhile."""
 
 import pathlib
 import socket
@@ -14,6 +14,7 @@ import certificates
 import harness
 import raw
 import stand_in
+import victims
 
 MakeGate = Callable[..., harness.Gate]
 
@@ -137,3 +138,118 @@ def test_a_flood_before_the_login(
         assert max(flood.sent) <= MOST
     finally:
         flood.close()
+
+
+# Of HTTP, where nobody logs in: what a question or an answer begins with, and what follows without end.
+LINES, ONE_LINE = b"X-Flood: %060d\r\n" % 7, b"x" * 64
+ANSWER = b"HTTP/1.1 200 OK\r\n"
+ANSWERS = {
+    "lines": (ANSWER, LINES),
+    "one_line": (b"", ONE_LINE),
+    "body": (ANSWER + b"Content-Type: application/sxp\r\n\r\n", ONE_LINE),
+}
+QUESTION = b"GET /metrics HTTP/1.1\r\n"
+QUESTIONS = {
+    "lines": (QUESTION, LINES),
+    "one_line": (b"", ONE_LINE),
+    "body": (QUESTION + b"Content-Length: 99999999999\r\n\r\n", ONE_LINE),
+}
+OF_VISITORS = 12 << 20  # the kernel keeps a few megabytes at either end
+
+
+def told(address: harness.Address) -> bytes:
+    """How the gate answers a question about the target behind a xend socket."""
+    with harness.dial(address) as one:
+        one.settimeout(harness.PATIENCE)
+        one.sendall(b"GET /xend/node/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while more := one.recv(65536):
+            answer += more
+    return answer
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_a_flood_of_a_xend(daemon: harness.Daemon, make_gate: MakeGate, kind: str) -> None:
+    port = harness.free_port()
+    flood = Flood(port, *ANSWERS[kind])
+    flood.run()
+    try:
+        targets = {"well": daemon.uri("unix"), "flood": f"http://127.0.0.1:{port}/"}
+        flooded = harness.Listen("flood.sock", target="flood")
+        gate = make_gate(targets, harness.Listen(), flooded)
+        answers: list[bytes] = []
+
+        def trouble() -> None:
+            path = gate.path(flooded.name)
+            threads = [
+                threading.Thread(target=lambda: answers.append(told(path))) for _ in range(MANY)
+            ]
+            for one in threads:
+                one.start()
+            for one in threads:
+                one.join(2 * harness.PATIENCE)
+
+        with victims.Victims(gate.socket, ["well"] * 2, range(1, 100)) as others:
+            others.bear(f"a xend that floods with {kind}", trouble, 4.0)
+        assert len(answers) == MANY
+        assert all(one.startswith(b"HTTP/1.1 502 ") for one in answers), answers
+        harness.wait_for("the end of the flood", lambda: flood.sent)
+        assert max(flood.sent) <= MOST
+    finally:
+        flood.close()
+
+
+class Pourers:
+    """Visitors that say something without end to a socket of the gate."""
+
+    def __init__(self, address: harness.Address, first: bytes, again: bytes) -> None:
+        self.sent: list[int] = []
+        self._address, self._first = address, first
+        self._again = again * (65536 // len(again))
+        self._threads = [threading.Thread(target=self._pour) for _ in range(MANY)]
+
+    def run(self) -> None:
+        for one in self._threads:
+            one.start()
+        for one in self._threads:
+            one.join(2 * harness.PATIENCE)
+
+    def _pour(self) -> None:
+        sent = 0
+        try:
+            with harness.dial(self._address) as one:
+                one.settimeout(harness.PATIENCE)
+                one.sendall(self._first)
+                while sent <= OF_VISITORS:
+                    sent += one.send(self._again)
+        except TimeoutError:
+            sent = OF_VISITORS + 1
+        except OSError:
+            pass
+        self.sent.append(sent)
+
+
+@pytest.mark.parametrize("kind", QUESTIONS)
+@pytest.mark.parametrize("place", ["port", "control", "xend"])
+def test_a_flood_of_visitors(
+    daemon: harness.Daemon, make_gate: MakeGate, place: str, kind: str
+) -> None:
+    targets = {"well": daemon.uri("unix"), "old": "http://127.0.0.1:1/"}
+    port = harness.free_port()
+    old = harness.Listen("old.sock", target="old")
+    gate = make_gate(
+        targets,
+        harness.Listen(),
+        old,
+        sections={"metrics": {"listen": f"127.0.0.1:{port}"}},
+    )
+    addresses: dict[str, harness.Address] = {
+        "port": ("127.0.0.1", port),
+        "control": gate.control,
+        "xend": gate.path(old.name),
+    }
+    pourers = Pourers(addresses[place], *QUESTIONS[kind])
+    with victims.Victims(gate.socket, ["well"] * 2, range(1, 100)) as others:
+        others.bear(f"visitors that flood the {place} with {kind}", pourers.run, 4.0)
+    assert len(pourers.sent) == MANY
+    assert max(pourers.sent) <= OF_VISITORS

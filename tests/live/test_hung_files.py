@@ -13,6 +13,7 @@ from typing import Callable, Iterator
 
 import pytest
 
+import ask
 import busy
 import certificates
 import harness
@@ -144,7 +145,9 @@ class Hung:
             "well": daemon.uri("unix"),
         }
         targets = {name: {"uri": uri, "retry_timeout": "1s"} for name, uri in uris.items()}
-        self.gate = harness.Gate(folder, targets)
+        self.textfile = self.hung / "virtgate.prom"
+        metrics = {"textfile": str(self.textfile), "interval": "1s"}
+        self.gate = harness.Gate(folder, targets, sections={"metrics": metrics})
 
     def be_in(self, library: pathlib.Path) -> dict[str, str]:
         return {
@@ -245,6 +248,25 @@ def test_a_login_that_waits_for_a_kdc_holds_up_nobody_else(hung: Hung) -> None:
         others.bear("a KDC that is silent", wait, 4.0)
         hung.sasl_switch.unlink()
         harness.wait_for("the login", lambda: opens(gate, "sasl"))
+
+
+def test_a_textfile_that_does_not_answer_holds_up_nobody(hung: Hung) -> None:
+    gate = hung.gate
+    harness.wait_for("the file", hung.textfile.exists)
+
+    def wait() -> None:
+        hung.switch.touch()
+        late = f'textfile-failed reason="{hung.textfile} kept us waiting for more than 10000 ms"'
+        gate.logged(late)
+        for path in ("/metrics", "/status.json"):
+            assert ask.fetch(gate.control, path)[0] == 200
+
+    with victims.Victims(gate.socket, ["well"] * 2, range(1, 100)) as others:
+        others.bear("a textfile that hangs", wait, 4.0)
+        hung.textfile.unlink()
+        hung.switch.unlink()
+        harness.wait_for("the file again", hung.textfile.exists)
+    assert gate.log().count("textfile-failed") == 1
 
 
 def opens(gate: harness.Gate, name: str) -> bool:

@@ -110,7 +110,10 @@ class Victims:
         """How they fare alone, and then as long as the trouble lasts; `longest`: of one call, in seconds."""
         alone = self.times(1.0)
         before = self.count()
+        begun = time.monotonic()
         trouble()
+        # Or there would be next to no calls beside what is over at once.
+        time.sleep(max(0.0, 1.0 - (time.monotonic() - begun)))
         beside = self.since(before)
         print(f"\nbeside {what}: {beside.beside(alone)}")
         assert beside.p99 < 3 * alone.p99 + BUSY
