@@ -1,4 +1,5 @@
-"""A log that nobody reads stops no client, and not the end of the service."""
+"""A log that nobody reads stops no client, and not the end of the service; one user fills no log."""
+
 import fcntl
 import json
 import os
@@ -10,9 +11,13 @@ from typing import Any, Iterator
 
 import pytest
 
+import ask
 import harness
+import machines
 import raw
+import victims
 
+STRANGER = 65534
 MANY = 300
 
 
@@ -109,3 +114,41 @@ def test_a_journal_that_nobody_reads(daemon: harness.Daemon, folders: Iterator[p
 
 def _figures(text: str) -> Any:
     return json.loads(text)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other users")
+def test_a_user_takes_no_more_than_a_share_of_the_log(
+    daemon: harness.Daemon, folders: Iterator[pathlib.Path]
+) -> None:
+    rules = ({"users": ["0", str(STRANGER)], "targets": ["*"], "allow": ["*"]},)
+    gate = harness.Gate(next(folders), {"hail": daemon.uri("unix")}, rules=rules, user_log="64KiB")
+    gate.arguments = ["--log-level", "debug"]
+    script = (
+        "import raw\n"
+        f"with raw.connect({gate.socket!r}, 'hail') as one:\n"
+        "    assert one.version() > 0\n"
+    )
+    try:
+        gate.start()
+        with victims.Victims(gate.socket, ["hail"] * 2, range(1, 100)) as others:
+            others.bear("a user who fills the log", lambda: _visit(gate, 300), 4.0)
+        gate.logged("share-spent of=log uid=0 bytes_a_day=65536")
+        with machines.run_as(STRANGER, script) as process:
+            assert process.wait(harness.PATIENCE) == 0
+        gate.logged(f" uid={STRANGER} ")
+        about = [line for line in gate.log().splitlines() if " uid=0 " in line]
+        assert sum(len(line) + 1 for line in about) < 2 * 32768
+        assert gate.log().count("share-spent") == 1
+        (dropped,) = ask.status(gate)["dropped"]
+        assert (dropped["uid"], dropped["others"], dropped["audit"]) == (0, False, 0)
+        assert dropped["log"] > 100
+        code, _, body = ask.fetch(gate.control, "/metrics")
+        assert code == 200
+        assert f'virtgate_records_dropped_total{{uid="0",of="log"}} {dropped["log"]}' in body
+    finally:
+        gate.stop()
+
+
+def _visit(gate: harness.Gate, times: int) -> None:
+    for _ in range(times):
+        raw.connect(gate.socket, "hail").close()

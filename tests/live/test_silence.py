@@ -16,6 +16,7 @@ import raw
 import recorder
 import sshd
 import stuck
+import victims
 
 MakeGate = Callable[..., harness.Gate]
 MakeRecorder = Callable[[harness.Daemon], recorder.Recorder]
@@ -62,6 +63,55 @@ def test_a_daemon_that_is_slow_keeps_its_connection(
         assert client.reply(serial).status == raw.OK
         assert slow.report()["connections"] == 1
     assert "upstream-silent" not in gate.log()
+
+
+# Stands before libvirt in its daemon: who asks what a machine runs waits while a switch is there.
+HANGS = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+char *virDomainGetOSType(void *machine) {
+  const char *file = getenv("HANG_WHILE");
+  while (file != NULL && access(file, F_OK) == 0) usleep(10 * 1000);
+  return ((__typeof__(&virDomainGetOSType))dlsym(RTLD_NEXT, "virDomainGetOSType"))(machine);
+}
+"""
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_libvirtd_that_takes_few_calls_of_a_connection(
+    folders: Folders, make_gate: MakeGate, connect: Callable[..., raw.Client], most: int
+) -> None:
+    """Such a one reads no pings while these are under way, which is not taken for death."""
+    folder = next(folders)
+    switch = folder / "on"
+    library = harness.preloaded(folder, "hangs", HANGS)
+    few = harness.Daemon(next(folders))
+    few.config.write_text(few.config.read_text() + f"max_client_requests = {most}\n")
+    few.environment = {"LD_PRELOAD": str(library), "HANG_WHILE": str(switch)}
+    try:
+        few.start()
+        gate = make_gate({"machines": {"uri": few.uri("unix"), "call_timeout": "60s"}})
+        clients = [connect(gate.socket, "machines") for _ in range(most)]
+        found = [one.domain(f"machine{number}") for number, one in enumerate(clients, 1)]
+
+        with victims.Victims(gate.socket, ["machines"] * 2, range(101, 151)) as others:
+            for _ in range(2):
+                switch.touch()
+                pairs = list(zip(clients, found))
+                serials = [one.post(stuck.GET_OS_TYPE, machine) for one, machine in pairs]
+                # Longer than a connection may be silent.
+                time.sleep(10)
+                switch.unlink()
+                for one, serial in zip(clients, serials):
+                    assert one.reply(serial).status == raw.OK
+                others.times(1.0)
+        assert " upstream-lost " not in gate.log()
+    finally:
+        switch.unlink(missing_ok=True)
+        few.stop()
 
 
 def test_a_daemon_that_is_silent_everywhere_is_said_to_be(
