@@ -387,7 +387,7 @@ MemoryUse Gate::memory_use() const {
   return out;
 }
 
-Snapshot Gate::snapshot() const {
+Snapshot Gate::snapshot() {
   Snapshot out;
   out.version = VIRTGATE_VERSION;
   out.uptime_ms = milliseconds_since(began_, clock_.now());

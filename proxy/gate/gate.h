@@ -89,7 +89,7 @@ class Gate final : private VisitorOwner, private ClientTargets, private XendTarg
   // Allocates nothing.
   [[nodiscard]] MemoryUse memory_use() const;
   // What there is now. Its cost grows with the number of clients.
-  [[nodiscard]] Snapshot snapshot() const;
+  [[nodiscard]] Snapshot snapshot();
 
  private:
   base::Result<std::vector<Candidate>, policy::Fault> resolve(

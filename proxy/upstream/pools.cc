@@ -12,6 +12,7 @@ namespace {
 
 constexpr Milliseconds kSweep{10000};
 constexpr std::size_t kRenewedAtOnce = 100;
+constexpr std::size_t kMadeAtOnce = 100;
 
 }  // namespace
 
@@ -26,6 +27,7 @@ Pools::Pools(tunnel::io::Clock& clock, Log& log, Sasl& sasl, Counters& counters,
       slabs_(clock),
       retired_(clock),
       forget_(clock, [this] { forget(); }),
+      make_(clock, [this] { make_some(); }),
       renew_(clock, [this] { renew_some(); }) {}
 
 void Pools::insert(const conf::TargetConfig& target, std::optional<uid_t> opener,
@@ -41,10 +43,24 @@ void Pools::insert(const conf::TargetConfig& target, std::optional<uid_t> opener
   CHECK(added);
 }
 
-void Pools::add(const conf::TargetConfig& target) { insert(target, std::nullopt, {}); }
+// Whoever asks for one that has not been made yet does not wait.
+Pools::Entries::iterator Pools::entry_of(std::string_view name) {
+  if (const auto coming = to_make_.find(name); coming != to_make_.end()) {
+    insert(*coming->second, std::nullopt, {});
+    to_make_.erase(coming);
+  }
+  return entries_.find(name);
+}
+
+void Pools::make_some() {
+  for (std::size_t i = 0; i < kMadeAtOnce && !to_make_.empty(); ++i) {
+    entry_of(to_make_.begin()->first);
+  }
+  if (!to_make_.empty()) make_.start(Milliseconds(0));
+}
 
 Pool* Pools::find(std::string_view name) {
-  const auto found = entries_.find(name);
+  const auto found = entry_of(name);
   return found == entries_.end() ? nullptr : found->second.pool.get();
 }
 
@@ -53,13 +69,14 @@ std::size_t Pools::opened() const {
       entries_, [](const auto& entry) { return entry.second.opener.has_value(); }));
 }
 
-void Pools::describe(std::vector<TargetSnapshot>& to) const {
+void Pools::describe(std::vector<TargetSnapshot>& to) {
+  while (!to_make_.empty()) entry_of(to_make_.begin()->first);
   for (const auto& [name, entry] : entries_) to.push_back(entry.pool->snapshot());
 }
 
 std::optional<std::string> Pools::open(const conf::TargetConfig& target,
                                        const policy::UriParts& parts, uid_t uid) {
-  if (const auto found = entries_.find(target.name); found != entries_.end()) {
+  if (const auto found = entry_of(target.name); found != entries_.end()) {
     found->second.last_used = clock_.now();
     update(*found->second.pool, target);
     return std::nullopt;
@@ -164,9 +181,11 @@ void Pools::reload(const std::vector<conf::TargetConfig>& targets, const OpenedN
     update(*is.pool, opened ? *opened : *configured->second);
     to_renew_.push_back(name);
   }
-  for (const conf::TargetConfig& target : targets) {
-    if (target.protocol == conf::Protocol::rpc && !entries_.contains(target.name)) add(target);
+  to_make_.clear();
+  for (const auto& [name, target] : named) {
+    if (!entries_.contains(name)) to_make_.emplace(name, target);
   }
+  make_some();
   for (const auto& pool : leaving_) renew(*pool);
   renew_some();
 }
@@ -207,6 +226,8 @@ const policy::UriParts* Pools::opened(std::string_view name) const {
 void Pools::close(std::function<void()> closed) {
   while (!entries_.empty()) remove(entries_.begin());
   let_leaving_go();
+  to_make_.clear();
+  make_.stop();
   forget_.stop();
   renew_.stop();
   retired_.when_empty(std::move(closed));

@@ -42,8 +42,6 @@ class Pools {
   Pools& operator=(const Pools&) = delete;
   ~Pools() = default;
 
-  // Adds a target of the configuration, whose protocol is rpc.
-  void add(const conf::TargetConfig& target);
   // Adds a target that a client of user `uid` has named, or finds the one of that name, which is
   // what `target` says from now on. The error is a sentence for the client, not escaped.
   std::optional<std::string> open(const conf::TargetConfig& target, const policy::UriParts& parts,
@@ -59,7 +57,8 @@ class Pools {
   // Takes `targets` for those of the configuration, and for those that clients have named what
   // `opened_now` says. A target that has changed, or whose certificates, keys or known hosts have,
   // is reached anew, the latter once their files have been looked at. find() no longer gives a
-  // target that is gone, which ends once nobody is attached to it.
+  // target that is gone, which ends once nobody is attached to it. Of many new ones most are made
+  // in turns to come, or when they are asked for: `targets` outlives the next reload(), or close().
   void reload(const std::vector<conf::TargetConfig>& targets, const OpenedNow& opened_now);
   // The parts of the URI by which a client has named the target; null: no client has.
   [[nodiscard]] const policy::UriParts* opened(std::string_view name) const;
@@ -68,7 +67,7 @@ class Pools {
   void close(std::function<void()> closed);
 
   [[nodiscard]] std::size_t opened() const;
-  void describe(std::vector<TargetSnapshot>& to) const;
+  void describe(std::vector<TargetSnapshot>& to);
 
  private:
   struct Entry {
@@ -82,6 +81,8 @@ class Pools {
 
   void insert(const conf::TargetConfig& target, std::optional<uid_t> opener,
               policy::UriParts parts);
+  Entries::iterator entry_of(std::string_view name);
+  void make_some();
   void update(Pool& pool, const conf::TargetConfig& target);
   void renew_some();
   void renew(Pool& pool);
@@ -105,6 +106,8 @@ class Pools {
   std::list<std::unique_ptr<Pool>> leaving_;  // removed, and somebody is still attached
   Retired<Pool> retired_;
   tunnel::io::Timer forget_;
+  std::map<std::string_view, const conf::TargetConfig*> to_make_;  // of the configuration
+  tunnel::io::Timer make_;
   std::vector<std::string> to_renew_;  // by name; also what has gone meanwhile
   tunnel::io::Timer renew_;
 };

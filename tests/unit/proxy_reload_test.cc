@@ -46,6 +46,49 @@ TEST_CASE("a configuration that says the same changes nothing") {
   CHECK(world.daemon().connections() == 1);
 }
 
+TEST_CASE("of many new targets a few are made in each turn, and all for whoever looks") {
+  World world;
+  world.gate();
+  constexpr std::size_t kMany = 1000;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    const std::string name = "new" + std::to_string(i);
+    world.config.targets.push_back(world.config.targets[0]);
+    world.config.targets.back().name = world.config.targets.back().tunnel.name = name;
+    world.may_be_opened(name);
+  }
+  // As a configuration is held by whoever takes it.
+  reload(world);
+  CHECK(world.reached.size() <= 101);
+  std::size_t before = world.reached.size();
+  SECTION("in turns to come") {
+    for (int turns = 0; turns < 20; ++turns) {
+      world.clock.advance(world.clock.now());
+      CHECK(world.reached.size() - before <= 100);
+      before = world.reached.size();
+    }
+    CHECK(before == kMany + 1);
+  }
+  SECTION("when they are described") {
+    CHECK(world.gate().snapshot().targets.size() == kMany + 1);
+    CHECK(world.reached.size() == kMany + 1);
+  }
+  SECTION("when a client opens one") {
+    world.opened("new999");
+    CHECK(world.daemon("new999").dials == 1);
+  }
+  SECTION("not after another reload") {
+    world.config.targets.resize(1);
+    reload(world);
+    world.settle();
+    CHECK(world.reached.size() == before);
+    CHECK(world.gate().snapshot().targets.size() == 1);
+  }
+  SECTION("not when the gate ends") {
+    world.end();
+    CHECK(world.reached.size() <= before + 100);
+  }
+}
+
 TEST_CASE("a target that has changed answers what it has, and what follows goes the new way") {
   World world;
   RawClient& client = world.opened();
