@@ -108,7 +108,7 @@ void Client::before_frame() {
 }
 
 void Client::on_frame(const Frame& frame) {
-  turn_.spend(frame.header.length);
+  const Turns::Part::Work work(turn_, frame.header.length);
   base::Buffer encoded;
   policy::Verdict verdict = policy::judge(frame.header, frame.body, encoded);
   const bool call = verdict.decision == Decision::forward || verdict.decision == Decision::answer ||

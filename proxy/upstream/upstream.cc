@@ -125,7 +125,9 @@ base::Bytes Upstream::read(base::Bytes data) {
     if (!frame) break;
     ++messages_;
     bytes_ += frame->header.length;
+    const tunnel::io::Microseconds began = clock_.worked();
     on_frame(*frame);
+    took_ += clock_.worked() - began;
     if (plain && layer_ != nullptr) return reader_.take_rest();
   }
   if (state_ == State::closing) {
@@ -142,15 +144,20 @@ base::Bytes Upstream::read(base::Bytes data) {
 // What comes before it is ready is bounded in all.
 bool Upstream::turn_is_over() {
   if (state_ != State::ready) return false;
-  if (std::exchange(turn_began_, clock_.now()) != clock_.now()) messages_ = bytes_ = 0;
-  if (messages_ < kMessagesOfTurn && bytes_ < kBytesOfTurn) return false;
+  if (std::exchange(turn_began_, clock_.now()) != clock_.now()) begin_turn();
+  if (messages_ < kMessagesOfTurn && bytes_ < kBytesOfTurn && took_ < kTimeOfTurn) return false;
   stream_->pause(kTurn);
   turn_.start(Milliseconds(0));
   return true;
 }
 
-void Upstream::next_turn() {
+void Upstream::begin_turn() {
   messages_ = bytes_ = 0;
+  took_ = {};
+}
+
+void Upstream::next_turn() {
+  begin_turn();
   const base::Buffer backlog = std::exchange(backlog_, {});
   read(backlog);
   if (!turn_.running() && state_ != State::closing) stream_->resume(kTurn);
@@ -307,7 +314,7 @@ void Upstream::on_opened() {
   stage_ = Stage::established;
   deadline_.stop();
   ready_since_ = last_used_ = clock_.now();
-  messages_ = bytes_ = 0;
+  begin_turn();
   if (may_ping()) keepalive_.start(settings_.keepalive_interval);
   owner_.on_upstream_ready(*this);
 }

@@ -69,10 +69,11 @@ class Upstream final : private tunnel::io::StreamOwner {
   // What an event costs is multiplied by those who subscribed to it.
   static constexpr std::size_t kMostEvent = (std::size_t{4} << 20) + (std::size_t{64} << 10);
 
-  // Messages, and bytes of them, that are looked at in one turn of the loop; then everybody else is
-  // heard before the rest is.
+  // Messages, bytes of them and the time that they take in one turn of the loop; then everybody
+  // else is heard before the rest is.
   static constexpr std::size_t kMessagesOfTurn = 128;
   static constexpr std::size_t kBytesOfTurn = std::size_t{256} * 1024;
+  static constexpr tunnel::io::Microseconds kTimeOfTurn{2000};
   // Before it is ready a daemon has little to say.
   static constexpr std::size_t kMostBeforeReady = std::size_t{256} * 1024;
 
@@ -179,6 +180,7 @@ class Upstream final : private tunnel::io::StreamOwner {
   }
   void late();
   bool turn_is_over();
+  void begin_turn();
   void next_turn();
   void on_frame(const policy::Frame& frame);
   void on_message(const policy::Frame& frame);
@@ -211,8 +213,9 @@ class Upstream final : private tunnel::io::StreamOwner {
   tunnel::io::Timer turn_;  // runs while this turn is over
   base::Buffer backlog_;    // for the next one, or for when we know how to go on
   Milliseconds turn_began_{0};
-  std::size_t messages_ = 0;  // of this turn
-  std::size_t bytes_ = 0;     // of this turn; before it is ready, of all
+  std::size_t messages_ = 0;          // of this turn
+  std::size_t bytes_ = 0;             // of this turn; before it is ready, of all
+  tunnel::io::Microseconds took_{0};  // of this turn
   Calls in_flight_;
   State state_ = State::tunnel;
   tunnel::io::Stage stage_ = tunnel::io::Stage::look_up;

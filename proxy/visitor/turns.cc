@@ -58,8 +58,9 @@ bool Turns::Part::must_wait() {
   return true;
 }
 
-void Turns::Part::spend(std::size_t bytes) {
-  const auto work = static_cast<std::int64_t>(1 + bytes / kMessage);
+void Turns::Part::spend(std::size_t bytes, tunnel::io::Microseconds took) {
+  const auto by_size = static_cast<std::int64_t>(1 + bytes / kMessage);
+  const std::int64_t work = std::max<std::int64_t>(by_size, took / kTime);
   left_ -= work;
   user_.left -= work;
 }

@@ -1,7 +1,7 @@
 // Who of the clients goes on in a turn of the loop. What is answered or refused here takes no place
-// at a daemon and comes under no limit there, so it is bounded by time: each user has so much work
-// done in a turn, and each of their clients a part of that; the rest is done in the turns that
-// follow, between which everybody else is heard.
+// at a daemon and comes under no limit there, so it is bounded: each user has so much work done in
+// a turn, and each of their clients a part of that; the rest is done in the turns that follow,
+// between which everybody else is heard.
 #pragma once
 
 #include <cstddef>
@@ -20,10 +20,12 @@ class Turns {
  public:
   class Part;
 
-  // Work is a number of messages; a long one counts as one for each kMessage bytes that it has.
+  // Work is a number of messages; a long one counts as one for each kMessage bytes that it has, and
+  // one that takes long as one for each kTime that it took, if these are more.
   static constexpr std::int64_t kOfUser = 128;
   static constexpr std::int64_t kOfClient = 32;
   static constexpr std::size_t kMessage = 4096;
+  static constexpr tunnel::io::Microseconds kTime{50};
 
   // The clock outlives it.
   explicit Turns(tunnel::io::Clock& clock) : clock_(clock), next_(clock, [this] { begin(); }) {}
@@ -62,11 +64,25 @@ class Turns::Part {
 
   // Whether this turn is over for the client.
   [[nodiscard]] bool must_wait();
-  // A message of so many bytes is being looked at.
-  void spend(std::size_t bytes);
+  // A message of so many bytes is being looked at, as long as this lives.
+  class Work {
+   public:
+    Work(Part& part, std::size_t bytes)
+        : part_(part), bytes_(bytes), began_(part.turns_.clock_.worked()) {}
+    Work(const Work&) = delete;
+    Work& operator=(const Work&) = delete;
+    ~Work() { part_.spend(bytes_, part_.turns_.clock_.worked() - began_); }
+
+   private:
+    Part& part_;
+    const std::size_t bytes_;
+    const tunnel::io::Microseconds began_;
+  };
 
  private:
   friend class Turns;
+
+  void spend(std::size_t bytes, tunnel::io::Microseconds took);
 
   Turns& turns_;
   const uid_t uid_;

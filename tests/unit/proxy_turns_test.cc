@@ -52,6 +52,22 @@ std::uint64_t most_in_a_turn(World& world, uid_t uid, std::uint64_t all) {
   return most;
 }
 
+// While it lives each message takes so long.
+class SlowWork {
+ public:
+  SlowWork(World& world, tunnel::io::Microseconds of_one) : world_(world) {
+    // Asked before and after each.
+    world.clock.read_work_from(
+        [at = tunnel::io::Microseconds(0), of_one]() mutable { return at += of_one; });
+  }
+  SlowWork(const SlowWork&) = delete;
+  SlowWork& operator=(const SlowWork&) = delete;
+  ~SlowWork() { world_.clock.read_work_from({}); }
+
+ private:
+  World& world_;
+};
+
 }  // namespace
 
 TEST_CASE("a client that floods gets a part of each turn, before its open and after it",
@@ -105,6 +121,18 @@ TEST_CASE("long messages count by their length", "[proxy][turns]") {
   CHECK(most_in_a_turn(world, 1000, 40) == 2);
 }
 
+TEST_CASE("messages that take long count by their time", "[proxy][turns]") {
+  World world;
+  RawClient& flood = world.opened();
+  const SlowWork slow(world, Turns::kTime * 10);
+  flood.send(many(Remote::DOMAIN_DESTROY, 200));
+  // The last may take more than is left.
+  CHECK(most_in_a_turn(world, 1000, 200) == Turns::kOfClient / 10 + 1);
+  for (int i = 0; i < 15; ++i) world.opened().send(many(Remote::DOMAIN_DESTROY, 50));
+  const auto most = most_in_a_turn(world, 1000, 200 + 15 * 50);
+  CHECK(most <= Turns::kOfUser / 10 + Turns::kOfClient / 10 + 2);
+}
+
 TEST_CASE("a client that goes while others wait for their turn leaves nothing behind",
           "[proxy][turns]") {
   World world;
@@ -142,6 +170,29 @@ TEST_CASE("a daemon that floods gets a part of each turn", "[proxy][turns]") {
   const auto serial = client.call(Remote::CONNECT_GET_LIB_VERSION);
   world.settle();
   CHECK(client.ok(serial));
+}
+
+TEST_CASE("what a daemon says counts by the time that it takes", "[proxy][turns]") {
+  World world;
+  world.opened();
+  const SlowWork slow(world, Upstream::kTimeOfTurn / 4);
+  base::Buffer pings;
+  for (int i = 0; i < 100; ++i) {
+    base::append(pings, policy::keepalive_frame(policy::Keepalive::ping));
+  }
+  world.daemon().send(0, pings);
+  const auto sent = [&] { return world.gate().snapshot().counters_of("hail")->traffic.out; };
+  std::uint64_t before = sent();
+  const std::uint64_t all = before + 100 * policy::kHeaderSize;
+  std::uint64_t most = 0;
+  for (int i = 0; i < 200 && before < all; ++i) {
+    turn(world);
+    const std::uint64_t now = sent();
+    most = std::max(most, (now - before) / policy::kHeaderSize);
+    before = now;
+  }
+  CHECK(before == all);
+  CHECK(most == 4);
 }
 
 TEST_CASE("a daemon says little before the connection is open", "[proxy][turns]") {

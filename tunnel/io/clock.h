@@ -13,6 +13,7 @@
 
 namespace tunnel::io {
 
+using Microseconds = std::chrono::microseconds;
 using Milliseconds = std::chrono::milliseconds;
 
 class Timer;
@@ -35,6 +36,13 @@ class Clock {
 
   // Since an arbitrary start.
   [[nodiscard]] Milliseconds now() const { return now_; }
+
+  // What also passes while somebody works, since an arbitrary start. It stands still where nobody
+  // has said what to read it from, and so whoever turns the clock by hand meets no surprise.
+  [[nodiscard]] Microseconds worked() const { return stopwatch_ ? stopwatch_() : Microseconds(0); }
+  void read_work_from(std::function<Microseconds()> stopwatch) {
+    stopwatch_ = std::move(stopwatch);
+  }
 
   // When the next timer is due; nothing when none runs. It can lie in the past.
   [[nodiscard]] std::optional<Milliseconds> next() const;
@@ -59,6 +67,7 @@ class Clock {
   std::uint64_t sequence_ = 0;
   std::set<Entry> running_;
   Watcher* watcher_ = nullptr;
+  std::function<Microseconds()> stopwatch_;
 };
 
 // Calls `fire` once, a while after start(). Destroying or stopping it means that it does not fire.

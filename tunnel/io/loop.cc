@@ -145,6 +145,10 @@ Loop::Loop(Resolve resolve, Resolve at_once) : state_(std::make_unique<State>())
   CHECK(uv_prepare_start(&s.prepare, prepare) == 0);
   uv_unref(base_of(s.prepare));
   inside().touch();
+  s.clock.read_work_from([] {
+    return std::chrono::duration_cast<Microseconds>(
+        std::chrono::steady_clock::now().time_since_epoch());
+  });
   s.resolver.emplace(*this, std::move(resolve), std::move(at_once));
   s.errands.emplace(*this);
 }
