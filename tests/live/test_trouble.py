@@ -276,8 +276,8 @@ def test_long_answers_of_one_target_take_nothing_from_clients_of_another(
                     client.post(stuck.STATISTICS, raw.uint(0) + raw.uint(bits) + raw.uint(0))
 
             def is_full() -> bool:
-                (user,) = ask.status(gate)["users"]
-                return int(user["buffered"]) > 512 * 1024
+                buffer = ask.status(gate)["buffer"]
+                return int(buffer["held"]) - int(buffer["expected"]) > 512 * 1024
 
             harness.wait_for("the buffer to be full", is_full)
             same = stack.enter_context(raw.connect(gate.socket, "long"))
