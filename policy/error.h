@@ -63,7 +63,7 @@ inline constexpr std::size_t kMaxFaultText = 4096;
 // such stream; a reply that nobody waits for would make them close the connection.
 void append_error_reply(base::Buffer& to, const Header& call, const Fault& fault);
 
-// What of a daemon's text is passed on.
+// How much of each text in a daemon's error is passed on.
 inline constexpr std::size_t kMaxErrorText = std::size_t{16} * 1024;
 
 // What a reply with status error says, for logs and for deciding: its code and its message, 0 and

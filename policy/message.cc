@@ -65,7 +65,7 @@ base::Bytes FrameReader::take_rest() {
 
 std::span<std::uint8_t> FrameReader::room() {
   if (partial_done_ || !large_) return {};
-  return {large_.get() + filled_, large_size_ - filled_};
+  return {large_.get() + filled_, load_word(large_.get()) - filled_};
 }
 
 std::optional<Frame> FrameReader::next() {
@@ -137,7 +137,6 @@ bool FrameReader::fill_partial(std::size_t size) {
 bool FrameReader::fill_large(std::size_t size) {
   if (!large_) {
     large_ = places_ ? places_(size) : std::make_shared_for_overwrite<std::uint8_t[]>(size);
-    large_size_ = size;
     filled_ = partial_.size();
     std::memcpy(large_.get(), partial_.data(), filled_);
     base::Buffer().swap(partial_);

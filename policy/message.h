@@ -71,10 +71,10 @@ struct Frame {
 // leave it.
 class FrameReader {
  public:
-  // A place for so many bytes, which it is given with anything in them.
+  // Gives memory for so many bytes, with anything in it.
   using Place = std::function<std::shared_ptr<std::uint8_t[]>(std::size_t)>;
 
-  // Large frames are put into `places`; null: the system's memory.
+  // Large frames are put into what `places` gives; null: the system's memory.
   explicit FrameReader(std::uint32_t limit = kMaxMessage, Place places = nullptr)
       : limit_(limit), places_(std::move(places)) {}
 
@@ -126,7 +126,6 @@ class FrameReader {
   base::Buffer partial_;
   std::shared_ptr<std::uint8_t[]> large_;  // in place of partial_
   std::size_t filled_ = 0;                 // of large_
-  std::size_t large_size_ = 0;
   base::Bytes rest_;
 };
 

@@ -133,8 +133,7 @@ std::vector<std::string> hints_for(const conf::TargetConfig& target, const Reaso
     if (reason.stage == Stage::authentication && !reason.text.starts_with('/')) {
       return {
           "a KDC, or the name server that is asked for this host's own name, may be silent: "
-          "`kinit` "
-          "and `hostname -f` would wait for it too"};
+          "`kinit` and `hostname -f` would wait for it too"};
     }
     return {"is its disk or file server there? `stat` of the file would wait for it too"};
   }

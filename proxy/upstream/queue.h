@@ -74,8 +74,8 @@ struct Party {
   std::list<Lane*> ring;  // those with something to send
   std::uint64_t turn;     // when it was served last, or came
 
-  // Of what may hang, so many calls more are for users of whom nothing does: they may come when all
-  // the rest is taken.
+  // How many more calls that may hang are left to a user of whom nothing hangs, who may come when
+  // all other places are taken.
   [[nodiscard]] std::size_t last_places() const { return overdue + unsure == 0 ? 2 : 0; }
 };
 
@@ -135,7 +135,7 @@ class Queue {
 
   // A call that next() gave was answered, or lost with its upstream.
   void finished(Call& call);
-  // How long its reply was, from which is told what others will have.
+  // How long its reply was, which is what other calls of the kind are then expected to bring.
   void note_reply(const Call& call, std::uint64_t bytes) {
     sizes_[{call.program, call.procedure}].add(bytes);
   }

@@ -1,5 +1,5 @@
-// Memory for long replies. Blocks that fresh memory is put into cost a page fault for each of their
-// pages, which is more than all the copying, so blocks that were let go are kept for the next
+// Memory for long replies. Memory that is fresh from the system costs a page fault for each of its
+// pages, which takes longer than all the copying, so blocks that were let go are kept for the next
 // replies, within a bound, until nobody has used them for a while.
 #pragma once
 
@@ -15,7 +15,7 @@ namespace proxy {
 
 class Slabs {
  public:
-  // Of all that are kept, and of one.
+  // Bytes of all blocks that are kept, and of one.
   static constexpr std::size_t kMostKept = std::size_t{16} << 20;
   static constexpr std::size_t kLongestKept = std::size_t{8} << 20;
   static constexpr tunnel::io::Milliseconds kIdle{3000};
@@ -29,7 +29,7 @@ class Slabs {
   // A block of `size` bytes at least, with anything in it.
   std::shared_ptr<std::uint8_t[]> take(std::size_t size);
 
-  // Bytes that are kept for nobody.
+  // Bytes of the blocks that nobody has now.
   [[nodiscard]] std::size_t kept() const { return store_->kept; }
 
  private:

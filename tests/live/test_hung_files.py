@@ -176,12 +176,8 @@ class Hung:
 
 @pytest.fixture(scope="module")
 def sasl_daemon(folders: Iterator[pathlib.Path]) -> Iterator[sasl_scene.Daemon]:
-    one = sasl_scene.Daemon(next(folders), "scram-sha-256")
-    try:
-        one.start()
+    with sasl_scene.running(next(folders), "scram-sha-256") as one:
         yield one
-    finally:
-        one.stop()
 
 
 @pytest.fixture

@@ -19,12 +19,8 @@ Connect = Callable[..., raw.Client]
 
 @pytest.fixture
 def sasl_daemon(folders: Iterator) -> Iterator[sasl_scene.Daemon]:
-    one = sasl_scene.Daemon(next(folders), "scram-sha-256 digest-md5")
-    try:
-        one.start()
+    with sasl_scene.running(next(folders), "scram-sha-256 digest-md5") as one:
         yield one
-    finally:
-        one.stop()
 
 
 def virsh(daemon: sasl_scene.Daemon, uri: str, *command: str) -> str:

@@ -114,14 +114,9 @@ def test_a_reload_holds_up_nobody(slow: Slow) -> None:
 
 def test_a_client_whose_name_nobody_knows_holds_up_nobody(slow: Slow) -> None:
     gate = slow.gate
-    script = (
-        "import raw\n"
-        f"with raw.connect({gate.socket!r}, 'hail') as one:\n"
-        "    print(one.version(), flush=True)\n"
-    )
     with busy.Crew(gate.socket, "hail", 2) as crew:
         slow.slow()
-        with machines.run_as(STRANGER, script, stdout=subprocess.PIPE) as process:
+        with machines.version_as(STRANGER, gate, "hail") as process:
             crew.progress(200)
             said, _ = process.communicate(timeout=harness.PATIENCE)
         assert int(said) > 0

@@ -13,7 +13,10 @@
 using policy::Remote;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using test::ask;
+using test::clients_of;
 using test::hang;
+using test::held_about;
 using test::machine;
 using test::most_held;
 using test::RawClient;
@@ -21,29 +24,6 @@ using test::time_of;
 using test::World;
 
 namespace {
-
-// So many clients of a user. One client has no more than four calls at the daemon.
-std::vector<RawClient*> clients_of(World& world, uid_t uid, std::size_t count) {
-  std::vector<RawClient*> out;
-  for (std::size_t i = 0; i < count; ++i) out.push_back(&world.opened("hail", uid));
-  return out;
-}
-
-// Asks about each of these machines once; the clients take turns.
-std::vector<std::uint32_t> ask(const std::vector<RawClient*>& clients, std::uint8_t first,
-                               std::uint8_t last, Remote procedure = Remote::DOMAIN_GET_INFO) {
-  std::vector<std::uint32_t> serials;
-  for (std::uint8_t one = first; one <= last; ++one) {
-    serials.push_back(clients[(one - first) % clients.size()]->call(procedure, machine(one)));
-  }
-  return serials;
-}
-
-std::size_t held_about(World& world, std::uint8_t uuid) {
-  return static_cast<std::size_t>(std::ranges::count_if(world.daemon().held, [=](const auto& call) {
-    return call.body.size() >= 28 && call.body[call.body.size() - 5] == uuid;
-  }));
-}
 
 bool refused(const RawClient& client, std::uint32_t serial) {
   return client.error(serial).text.find("has not answered for") != std::string::npos;
@@ -253,7 +233,7 @@ TEST_CASE("where as many calls hang as may no machine is asked whether it answer
   RawClient& victim = world.opened("hail", 1001);
   const auto serial = victim.call(Remote::DOMAIN_GET_INFO, machine(60));
   world.settle();
-  CHECK(held_about(world, 60) == 0);
+  CHECK(held_about(world, 60, 60) == 0);
   CHECK(refused(victim, serial));
 }
 
@@ -266,7 +246,7 @@ TEST_CASE("one call waits to ask whether a machine answers again, and others fai
   RawClient& client = world.opened();
   make_silent(world, client, 60);
   // They are all that one client may have at the daemon.
-  for (std::uint8_t one = 1; one <= 4; ++one) client.call(Remote::DOMAIN_GET_INFO, machine(one));
+  ask({&client}, 1, 4);
   world.settle();
   REQUIRE(world.daemon().held.size() == 4);
   const auto waits = client.call(Remote::DOMAIN_GET_INFO, machine(60, "one"));

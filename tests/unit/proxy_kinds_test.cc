@@ -17,6 +17,8 @@ using policy::Remote;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using test::answer_again;
+using test::ask;
+using test::clients_of;
 using test::hang;
 using test::machine;
 using test::most_held;
@@ -170,11 +172,8 @@ TEST_CASE("many machines that hang take few of the daemon's workers, one call ab
   world.gate();
   hang(world, 1, 60);
   RawClient& victim = world.opened("hail", 1001);
-  std::vector<RawClient*> attackers;
-  for (int i = 0; i < 5; ++i) attackers.push_back(&world.opened());
-  for (std::uint8_t one = 1; one <= 60; ++one) {
-    attackers[one % 5]->call(Remote::DOMAIN_GET_INFO, machine(one));
-  }
+  const auto attackers = clients_of(world, 1000, 5);
+  ask(attackers, 1, 60);
   // Some are there before anybody knows; no user has all places while others are there.
   CHECK(most_held(world, seconds(20)) <= 12);
   std::vector<std::pair<RawClient*, std::uint32_t>> calls;
@@ -185,9 +184,7 @@ TEST_CASE("many machines that hang take few of the daemon's workers, one call ab
   CHECK(answered_of(calls) == calls.size());
   // Also after they are silent.
   world.pass(seconds(40));
-  for (std::uint8_t one = 1; one <= 60; ++one) {
-    attackers[one % 5]->call(Remote::DOMAIN_GET_OS_TYPE, machine(one));
-  }
+  ask(attackers, 1, 60, Remote::DOMAIN_GET_OS_TYPE);
   CHECK(most_held(world, seconds(20)) <= 16);
   CHECK(answers(world, victim, Remote::DOMAIN_GET_INFO, machine(100)));
   CHECK(answers(world, victim, Remote::DOMAIN_GET_INFO, machine(120)));
@@ -197,12 +194,9 @@ TEST_CASE("one user has no more than its part of what is risked", "[proxy][kinds
   World world;
   world.gate();
   hang(world, 1, 60);
-  std::vector<RawClient*> attackers;
-  for (int i = 0; i < 5; ++i) attackers.push_back(&world.opened());
+  const auto attackers = clients_of(world, 1000, 5);
   // Nobody else is there.
-  for (std::uint8_t one = 1; one <= 7; ++one) {
-    attackers[one % 5]->call(Remote::DOMAIN_GET_INFO, machine(one));
-  }
+  ask(attackers, 1, 7);
   world.pass(seconds(1));
   REQUIRE(world.daemon().held.size() == 7);
   RawClient& victim = world.opened("hail", 1001);
@@ -222,14 +216,8 @@ TEST_CASE("whoever comes once a user has let all hang that may is answered", "[p
   world.config.targets[0].call_timeout = seconds(5);
   world.gate();
   hang(world, 1, 60);
-  {
-    std::vector<RawClient*> attackers;
-    for (int i = 0; i < 5; ++i) attackers.push_back(&world.opened());
-    for (std::uint8_t one = 1; one <= 60; ++one) {
-      attackers[one % 5]->call(Remote::DOMAIN_GET_INFO, machine(one));
-    }
-    CHECK(most_held(world, seconds(4)) == 14);
-  }
+  ask(clients_of(world, 1000, 5), 1, 60);
+  CHECK(most_held(world, seconds(4)) == 14);
   // It comes, asks about many machines and goes, again and again.
   for (int round = 0; round < 5; ++round) {
     RawClient& exporter = world.opened("hail", 1001);

@@ -4,23 +4,18 @@
 #include "policy/procedures.h"
 #include "policy/xdr.h"
 #include "tests/unit/support/catch.h"
+#include "tests/unit/support/stuck.h"
 #include "tests/unit/support/world.h"
 
 using policy::Remote;
+using test::allow_calls;
+using test::held_about;
 using test::machine;
 using test::RawClient;
 using test::words;
 using test::World;
 
 namespace {
-
-// Calls at the daemon about machines with such UUIDs.
-std::size_t held(World& world, std::uint8_t first, std::uint8_t last) {
-  return static_cast<std::size_t>(std::ranges::count_if(world.daemon().held, [&](const auto& one) {
-    const std::uint8_t uuid = one.body.size() < 28 ? 0 : one.body[one.body.size() - 5];
-    return uuid >= first && uuid <= last;
-  }));
-}
 
 base::Buffer lifecycle_of(const base::Buffer& object) {
   base::Buffer out = words({0, 1});
@@ -44,7 +39,7 @@ TEST_CASE("no user has more than half of the places while another could use one"
     for (int n = 0; n < 10; ++n) greedy.call(Remote::DOMAIN_GET_INFO, machine(uuid++));
   }
   world.settle();
-  CHECK(held(world, 1, 100) == 8);
+  CHECK(held_about(world, 1, 100) == 8);
   uuid = 150;
   for (int i = 0; i < 4; ++i) {
     RawClient& other = world.opened("hail", 1002);
@@ -54,7 +49,7 @@ TEST_CASE("no user has more than half of the places while another could use one"
     world.daemon().answer(0);
     world.settle();
     REQUIRE(world.daemon().held.size() == 8);
-    if (i >= 4 && i < 35) CHECK(held(world, 1, 100) == 4);
+    if (i >= 4 && i < 35) CHECK(held_about(world, 1, 100) == 4);
   }
   world.daemon().hold = false;
   world.daemon().answer_all();
@@ -63,11 +58,7 @@ TEST_CASE("no user has more than half of the places while another could use one"
 
 TEST_CASE("a rule bounds the calls of a user at the daemon, over all clients", "[proxy][queue]") {
   World world;
-  policy::AccessRule rule;
-  rule.targets = {"*"};
-  rule.allow = {"*"};
-  rule.limits.calls_in_flight = 3;
-  world.config.rules.rules = {rule};
+  allow_calls(world, 3);
   world.gate();
   world.daemon().hold = true;
   std::uint8_t uuid = 1;
@@ -77,9 +68,9 @@ TEST_CASE("a rule bounds the calls of a user at the daemon, over all clients", "
   }
   world.opened("hail", 1002).call(Remote::DOMAIN_GET_INFO, machine(200));
   world.settle();
-  CHECK(held(world, 200, 200) == 1);
+  CHECK(held_about(world, 200, 200) == 1);
   for (int left = 20; left > 0; --left) {
-    CHECK(held(world, 1, 100) == static_cast<std::size_t>(std::min(3, left)));
+    CHECK(held_about(world, 1, 100) == static_cast<std::size_t>(std::min(3, left)));
     const auto mine = std::ranges::find_if(
         world.daemon().held, [](const auto& one) { return one.body[one.body.size() - 5] < 200; });
     world.daemon().answer(static_cast<std::size_t>(mine - world.daemon().held.begin()));

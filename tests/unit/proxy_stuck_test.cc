@@ -10,7 +10,9 @@
 using policy::Remote;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using test::allow_calls;
 using test::answer_again;
+using test::ask;
 using test::hang;
 using test::machine;
 using test::most_held;
@@ -166,11 +168,7 @@ TEST_CASE("what is overdue does not keep its own client from asking about others
           "[proxy][stuck]") {
   World world;
   world.config.targets[0].upstreams = 1;
-  policy::AccessRule rule;
-  rule.targets = {"*"};
-  rule.allow = {"*"};
-  rule.limits.calls_in_flight = GENERATE(0U, 1U);
-  world.config.rules.rules = {rule};
+  allow_calls(world, GENERATE(0U, 1U));
   world.gate();
   hang(world, 1, 1);
   RawClient& client = world.opened();
@@ -186,7 +184,7 @@ TEST_CASE("subjects that are silent are asked again by no more calls than may be
   world.gate();
   hang(world, 1, 6);
   RawClient& client = world.opened();
-  for (std::uint8_t i = 1; i <= 6; ++i) client.call(Remote::DOMAIN_GET_INFO, machine(i));
+  ask({&client}, 1, 6);
   world.pass(seconds(36));
   CHECK(world.gate().snapshot().targets.at(0).silent == 6);
   CHECK(world.daemon().held.size() == 6);
@@ -370,12 +368,7 @@ TEST_CASE("a machine that hangs for good takes few of the daemon's workers, howe
 
 TEST_CASE("a rule bounds the calls of a user at the daemon, stuck ones too", "[proxy][stuck]") {
   World world;
-  policy::AccessRule rule;
-  rule.users = {1001};
-  rule.targets = {"*"};
-  rule.allow = {"*"};
-  rule.limits.calls_in_flight = 1;
-  world.config.rules.rules = {rule};
+  allow_calls(world, 1, {1001});
   world.gate();
   hang(world, 1, 24);
   std::vector<RawClient*> clients = {&world.opened("hail", 1001), &world.opened("hail", 1001)};
@@ -389,11 +382,7 @@ TEST_CASE("a rule bounds the calls of a user at the daemon, stuck ones too", "[p
 TEST_CASE("where a rule leaves few places what may hang too does not take the last of them",
           "[proxy][stuck]") {
   World world;
-  policy::AccessRule rule;
-  rule.targets = {"*"};
-  rule.allow = {"*"};
-  rule.limits.calls_in_flight = 1;
-  world.config.rules.rules = {rule};
+  allow_calls(world, 1);
   world.gate();
   hang(world, 1, 1);
   RawClient& client = world.opened();
@@ -418,15 +407,11 @@ TEST_CASE("where a rule leaves few places what may hang too does not take the la
 TEST_CASE("a rule of more places lets as many calls hang before the rest of them is touched",
           "[proxy][stuck]") {
   World world;
-  policy::AccessRule rule;
-  rule.targets = {"*"};
-  rule.allow = {"*"};
-  rule.limits.calls_in_flight = 4;
-  world.config.rules.rules = {rule};
+  allow_calls(world, 4);
   world.gate();
   hang(world, 1, 6);
   RawClient& client = world.opened();
-  for (std::uint8_t i = 1; i <= 6; ++i) client.call(Remote::DOMAIN_GET_INFO, machine(i));
+  ask({&client}, 1, 6);
   world.pass(seconds(2));
   REQUIRE(world.gate().snapshot().targets.at(0).overdue == 6);
   CHECK(time_of(world, client, machine(20)) == 0);

@@ -31,7 +31,7 @@ class Outgoing {
   }
 
   [[nodiscard]] std::size_t size() const { return size_; }
-  // With what has been taken of a piece that has not gone as a whole, and is still in memory.
+  // The same with what was taken of the first piece, which stays in memory until it has gone whole.
   [[nodiscard]] std::size_t held() const { return size_ + taken_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
 

@@ -111,8 +111,8 @@ class Stream {
     static_cast<void>(keeper);
     write(data);
   }
-  // Bytes taken and not yet handed to the system (or to the layer below and by it to the system),
-  // with those handed over of a piece that has not gone as a whole, since they still take memory.
+  // Bytes taken and not yet handed to the system (or to the layer below and by it to the system). A
+  // piece counts until all of it has been handed over, since it takes memory until then.
   [[nodiscard]] virtual std::size_t queued() const = 0;
   // Sends what is queued, then tells the other side that nothing follows. No write() after it.
   virtual void end() = 0;

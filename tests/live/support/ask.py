@@ -49,3 +49,13 @@ def status_text(gate: harness.Gate, *options: str) -> str:
 def named(items: list[dict[str, Any]], name: str) -> dict[str, Any]:
     (found,) = [item for item in items if item["name"] == name]
     return found
+
+
+def check_dropped(gate: harness.Gate, of: str, other: str) -> None:
+    """Root alone has lost many records, all of its share `of`; status and metrics say the same."""
+    (dropped,) = status(gate)["dropped"]
+    assert (dropped["uid"], dropped["others"], dropped[other]) == (0, False, 0)
+    assert dropped[of] > 100
+    code, _, body = fetch(gate.control, "/metrics")
+    assert code == 200
+    assert f'virtgate_records_dropped_total{{uid="0",of="{of}"}} {dropped[of]}' in body

@@ -51,6 +51,23 @@ def run_as(uid: int, script: str, group: int = 61199, **streams: Any) -> subproc
     )
 
 
+def version_as(uid: int, gate: harness.Gate, name: str) -> subprocess.Popen:
+    """Another user's program that asks what libvirt a target has, and prints it."""
+    script = (
+        "import raw\n"
+        f"with raw.connect({gate.socket!r}, {name!r}) as one:\n"
+        "    print(one.version(), flush=True)\n"
+    )
+    return run_as(uid, script, stdout=subprocess.PIPE)
+
+
+def check_version_as(uid: int, gate: harness.Gate, name: str) -> None:
+    with version_as(uid, gate, name) as process:
+        said, _ = process.communicate(timeout=harness.PATIENCE)
+        assert process.returncode == 0
+    assert int(said) > 0
+
+
 def opens_yet(gate: harness.Gate) -> bool:
     try:
         return opens(gate)

@@ -1,7 +1,9 @@
 """A libvirtd that asks for SASL, its users and passwords, and auth.conf files for it."""
 
+import contextlib
 import pathlib
 import subprocess
+from typing import Iterator
 
 import certificates
 import harness
@@ -66,3 +68,13 @@ class Daemon(harness.Daemon):
         uri = self.uri(kind)
         separator = "&" if "?" in uri else "?"
         return f"{uri}{separator}authfile={self.folder}/auth.conf{parameters}"
+
+
+@contextlib.contextmanager
+def running(folder: pathlib.Path, mechanisms: str) -> Iterator[Daemon]:
+    one = Daemon(folder, mechanisms)
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()

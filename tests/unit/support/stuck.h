@@ -5,17 +5,31 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "policy/procedures.h"
+#include "policy/rules.h"
 #include "tests/unit/support/world.h"
 
 namespace test {
 
+// Whether a call with this body is about a machine with such a UUID.
+inline bool is_about(base::Bytes body, std::uint8_t first, std::uint8_t last) {
+  return body.size() >= 28 && body[body.size() - 5] >= first && body[body.size() - 5] <= last;
+}
+
 // A daemon at which calls about machines with such UUIDs hang.
 inline void hang(World& world, std::uint8_t first, std::uint8_t last) {
   world.daemon().hold_if = [=](const policy::Header&, base::Bytes body) {
-    return body.size() >= 28 && body[body.size() - 5] >= first && body[body.size() - 5] <= last;
+    return is_about(body, first, last);
   };
+}
+
+// Calls at the daemon about machines with such UUIDs.
+inline std::size_t held_about(World& world, std::uint8_t first, std::uint8_t last) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      world.daemon().held, [=](const auto& call) { return is_about(call.body, first, last); }));
 }
 
 inline void answer_again(World& world) {
@@ -31,6 +45,34 @@ inline std::size_t most_held(World& world, std::chrono::seconds time) {
     most = std::max(most, world.daemon().held.size());
   }
   return most;
+}
+
+// A rule for these users, or for all, by which each may have so many calls at the daemon; 0: as
+// many as the pool lets it.
+inline void allow_calls(World& world, std::uint32_t most, std::vector<std::uint32_t> users = {}) {
+  policy::AccessRule rule;
+  rule.users = std::move(users);
+  rule.targets = rule.allow = {"*"};
+  rule.limits.calls_in_flight = most;
+  world.config.rules.rules = {rule};
+}
+
+// So many clients of a user. One client has no more than four calls at the daemon.
+inline std::vector<RawClient*> clients_of(World& world, uid_t uid, std::size_t count) {
+  std::vector<RawClient*> out;
+  for (std::size_t i = 0; i < count; ++i) out.push_back(&world.opened("hail", uid));
+  return out;
+}
+
+// Asks about each of these machines once; the clients take turns. The serials of the calls.
+inline std::vector<std::uint32_t> ask(const std::vector<RawClient*>& clients, std::uint8_t first,
+                                      std::uint8_t last,
+                                      policy::Remote procedure = policy::Remote::DOMAIN_GET_INFO) {
+  std::vector<std::uint32_t> serials;
+  for (std::uint8_t one = first; one <= last; ++one) {
+    serials.push_back(clients[(one - first) % clients.size()]->call(procedure, machine(one)));
+  }
+  return serials;
 }
 
 // Asks once about each machine of so many, so that none is unknown any more.
