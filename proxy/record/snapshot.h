@@ -27,7 +27,7 @@ struct UpstreamSnapshot {
   std::string state;  // "opening", "open" or "closing"
   std::string stage;  // of the opening, or "established"
   std::uint64_t in_flight = 0;
-  std::uint64_t silent_ms = 0;  // it answers no ping, and was last heard so long ago
+  std::uint64_t silent_ms = 0;  // it answers no ping, and answered last so long ago
 };
 
 struct FailureSnapshot {

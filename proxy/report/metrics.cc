@@ -180,9 +180,8 @@ void add_targets(Exposition& to, const Snapshot& from) {
   each(&Present::clients);
   to.gauge("virtgate_target_failing", "", "1 when the last attempt to reach the target failed.");
   each(&Present::failing);
-  to.gauge(
-      "virtgate_target_silent_seconds", "seconds",
-      "How long nothing has come from a daemon that is connected and answers no ping; else 0.");
+  to.gauge("virtgate_target_silent_seconds", "seconds",
+           "How long a daemon that is connected has answered nothing, no ping either; else 0.");
   for (const auto& [name, one] : targets) to.milli_sample({{"target", name}}, one.silent_ms);
   to.gauge("virtgate_calls_waiting", "", "Calls that wait for a place at the daemon.");
   each(&Present::waiting);

@@ -30,8 +30,8 @@ Fault no_answer_fault(const conf::TargetConfig& target, const Call* call, Fault 
                                   : fault.text + " (" + limit + ")";
   if (!fault.plain.empty()) fault.plain += " (" + limit + ")";
   if (silent.count() > 0) {
-    fault.text += "; nothing has come from the daemon for " +
-                  std::to_string(silent.count() / 1000) + " s, and it answers no ping";
+    fault.text += "; the daemon has answered nothing for " + std::to_string(silent.count() / 1000) +
+                  " s, no ping either";
   }
   if (crowd > 0 && call != nullptr && call->sent.count() == 0) {
     fault.text += "; the daemon leaves " + std::to_string(crowd) +

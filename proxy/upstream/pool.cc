@@ -140,10 +140,6 @@ std::size_t Pool::ready_upstreams() const {
 
 bool Pool::wanted() const { return queue_.waiting() > 0 || !events_.empty() || !openers_.empty(); }
 
-bool Pool::takes(const Upstream& upstream) const {
-  return upstream.has_room() && !silence_.is_silent(upstream);
-}
-
 bool Pool::has_room() const {
   return std::ranges::any_of(upstreams_, [this](const auto& one) { return takes(*one); });
 }
@@ -182,7 +178,7 @@ std::size_t Pool::overdue_at(bool replaced) const {
 
 // The places of what is overdue count no longer, up to a number.
 Queue::Places Pool::places() const {
-  const std::size_t most = target_.upstreams * Upstream::kSlots;
+  const std::size_t most = target_.upstreams * silence_.calls_at_once();
   std::size_t taken = 0;
   bool proven = false;
   for (const auto& upstream : upstreams_) {
@@ -190,12 +186,12 @@ Queue::Places Pool::places() const {
     proven = proven || (takes(*upstream) && upstream->proven_since(lost_));
   }
   taken -= std::min<std::size_t>({taken, overdue_at(false), target_.overdue_calls});
-  return {ready_upstreams() * Upstream::kSlots, most, most - std::min(most, taken), proven};
+  return {ready_upstreams() * silence_.calls_at_once(), most, most - std::min(most, taken), proven};
 }
 
 std::size_t Pool::allowed_upstreams() const {
   const std::size_t held = std::min<std::size_t>(overdue_at(false), target_.overdue_calls);
-  const std::size_t more = (held + Upstream::kSlots - 1) / Upstream::kSlots;
+  const std::size_t more = (held + silence_.calls_at_once() - 1) / silence_.calls_at_once();
   return target_.upstreams + std::min<std::size_t>(target_.spare, more);
 }
 
@@ -394,6 +390,8 @@ void Pool::on_events_pending() {
 void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reason& reason) {
   const bool was_open = upstream.was_ready();
   const Milliseconds ready_since = upstream.ready_since();
+  // What this host lacks it lacks for whatever call is under way.
+  const bool blamed = reason.kind != Reason::Kind::exhausted && !upstream.silence().full;
   Calls calls = upstream.take_in_flight();
   let_next_dial(upstream);
   if (event_upstream_ == &upstream) {
@@ -435,8 +433,7 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
       retry_later(reason);
     }
   }
-  // What this host lacks it lacks for whatever call is under way.
-  retake(std::move(calls), ready_since, last_fault_, reason.kind != Reason::Kind::exhausted);
+  retake(std::move(calls), ready_since, last_fault_, blamed);
   let_old_tunnels_go();
   if (closed_ && upstreams_.empty()) return std::exchange(closed_, nullptr)();
   dispatch();
@@ -553,7 +550,7 @@ void Pool::expire_in_flight(Upstream& upstream) {
     }
     if (!call.overdue || call.kind->silent_since || upstream.outdated()) continue;
     // Where all is silent its subject is not to blame.
-    if (silence_.is_silent(upstream)) continue;
+    if (silence_.delays(upstream)) continue;
     fall_silent(call);
     held_up.splice(held_up.end(), queue_.of(*call.kind));
   }
@@ -585,7 +582,8 @@ void Pool::watch() {
     }
     free = free || upstream->connecting() ||
            (upstream->ready() && !silence_.is_silent(*upstream) &&
-            (upstream->in_flight() <= Upstream::kSlots / 2 || !upstream->has_older_than(kOld)));
+            (upstream->in_flight() <= silence_.calls_at_once() / 2 ||
+             !upstream->has_older_than(kOld)));
   }
   if (some && !free) reach(true);
   dispatch();
@@ -782,7 +780,7 @@ TargetSnapshot Pool::snapshot() const {
     out.upstreams.push_back(
         {upstream->ready() ? "open" : (connecting ? "opening" : "closing"),
          std::string(tunnel::io::stage_name(upstream->stage())), upstream->in_flight(),
-         silence_.is_silent(*upstream) ? milliseconds_since(upstream->last_heard(), clock_.now())
+         silence_.is_silent(*upstream) ? milliseconds_since(upstream->last_answered(), clock_.now())
                                        : 0});
   }
   out.last_failure = describe(last_failure_, clock_.now());

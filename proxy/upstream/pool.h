@@ -122,7 +122,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
 
   void dispatch();
   Upstream* choose(const Call& call);
-  [[nodiscard]] bool takes(const Upstream& upstream) const;
+  [[nodiscard]] bool takes(const Upstream& upstream) const { return silence_.takes(upstream); }
   [[nodiscard]] bool has_room() const;
   [[nodiscard]] bool lacks_place() const;
   [[nodiscard]] Queue::Places places() const;

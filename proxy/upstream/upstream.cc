@@ -1,6 +1,7 @@
 #include "proxy/upstream/upstream.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -94,8 +95,6 @@ void Upstream::on_data(base::Bytes data) {
   if (settings_.traffic != nullptr) settings_.traffic->in += data.size();
   last_heard_ = clock_.now();
   pings_unanswered_ = 0;
-  if (silence_.elsewhere_since) load_.revived = in_flight_.size();
-  silence_ = {};
   if (state_ < State::ready) {
     bytes_ += data.size();
     if (bytes_ > kMostBeforeReady) {
@@ -134,11 +133,19 @@ base::Bytes Upstream::read(base::Bytes data) {
     while (reader_.next()) {
     }
   }
+  // A long answer may take its time; pings have no more than a header.
+  if (reader_.held() > policy::kHeaderSize) answered();
   if (holds_back()) base::append(backlog_, reader_.take_rest());
   if (reader_.broken()) {
     fail(Reason::Kind::protocol, "the daemon " + reader_.breach());
   }
   return {};
+}
+
+void Upstream::answered() {
+  last_answered_ = clock_.now();
+  if (silence_.elsewhere_since) load_.revived = in_flight_.size();
+  silence_ = {};
 }
 
 // What comes before it is ready is bounded in all.
@@ -226,8 +233,8 @@ void Upstream::on_keepalive(const Frame& frame) {
   if (what == number(policy::Keepalive::pong)) {
     const auto before = std::ranges::count_if(
         in_flight_, [this](const Call& call) { return call.sent < pinged_at_; });
-    load_.pinged = std::max(load_.pinged, static_cast<std::size_t>(before));
-    return;
+    took(static_cast<std::size_t>(before) + 1);
+    return answered();
   }
   // Whoever asks faster than it reads would fill our memory.
   if (stream_->queued() > tunnel::io::Stream::kHighMark) {
@@ -313,7 +320,7 @@ void Upstream::on_opened() {
   was_ready_ = true;
   stage_ = Stage::established;
   deadline_.stop();
-  ready_since_ = last_used_ = clock_.now();
+  ready_since_ = last_used_ = last_answered_ = clock_.now();
   begin_turn();
   if (may_ping()) keepalive_.start(settings_.keepalive_interval);
   owner_.on_upstream_ready(*this);
@@ -386,10 +393,12 @@ void Upstream::on_reply(const Frame& frame) {
     const std::string objection = policy::objection_to_reply(*row, call->body, frame.body);
     if (!objection.empty()) return fail(Reason::Kind::protocol, "the daemon " + objection);
   }
-  Calls answered;
-  answered.splice(answered.begin(), in_flight_, call);
+  answered();
+  took(static_cast<std::size_t>(std::distance(in_flight_.begin(), call)) + 1);
+  Calls taken;
+  taken.splice(taken.begin(), in_flight_, call);
   last_used_ = clock_.now();
-  owner_.on_upstream_reply(*this, std::move(answered), reply);
+  owner_.on_upstream_reply(*this, std::move(taken), reply);
 }
 
 void Upstream::on_end() { fail(Reason::Kind::end, "the daemon closed the connection"); }

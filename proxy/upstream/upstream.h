@@ -98,22 +98,26 @@ class Upstream final : private tunnel::io::StreamOwner {
   // Open, whether or not it takes calls.
   [[nodiscard]] bool established() const { return state_ == State::ready; }
 
-  // What is known of a connection on which nothing comes; any byte that does ends all of it.
+  // What is known of a connection on which nothing that was asked is answered; an answer, or a part
+  // of one, ends all of it. Pings of the daemon's own and events are none: they come from one that
+  // reads nothing, too.
   struct Silence {
     std::optional<Milliseconds> asked_since;      // unanswered
     std::optional<Milliseconds> elsewhere_since;  // the daemon answers on other connections
     bool logged = false;
     bool excused = false;  // is not dead for that: it may have as many calls as its daemon takes
+    bool full = false;     // it has more than that, so that some are not read
   };
   [[nodiscard]] Silence& silence() { return silence_; }
   [[nodiscard]] const Silence& silence() const { return silence_; }
   // Asks whether the daemon is there, unless it has been asked already or knows no such question.
   void ping();
   // A daemon whose `max_client_requests` calls of a connection are all under way reads no pings.
-  // What has been seen of that since the last time; 0: nothing. Calls beside which it has answered
-  // a ping, and those that were there when it spoke again after others of it had been heard.
+  // What has been seen of that since the last time; 0: nothing. Calls that it has taken at once,
+  // since what came behind them was answered first; and those that were there when it spoke again
+  // after others of it had been heard.
   struct Load {
-    std::size_t pinged = 0;
+    std::size_t taken = 0;
     std::size_t revived = 0;
   };
   Load take_load() { return std::exchange(load_, {}); }
@@ -124,6 +128,8 @@ class Upstream final : private tunnel::io::StreamOwner {
     });
   }
   [[nodiscard]] Milliseconds last_heard() const { return last_heard_; }
+  // Something that was asked, or became ready.
+  [[nodiscard]] Milliseconds last_answered() const { return last_answered_; }
   // Takes no more calls, since it has some that nobody waits for any more.
   void replace() {
     finish();
@@ -191,6 +197,8 @@ class Upstream final : private tunnel::io::StreamOwner {
   void on_daemon_error(base::Bytes body);
   void on_opened();
   void on_reply(const policy::Frame& frame);
+  void answered();
+  void took(std::size_t calls) { load_.taken = std::max(load_.taken, calls); }
   void say_open();
   void say(std::int32_t procedure, base::Bytes body);
   void send_frame(policy::Header header, base::Bytes body);
@@ -232,6 +240,7 @@ class Upstream final : private tunnel::io::StreamOwner {
   Load load_;
   Milliseconds pinged_at_{0};
   Milliseconds last_heard_{0};
+  Milliseconds last_answered_{0};
   Milliseconds ready_since_{0};
   Milliseconds last_used_{0};
   policy::Fault fault_;  // set when the daemon itself said why

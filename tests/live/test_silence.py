@@ -108,7 +108,58 @@ def test_a_libvirtd_that_takes_few_calls_of_a_connection(
                 for one, serial in zip(clients, serials):
                     assert one.reply(serial).status == raw.OK
                 others.times(1.0)
-        assert " upstream-lost " not in gate.log()
+        # What lay behind others moved on once, and no connection was taken for dead.
+        assert DEAD not in gate.log()
+        assert gate.log().count(" upstream-lost ") <= 1
+    finally:
+        switch.unlink(missing_ok=True)
+        few.stop()
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_calls_that_a_libvirtd_of_few_requests_does_not_read_move_on(
+    folders: Folders, make_gate: MakeGate, connect: Callable[..., raw.Client], most: int
+) -> None:
+    """Its pings come all the same, so that only what it answers tells that it does not read."""
+    folder = next(folders)
+    switch = folder / "on"
+    library = harness.preloaded(folder, "hangs", HANGS)
+    few = harness.Daemon(next(folders))
+    few.config.write_text(few.config.read_text() + f"max_client_requests = {most}\n")
+    few.environment = {"LD_PRELOAD": str(library), "HANG_WHILE": str(switch)}
+    try:
+        few.start()
+        gate = make_gate({"machines": {"uri": few.uri("unix")}})
+        stuck_ones = [connect(gate.socket, "machines") for _ in range(most)]
+        found = [one.domain(f"machine{number}") for number, one in enumerate(stuck_ones, 1)]
+        clients = [connect(gate.socket, "machines") for _ in range(4)]
+
+        switch.touch()
+        begun = time.monotonic()
+        for one, machine in zip(stuck_ones, found):
+            one.post(stuck.GET_OS_TYPE, machine)
+        names = [f"machine{number}" for number in range(11, 15)]
+        calls = [
+            one.post(raw.DOMAIN_LOOKUP_BY_NAME, raw.string(name))
+            for one, name in zip(clients, names)
+        ]
+        for one, call in zip(clients, calls):
+            assert one.reply(call).status == raw.OK
+        print(f"\nfirst: {time.monotonic() - begun:.1f} s")
+        assert time.monotonic() - begun < 15
+        for one, name in zip(clients, names):
+            begun = time.monotonic()
+            assert one.domain(name).startswith(raw.string(name))
+            assert time.monotonic() - begun < 1
+        harness.wait_for("it to be known", lambda: "few-requests target=machines" in gate.log())
+        switch.unlink()
+        with victims.Victims(gate.socket, ["machines"] * 2, range(101, 151)) as others:
+            others.times(1.0)
+            switch.touch()
+            again = stuck_ones[0].post(stuck.GET_OS_TYPE, found[0])
+            assert others.times(8.0).most < 2000
+            switch.unlink()
+            assert stuck_ones[0].reply(again).status == raw.OK
     finally:
         switch.unlink(missing_ok=True)
         few.stop()

@@ -1,6 +1,7 @@
 // A connection that is dead is told from a daemon that is slow, and calls leave it long before
 // their deadline.
 #include "policy/procedures.h"
+#include "policy/xdr.h"
 #include "tests/unit/support/catch.h"
 #include "tests/unit/support/world.h"
 
@@ -21,6 +22,11 @@ std::size_t pings(World& world) {
   return static_cast<std::size_t>(std::ranges::count_if(asked, [](const auto& one) {
     return one.header.program == policy::kKeepaliveProgram && one.header.procedure == kPing;
   }));
+}
+
+base::Buffer ping_of_its_own() {
+  const auto ping = policy::keepalive_frame(policy::Keepalive::ping);
+  return {ping.begin(), ping.end()};
 }
 
 proxy::TargetSnapshot target_of(World& world) { return world.gate().snapshot().targets.at(0); }
@@ -162,8 +168,8 @@ TEST_CASE("a call that times out while all is silent says so, and blames no mach
   const auto call = client.call(Remote::DOMAIN_LOOKUP_BY_ID, words({1}));
   world.pass(seconds(31));
   CHECK_THAT(client.error(call).text,
-             Contains("no answer within 30000 ms; nothing has come from the daemon for 30 s, and "
-                      "it answers no ping"));
+             Contains("no answer within 30000 ms; the daemon has answered nothing for 30 s, no "
+                      "ping either"));
   CHECK(world.log.count("subject-silent") == 0);
 }
 
@@ -208,9 +214,10 @@ TEST_CASE("a daemon that takes few calls at once and works on them is not taken 
     for (std::uint32_t i = 0; i < most; ++i) CHECK(clients[i]->ok(serials[i]));
   };
   auto serials = ask(0);
-  // At first they are lost as on a connection that is dead, and then no more.
+  // At first they are lost as on a connection that is dead, then to learn how many may lie there,
+  // and then no more.
   world.pass(seconds(60));
-  CHECK(world.log.count("upstream-lost") <= 1);
+  CHECK(world.log.count("upstream-lost") <= 2);
   world.daemon().hold = false;
   check(serials);
   // Others may not be at one connection together, and then pings are read.
@@ -222,6 +229,110 @@ TEST_CASE("a daemon that takes few calls at once and works on them is not taken 
   world.pass(seconds(60));
   check(serials);
   CHECK(world.log.count("upstream-lost") == lost);
+}
+
+TEST_CASE("calls that a daemon of few requests leaves unread behind one that hangs move on",
+          "[silence]") {
+  const auto most = static_cast<std::size_t>(GENERATE(1, 2));
+  const bool pings_itself = GENERATE(true, false);
+  World world;
+  world.gate();
+  std::vector<RawClient*> clients(4);
+  for (RawClient*& client : clients) client = &world.opened();
+  auto& daemon = world.daemon();
+  daemon.max_client_requests = most;
+  daemon.hold_if = [most](const auto&, base::Bytes body) {
+    return !body.empty() && body.back() < most;
+  };
+  const auto pass = [&](int time) {
+    for (int i = 0; i < time; ++i) {
+      world.pass(seconds(1));
+      for (std::size_t one = 0; pings_itself && one < daemon.dials; ++one) {
+        daemon.send(one, ping_of_its_own());
+      }
+    }
+  };
+  const auto ask = [&](std::uint32_t what) {
+    return clients[what % 4]->call(Remote::DOMAIN_LOOKUP_BY_ID, words({what}));
+  };
+  std::vector<std::uint32_t> serials;
+  for (std::uint32_t i = 0; i < 4; ++i) serials.push_back(ask(i));
+  pass(10);
+  for (std::size_t i = most; i < 4; ++i) CHECK(clients[i]->ok(serials[i]));
+  // Of one that says nothing at all it is known the next time.
+  const auto next = ask(7);
+  pass(pings_itself ? 1 : 10);
+  CHECK(clients[3]->ok(next));
+  // From now on nothing lies behind what hangs, and that is waited for.
+  const auto lost = world.log.count("upstream-lost");
+  const auto asked = daemon.held.size();
+  CHECK(world.log.count("few-requests target=hail") == 1);
+  for (std::uint32_t i = 0; i < 8; ++i) {
+    const auto serial = clients[3]->call(Remote::DOMAIN_LOOKUP_BY_ID, words({10 + i}));
+    pass(1);
+    CHECK(clients[3]->ok(serial));
+  }
+  CHECK(world.log.count("upstream-lost") == lost);
+  CHECK(daemon.held.size() == asked);
+  daemon.hold_if = nullptr;
+  daemon.answer_all();
+  world.settle();
+  for (std::size_t i = 0; i < most; ++i) CHECK(clients[i]->ok(serials[i]));
+}
+
+TEST_CASE("a daemon that was thought to take few calls gets more once it answers beside them",
+          "[silence]") {
+  World world;
+  world.config.targets[0].upstreams = 1;
+  world.config.targets[0].spare = 0;
+  world.gate();
+  std::vector<RawClient*> clients(4);
+  for (RawClient*& client : clients) client = &world.opened();
+  auto& daemon = world.daemon();
+  daemon.max_client_requests = 1;
+  daemon.hold = true;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    clients[i]->call(Remote::DOMAIN_LOOKUP_BY_ID, words({i}));
+  }
+  for (int i = 0; i < 8; ++i) {
+    world.pass(seconds(1));
+    daemon.send(0, ping_of_its_own());
+  }
+  REQUIRE(world.log.count("few-requests target=hail calls=1") == 1);
+  daemon.max_client_requests = 0;
+  daemon.hold = false;
+  daemon.answer_all();
+  world.pass(seconds(40));
+  daemon.hold = true;
+  daemon.held.clear();
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    clients[i]->call(Remote::DOMAIN_LOOKUP_BY_ID, words({20 + i}));
+  }
+  world.pass(seconds(1));
+  CHECK(daemon.held.size() == 4);
+}
+
+TEST_CASE("a long answer that takes its time to come is no silence", "[silence]") {
+  World world;
+  RawClient& client = world.opened();
+  auto& daemon = world.daemon();
+  daemon.hold = true;
+  const auto call = client.call(Remote::CONNECT_GET_CAPABILITIES, {});
+  world.settle();
+  REQUIRE(daemon.held.size() == 1);
+  policy::Header header = daemon.held[0].header;
+  header.type = static_cast<std::uint32_t>(policy::Type::reply);
+  base::Buffer body;
+  policy::XdrWriter(body).string(std::string(3000, 'x'));
+  const base::Buffer reply = test::frame(header, body);
+  daemon.black_holes = {0};
+  for (std::size_t at = 0; at < reply.size(); at += 200) {
+    daemon.send(0, {reply.begin() + static_cast<long>(at),
+                    reply.begin() + static_cast<long>(std::min(at + 200, reply.size()))});
+    world.pass(seconds(1));
+  }
+  CHECK(client.ok(call));
+  CHECK(world.log.count("upstream-silent") == 0);
 }
 
 TEST_CASE("what is known of a daemon that took few calls ends when it takes more", "[silence]") {
