@@ -1,14 +1,18 @@
 // Reply signatures: what a daemon sends back for a procedure, and what an event's message holds.
 //
 //   reply  := "-" | item { " " item }
-//   item   := name ":" type [ "?" | "[" count "]" | "[.." count "]" ]
+//   item   := name ":" type [ "?" | "[" count "]" | "[.." count "]" | "=" list ]
 //   type   := word | "{" item { " " item } "}"
 //
 // "-" is nothing at all, "?" an optional of XDR, "[count]" exactly that many elements without a
 // count before them, "[..count]" at most that many behind their count. The braces hold the members
 // of each element of an array; a structure that is in no array is only its members, one after the
-// other. `opaque` comes as an array of bytes alone, `param` is a typed parameter. Bounds are those
-// of libvirt's protocol files, 11.3.
+// other. `opaque` comes as an array of bytes alone, `param` is a typed parameter, and an array of
+// `char` is a text that ends in NUL. Bounds are those of libvirt's protocol files, 11.3.
+//
+// "=list" is behind a number that says how much there is in the first list of the reply, or where
+// the call asked for that number alone, how much there would be: elements; of an opaque, bits; of
+// parameters, those of each processor.
 //
 // Compiled as argument signatures are: a mistake is a compile error.
 #pragma once
@@ -40,16 +44,22 @@ enum class ReplyType : std::uint8_t {
 
 enum class ReplyShape : std::uint8_t { single, optional, fixed, counted };
 
+// What a number says of the first list.
+enum class ReplyTotal : std::uint8_t { nothing, elements, bits, each };
+
 struct ReplyItem {
   std::string_view name;
   ReplyType type = ReplyType::int_;
   ReplyShape shape = ReplyShape::single;
   ArgumentType object = ArgumentType::int_;  // of an object: which
-  std::uint8_t members = 0;                  // of a group: how many items follow that are within
-  std::uint32_t bound = 1;                   // of elements
+  ReplyTotal total = ReplyTotal::nothing;
+  std::uint8_t members = 0;  // of a group: how many items follow that are within
+  std::uint32_t bound = 1;   // of elements
 };
 
 inline constexpr std::size_t kMaxReplyItems = 16;
+// Of items in groups, with those that are in none.
+inline constexpr std::size_t kMaxReplyDepth = 3;
 
 struct ReplySignature {
   std::array<ReplyItem, kMaxReplyItems> items;
@@ -97,12 +107,15 @@ class ReplyParser : public SignatureScanner {
     shape(item);
     if (item.type == ReplyType::group && item.shape != ReplyShape::counted) good_ = false;
     if (item.type == ReplyType::opaque && item.shape != ReplyShape::counted) good_ = false;
+    if (item.shape == ReplyShape::counted && depth_ == 0 && list_ == nullptr) list_ = &item;
   }
 
   constexpr void group(ReplyItem& item) {
     const std::size_t first = reply_.count;
     item.type = ReplyType::group;
+    if (++depth_ == kMaxReplyDepth) good_ = false;
     items();
+    --depth_;
     expect("}");
     item.members = static_cast<std::uint8_t>(reply_.count - first);
   }
@@ -130,6 +143,7 @@ class ReplyParser : public SignatureScanner {
       item.shape = ReplyShape::optional;
       return;
     }
+    if (take("=")) return total(item);
     if (!take("[")) return;
     item.shape = take("..") ? ReplyShape::counted : ReplyShape::fixed;
     item.bound = static_cast<std::uint32_t>(digits(10));
@@ -137,7 +151,21 @@ class ReplyParser : public SignatureScanner {
     expect("]");
   }
 
+  constexpr void total(ReplyItem& item) {
+    const std::string_view name = some(in_name);
+    const bool is_number = item.type == ReplyType::int_ || item.type == ReplyType::uint;
+    if (!is_number || depth_ != 0 || list_ == nullptr || list_->name != name) {
+      good_ = false;
+      return;
+    }
+    item.total = list_->type == ReplyType::opaque  ? ReplyTotal::bits
+                 : list_->type == ReplyType::param ? ReplyTotal::each
+                                                   : ReplyTotal::elements;
+  }
+
   ReplySignature reply_;
+  std::size_t depth_ = 0;
+  const ReplyItem* list_ = nullptr;  // the first that is in no group
 };
 
 }  // namespace detail

@@ -72,16 +72,20 @@ def reply(signature):
     """A reply of that signature, up to its end or the brace that closes it."""
     out = b""
     while signature and not signature.startswith("}") and signature != "-":
-        opaque = signature.partition(":")[2].startswith("opaque")
+        name = re.match(r"\w*", signature.partition(":")[2]).group()
+        opaque = name == "opaque"
         value, signature = reply_type(signature.partition(":")[2])
         shape = re.match(r"\?|\[(\.\.)?(\d+)\]|", signature)
-        signature = signature[shape.end():].lstrip(" ")
+        signature = signature[shape.end():]
         if opaque:
             value = text(b"\x03")
         elif shape.group() == "?" or shape.group(1):
             value = word(1) + value
         elif shape.group(2):
             value *= int(shape.group(2))
+        if name == "char" and shape.group():
+            value = value[:-4] + word(0)
+        signature = re.sub(r"^=\w+", "", signature).lstrip(" ")
         out += value
     return out, signature
 

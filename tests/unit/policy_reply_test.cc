@@ -188,17 +188,17 @@ TEST_CASE("a list holds no more than was asked for", "[policy][reply]") {
   CHECK_FALSE(answer(Remote::CONNECT_LIST_ALL_DOMAINS, words({0, 0}), one).empty());
 }
 
-TEST_CASE("statistics come only of machines that were named", "[policy][reply]") {
+TEST_CASE("statistics come only of machines that were named, and of each once", "[policy][reply]") {
   const auto call = [](std::initializer_list<std::uint8_t> uuids) {
     base::Buffer body = words({static_cast<std::uint32_t>(uuids.size())});
     for (const std::uint8_t uuid : uuids) base::append(body, domain("web", uuid, 7));
     base::append(body, words({0, 0}));
     return body;
   };
-  const auto reply = [](std::initializer_list<std::uint8_t> uuids) {
+  const auto reply = [](std::initializer_list<std::uint8_t> uuids, const char* name = "web") {
     base::Buffer body = words({static_cast<std::uint32_t>(uuids.size())});
     for (const std::uint8_t uuid : uuids) {
-      base::append(body, domain("web", uuid, 7));
+      base::append(body, domain(name, uuid, 7));
       base::append(body, words({0}));
     }
     return body;
@@ -206,10 +206,145 @@ TEST_CASE("statistics come only of machines that were named", "[policy][reply]")
   constexpr Remote kStats = Remote::CONNECT_GET_ALL_DOMAIN_STATS;
   CHECK(answer(kStats, call({1, 2, 3}), reply({1, 2, 3})).empty());
   CHECK(answer(kStats, call({1, 2, 3}), reply({3, 1})).empty());
+  CHECK(answer(kStats, call({1, 2, 3}), reply({3, 2, 1})).empty());
   CHECK(answer(kStats, call({1, 2, 3}), reply({})).empty());
   CHECK(answer(kStats, call({}), reply({1, 2, 3, 4})).empty());
   CHECK_FALSE(answer(kStats, call({1, 2, 3}), reply({1, 4})).empty());
   CHECK_FALSE(answer(kStats, call({1}), reply({1, 1})).empty());
+  CHECK_FALSE(answer(kStats, call({1, 2, 3}), reply({1, 1})).empty());
+  CHECK_FALSE(answer(kStats, call({1, 2, 3}), reply({2, 1, 2})).empty());
+  // It may have been given another name since.
+  CHECK(answer(kStats, call({1, 2}), reply({1, 2}, "wob")).empty());
+}
+
+TEST_CASE("a number that says how long a list is says so", "[policy][reply]") {
+  constexpr Remote kList = Remote::CONNECT_LIST_ALL_DOMAINS;
+  const auto list = [](std::uint32_t count, std::uint32_t said) {
+    base::Buffer body = words({count});
+    for (std::uint32_t i = 0; i < count; ++i) base::append(body, domain("web", 1, 7));
+    base::append(body, words({said}));
+    return body;
+  };
+  CHECK(answer(kList, words({1, 0}), list(2, 2)).empty());
+  CHECK(answer(kList, words({1, 0}), list(2, 3)) ==
+        "sent a reply to CONNECT_LIST_ALL_DOMAINS with a number that does not fit its list in ret");
+  CHECK_FALSE(answer(kList, words({1, 0}), list(2, 1)).empty());
+  // To clients this is a failure.
+  CHECK(answer(kList, words({1, 0}), list(0, 0xffffffff)).empty());
+  CHECK(answer(kList, words({0, 0}), list(0, 0x80000000)).empty());
+  CHECK_FALSE(answer(kList, words({1, 0}), list(1, 0xffffffff)).empty());
+  CHECK(answer(kList, words({0, 0}), list(0, 0x7fffffff)).empty());
+}
+
+TEST_CASE("a map of processors has a bit for each of them", "[policy][reply]") {
+  constexpr Remote kMap = Remote::NODE_GET_CPU_MAP;
+  const auto map = [](std::uint32_t bytes, std::uint32_t processors) {
+    base::Buffer body;
+    policy::XdrWriter(body).string(std::string(bytes, 'm'));
+    base::append(body, words({1, processors}));
+    return body;
+  };
+  for (const std::uint32_t processors : {9U, 16U}) {
+    CHECK(answer(kMap, words({1, 1, 0}), map(2, processors)).empty());
+  }
+  for (const std::uint32_t processors : {0U, 8U, 17U, 0xfffffff0U, 0xffffffffU}) {
+    CHECK_FALSE(answer(kMap, words({1, 1, 0}), map(2, processors)).empty());
+  }
+  CHECK(answer(kMap, words({0, 1, 0}), map(0, 16)).empty());
+  CHECK_FALSE(answer(kMap, words({0, 1, 0}), map(2, 16)).empty());
+}
+
+TEST_CASE("parameters are as many as were asked for at most", "[policy][reply]") {
+  const auto call = [](std::initializer_list<std::uint32_t> rest) {
+    base::Buffer body = domain("web", 1, 7);
+    base::append(body, words(rest));
+    return body;
+  };
+  const auto params = [](std::uint32_t count, std::uint32_t number) {
+    base::Buffer body = words({count});
+    for (std::uint32_t i = 0; i < count; ++i) base::append(body, words({0, 1, 0}));
+    base::append(body, words({number}));
+    return body;
+  };
+  constexpr Remote kMemory = Remote::DOMAIN_GET_MEMORY_PARAMETERS;
+  CHECK(answer(kMemory, call({2, 0}), params(2, 0)).empty());
+  CHECK_FALSE(answer(kMemory, call({2, 0}), params(3, 0)).empty());
+  CHECK(answer(kMemory, call({0, 0}), params(0, 3)).empty());
+  CHECK_FALSE(answer(kMemory, call({0, 0}), params(1, 3)).empty());
+  // libvirt's client divides by the number of each processor.
+  constexpr Remote kStats = Remote::DOMAIN_GET_CPU_STATS;
+  CHECK(answer(kStats, call({3, 0, 2, 0}), params(6, 3)).empty());
+  CHECK(answer(kStats, call({3, 0, 2, 0}), params(4, 2)).empty());
+  CHECK(answer(kStats, call({3, 0, 2, 0}), params(0, 3)).empty());
+  CHECK(answer(kStats, call({0, 0, 2, 0}), params(0, 3)).empty());
+  for (const std::uint32_t number : {0U, 1U, 2U, 3U}) {
+    CAPTURE(number);
+    CHECK_FALSE(answer(kStats, call({3, 0, 2, 0}), params(7, number)).empty());
+    CHECK(answer(kStats, call({3, 0, 2, 0}), params(5, number)).empty() == (number == 1));
+  }
+  CHECK_FALSE(answer(kStats, call({3, 0, 2, 0}), params(4, 4)).empty());
+  CHECK_FALSE(answer(kStats, call({3, 0, 2, 0}), params(0, 0)).empty());
+}
+
+TEST_CASE("pages and maps are no more than there was room for", "[policy][reply]") {
+  const auto pages = [](std::uint32_t count) {
+    base::Buffer body = words({count});
+    base::append(body, base::Buffer(8 * std::size_t{count}));
+    return body;
+  };
+  const base::Buffer two_of_three = words({2, 4, 2048, 0, 3, 0});
+  CHECK(answer(Remote::NODE_GET_FREE_PAGES, two_of_three, pages(6)).empty());
+  CHECK_FALSE(answer(Remote::NODE_GET_FREE_PAGES, two_of_three, pages(7)).empty());
+  const auto maps = [](std::uint32_t bytes) {
+    base::Buffer body;
+    policy::XdrWriter(body).string(std::string(bytes, 'm'));
+    base::append(body, words({2}));
+    return body;
+  };
+  base::Buffer call = domain("web", 1, 7);
+  base::append(call, words({2, 4, 0}));
+  CHECK(answer(Remote::DOMAIN_GET_VCPU_PIN_INFO, call, maps(8)).empty());
+  CHECK_FALSE(answer(Remote::DOMAIN_GET_VCPU_PIN_INFO, call, maps(9)).empty());
+}
+
+TEST_CASE("parameters have names and booleans that clients can keep", "[policy][reply]") {
+  const auto stats = [](std::size_t name, std::uint32_t type, std::uint32_t value) {
+    base::Buffer body = words({1});
+    base::append(body, domain("web", 1, 7));
+    base::append(body, words({1}));
+    policy::XdrWriter(body).string(std::string(name, 'n'));
+    base::append(body, words({type, value}));
+    return body;
+  };
+  constexpr Remote kStats = Remote::CONNECT_GET_ALL_DOMAIN_STATS;
+  const base::Buffer call = words({0, 0, 0});
+  CHECK(answer(kStats, call, stats(79, 1, 0)).empty());
+  CHECK(answer(kStats, call, stats(80, 1, 0)) ==
+        "sent a reply to CONNECT_GET_ALL_DOMAIN_STATS with a string that is too long in params");
+  for (const std::uint32_t good : {0U, 1U, 255U, 0xffffffffU}) {
+    CHECK(answer(kStats, call, stats(4, 6, good)).empty());
+  }
+  for (const std::uint32_t bad : {256U, 0x01000000U, 0xffffff00U}) {
+    CHECK_FALSE(answer(kStats, call, stats(4, 6, bad)).empty());
+  }
+}
+
+TEST_CASE("a text that comes as numbers ends in NUL", "[policy][reply]") {
+  const auto security = [](std::initializer_list<std::uint32_t> model) {
+    base::Buffer body = words({static_cast<std::uint32_t>(model.size())});
+    base::append(body, words(model));
+    base::append(body, words({1, 0}));
+    return body;
+  };
+  constexpr Remote kModel = Remote::NODE_GET_SECURITY_MODEL;
+  CHECK(answer(kModel, {}, security({'d', 'a', 'c', 0})).empty());
+  CHECK(answer(kModel, {}, security({})).empty());
+  CHECK(answer(kModel, {}, security({'d', 'a', 'c'})) ==
+        "sent a reply to NODE_GET_SECURITY_MODEL with a text that does not end in NUL in model");
+  base::Buffer node = base::Buffer(4 * std::size_t{32} + 32);
+  CHECK(answer(Remote::NODE_GET_INFO, {}, node).empty());
+  node[4 * 31 + 3] = 'x';
+  CHECK_FALSE(answer(Remote::NODE_GET_INFO, {}, node).empty());
 }
 
 TEST_CASE("signatures of replies are read, or do not compile", "[policy][reply]") {
@@ -223,9 +358,35 @@ TEST_CASE("signatures of replies are read, or do not compile", "[policy][reply]"
   CHECK(kReply.items[3].members == 1);
   CHECK(kReply.items[5].shape == policy::ReplyShape::fixed);
   CHECK(policy::compile_reply("-").count == 0);
-  for (const char* wrong :
-       {"x", "x:", "x:word", "x:int ", " x:int", "- x:int", "x:int[", "x:int[0]", "x:int[..]",
-        "x:{}", "x:{y:int}", "x:{y:int}[3]", "x:opaque", "x:opaque[4]", "x:uuid", "x:int??"}) {
+  CHECK(policy::compile_reply("a:int[..3] b:uint=a").items[1].total ==
+        policy::ReplyTotal::elements);
+  CHECK(policy::compile_reply("a:opaque[..3] b:int=a").items[1].total == policy::ReplyTotal::bits);
+  CHECK(policy::compile_reply("a:param[..3] b:int=a").items[1].total == policy::ReplyTotal::each);
+  for (const char* wrong : {"x",
+                            "x:",
+                            "x:word",
+                            "x:int ",
+                            " x:int",
+                            "- x:int",
+                            "x:int[",
+                            "x:int[0]",
+                            "x:int[..]",
+                            "x:{}",
+                            "x:{y:int}",
+                            "x:{y:int}[3]",
+                            "x:opaque",
+                            "x:opaque[4]",
+                            "x:uuid",
+                            "x:int??",
+                            "x:int=x",
+                            "x:int[..3] y:int=z",
+                            "x:int[..3] y:string=x",
+                            "x:int[3] y:int=x",
+                            "x:int[..3] y:int[2]=x",
+                            "x:int[..3] y:int[..3] z:int=y",
+                            "a:{x:int[..3] y:int=x}[..2]",
+                            "y:int=x x:int[..3]",
+                            "a:{b:{c:{d:int}[..2]}[..2]}[..2]"}) {
     CAPTURE(wrong);
     CHECK_FALSE(policy::is_reply(wrong));
   }

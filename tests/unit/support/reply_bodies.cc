@@ -5,8 +5,7 @@
 #include <random>
 #include <string>
 
-#include "base/check.h"
-#include "policy/arguments.h"
+#include "policy/asked.h"
 #include "policy/xdr.h"
 
 namespace test {
@@ -16,52 +15,10 @@ using policy::Field;
 using policy::ReplyItem;
 using policy::ReplyShape;
 using policy::ReplyType;
-using policy::Rule;
-
-// What a call says of its reply.
-struct Asked {
-  std::optional<std::string> name;
-  std::optional<base::Buffer> uuid;
-  std::optional<std::uint32_t> id;
-  std::optional<std::uint32_t> most;
-};
-
-base::Buffer first_uuid(base::Bytes domains) {
-  policy::XdrReader in(domains);
-  std::uint32_t count = 0;
-  std::string_view name;
-  base::Bytes uuid;
-  CHECK(in.word(count) && in.string(name) && in.fixed(16, uuid));
-  return {uuid.begin(), uuid.end()};
-}
-
-Asked asked_by(const policy::Procedure& row, base::Bytes call) {
-  Asked asked;
-  base::Buffer encoded;
-  policy::Arguments arguments;
-  if (row.rule == Rule::event || policy::decode_arguments(row, call, encoded, arguments)) return {};
-  const bool is_look_up = row.name.find("LOOKUP_BY_") != std::string_view::npos;
-  for (std::size_t i = 0; i < arguments.count; ++i) {
-    const policy::ArgumentSpec& spec = row.arguments.arguments[i];
-    const policy::Argument& argument = arguments[i];
-    if (spec.shape == policy::Shape::array && spec.type == policy::ArgumentType::domain &&
-        argument.number != 0) {
-      asked.uuid = first_uuid(argument.encoded);
-    }
-    if (spec.name.starts_with("max") || spec.name == "need_results") {
-      asked.most = static_cast<std::uint32_t>(argument.number);
-    }
-    if (!is_look_up) continue;
-    if (spec.name == "name") asked.name = std::string(argument.text);
-    if (spec.name == "id") asked.id = static_cast<std::uint32_t>(argument.number);
-    if (spec.name == "uuid") asked.uuid.emplace(argument.encoded.begin(), argument.encoded.end());
-  }
-  return asked;
-}
 
 class Maker {
  public:
-  Maker(Asked asked, std::uint64_t seed) : asked_(std::move(asked)), random_(seed) {}
+  Maker(const policy::Asked& asked, std::uint64_t seed) : asked_(asked), random_(seed) {}
 
   ReplyBody make(std::span<const ReplyItem> all) {
     items(all);
@@ -85,7 +42,7 @@ class Maker {
       body_.discriminators.push_back(body_.bytes.size());
       to().word(count);
     } else if (item.shape == ReplyShape::counted) {
-      count = counted_++ == 0 ? std::min(1U, asked_.most.value_or(1)) : 1 + below(3);
+      count = counted_++ == 0 ? list() : 1 + below(3);
       if (item.type == ReplyType::opaque) return bytes(body_.opaque, std::string(count, 'o'));
       body_.counts.push_back(body_.bytes.size());
       to().word(count);
@@ -97,6 +54,18 @@ class Maker {
         value(item);
       }
     }
+    const bool is_text = item.type == ReplyType::char_ && item.shape != ReplyShape::single;
+    if (is_text && count != 0) policy::store_word(&body_.bytes[body_.bytes.size() - 4], 0);
+  }
+
+  std::uint32_t list() { return listed_ = asked_.most.value_or(1) == 0 ? 0 : 1; }
+
+  // As many as there are in the list, or would be.
+  std::uint32_t total(const ReplyItem& item) {
+    if (!asked_.list) return below(100);
+    return item.total == policy::ReplyTotal::bits
+               ? 8 * listed_ - below(8) * listed_
+               : std::max(listed_, item.total == policy::ReplyTotal::each ? 1U : 0U);
   }
 
   void value(const ReplyItem& item) {
@@ -117,6 +86,8 @@ class Maker {
         return object(policy::layout_of(item.object));
       case ReplyType::int_:
       case ReplyType::uint:
+        if (item.total != policy::ReplyTotal::nothing) return to().word(total(item));
+        return to().word(static_cast<std::uint32_t>(random_()));
       case ReplyType::opaque:
       case ReplyType::group:
         return to().word(static_cast<std::uint32_t>(random_()));
@@ -131,13 +102,16 @@ class Maker {
     }
   }
 
-  void string() { bytes(body_.lengths, asked_.name.value_or(std::string(1 + below(9), 's'))); }
+  void string() {
+    bytes(body_.lengths, asked_.name ? std::string(*asked_.name) : std::string(1 + below(9), 's'));
+  }
 
   void param() {
     string();
     const std::uint32_t type = 1 + below(7);
     body_.types.push_back(body_.bytes.size());
     to().word(type);
+    if (type == 6) return to().word(below(2));
     if (type == 7) return string();
     to().fixed(base::Buffer(type >= 3 && type <= 5 ? 8 : 4, 1));
   }
@@ -147,15 +121,26 @@ class Maker {
       if (layout.fields[i] == Field::string) {
         string();
       } else if (layout.fields[i] == Field::uuid) {
-        to().fixed(asked_.uuid.value_or(base::Buffer(16, 0xab)));
+        to().fixed(uuid());
       } else {
         to().word(asked_.id.value_or(0x12345678));
       }
     }
   }
 
-  Asked asked_;
+  base::Buffer uuid() {
+    base::Bytes uuid = asked_.uuid;
+    std::string_view name;
+    policy::XdrReader machines(asked_.machines);
+    if (uuid.empty() && !(machines.string(name) && machines.fixed(16, uuid))) {
+      return base::Buffer(16, 0xab);
+    }
+    return {uuid.begin(), uuid.end()};
+  }
+
+  const policy::Asked asked_;
   std::size_t counted_ = 0;
+  std::uint32_t listed_ = 0;  // elements of the first list
   std::mt19937_64 random_;
   ReplyBody body_;
 };
@@ -163,12 +148,30 @@ class Maker {
 }  // namespace
 
 ReplyBody reply_of(const policy::Procedure& procedure, base::Bytes call, std::uint64_t seed) {
-  return Maker(asked_by(procedure, call), seed).make(procedure.reply.all());
+  const bool is_event = procedure.rule == policy::Rule::event;
+  return Maker(is_event ? policy::Asked{} : policy::asked_by(procedure, call), seed)
+      .make(procedure.reply.all());
 }
 
 base::Buffer text_reply(std::size_t size) {
   base::Buffer body;
   policy::XdrWriter(body).string(std::string(size - 4, 't'));
+  return body;
+}
+
+base::Buffer empty_statistics(std::uint32_t machines, std::uint32_t parameters) {
+  base::Buffer body;
+  policy::XdrWriter to(body);
+  to.word(machines);
+  for (std::uint32_t one = 0; one < machines; ++one) {
+    to.string("web");
+    to.fixed(base::Buffer(16, static_cast<std::uint8_t>(one)));
+    to.word(one);
+    to.word(parameters);
+    for (std::uint32_t i = 0; i < parameters; ++i) {
+      for (const std::uint32_t word : {0U, 1U, 0U}) to.word(word);
+    }
+  }
   return body;
 }
 

@@ -29,6 +29,9 @@ ReplyBody reply_of(const policy::Procedure& procedure, base::Bytes call, std::ui
 // A reply of one string that is `size` bytes long, a multiple of four.
 base::Buffer text_reply(std::size_t size);
 
+// Bulk statistics of so many machines: each has so many parameters with no name and the number 0.
+base::Buffer empty_statistics(std::uint32_t machines, std::uint32_t parameters);
+
 // The usual reply of a ScriptedDaemon.
 base::Buffer usual_reply(policy::Remote procedure, base::Bytes call);
 
