@@ -8,7 +8,6 @@
 #include "base/check.h"
 #include "policy/libvirt.h"
 #include "policy/procedures.h"
-#include "policy/reply.h"
 #include "policy/xdr.h"
 
 namespace proxy {
@@ -120,13 +119,15 @@ base::Bytes Upstream::read(base::Bytes data) {
   }
   reader_.feed(data);
   while (state_ != State::closing && !turn_is_over() && !holds_back()) {
+    if (incoming_) {
+      work_on(nullptr);
+      continue;
+    }
     const std::optional<Frame> frame = reader_.next();
     if (!frame) break;
     ++messages_;
     bytes_ += frame->header.length;
-    const tunnel::io::Microseconds began = clock_.worked();
-    on_frame(*frame);
-    took_ += clock_.worked() - began;
+    work_on(&*frame);
     if (plain && layer_ != nullptr) return reader_.take_rest();
   }
   if (state_ == State::closing) {
@@ -146,6 +147,17 @@ void Upstream::answered() {
   last_answered_ = clock_.now();
   if (silence_.elsewhere_since) load_.revived = in_flight_.size();
   silence_ = {};
+}
+
+// On a frame, or on the reply of which a part has been decoded.
+void Upstream::work_on(const Frame* frame) {
+  const tunnel::io::Microseconds began = clock_.worked();
+  if (frame != nullptr) {
+    on_frame(*frame);
+  } else {
+    decode_on();
+  }
+  took_ += clock_.worked() - began;
 }
 
 // What comes before it is ready is bounded in all.
@@ -380,19 +392,37 @@ void Upstream::on_reply(const Frame& frame) {
   if (call == in_flight_.end() || call->procedure != frame.header.procedure) {
     return fail(Reason::Kind::protocol, "the daemon answered a call that was not made");
   }
-  Frame reply = frame;
-  std::optional<base::Buffer> error;
   if (frame.header.is(policy::Status::error)) {
-    error = policy::clean_error(frame.body);
+    const std::optional<base::Buffer> error = policy::clean_error(frame.body);
     if (!error) return fail(Reason::Kind::protocol, "the daemon answered with a malformed error");
-    reply.body = *error;
-    reply.keeper.reset();
-  } else {
-    const policy::Procedure* row = policy::find_procedure(call->program, call->procedure);
-    CHECK(row != nullptr);
-    const std::string objection = policy::objection_to_reply(*row, call->body, frame.body);
-    if (!objection.empty()) return fail(Reason::Kind::protocol, "the daemon " + objection);
+    return hand_over(call, {frame.header, *error});
   }
+  const policy::Procedure* row = policy::find_procedure(call->program, call->procedure);
+  CHECK(row != nullptr);
+  incoming_.emplace(call, frame, policy::ReplyDecoder(*row, call->body, frame.body));
+  decode_on();
+}
+
+void Upstream::decode_on() {
+  Frame& frame = incoming_->frame;
+  if (!incoming_->decoder.run(kStepsAtOnce)) {
+    if (frame.keeper != nullptr) return;
+    // Where it is now it lives no longer than this turn.
+    const auto place = std::make_shared_for_overwrite<std::uint8_t[]>(frame.body.size());
+    std::ranges::copy(frame.body, place.get());
+    frame.body = {place.get(), frame.body.size()};
+    frame.keeper = place;
+    return incoming_->decoder.move_to(frame.body);
+  }
+  const std::string objection = incoming_->decoder.objection();
+  const Calls::iterator call = incoming_->call;
+  const Frame reply = std::move(frame);
+  incoming_.reset();
+  if (!objection.empty()) return fail(Reason::Kind::protocol, "the daemon " + objection);
+  hand_over(call, reply);
+}
+
+void Upstream::hand_over(Calls::iterator call, const Frame& reply) {
   answered();
   took(static_cast<std::size_t>(std::distance(in_flight_.begin(), call)) + 1);
   Calls taken;
@@ -448,6 +478,7 @@ void Upstream::fail(Reason::Kind kind, std::string text) { close({kind, stage_, 
 
 void Upstream::close(Reason reason) {
   state_ = State::closing;
+  incoming_.reset();
   deadline_.stop();
   keepalive_.stop();
   turn_.stop();
@@ -462,6 +493,7 @@ void Upstream::on_closed(const Reason& closed_for) {
   // The stream was open, and what it was opened for was not.
   if (reason.stage == Stage::established && !was_ready_) reason.stage = stage_;
   state_ = State::closing;
+  incoming_.reset();
   deadline_.stop();
   keepalive_.stop();
   turn_.stop();

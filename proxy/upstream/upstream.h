@@ -14,6 +14,7 @@
 #include "conf/values.h"
 #include "policy/error.h"
 #include "policy/message.h"
+#include "policy/reply.h"
 #include "proxy/record/counters.h"
 #include "proxy/upstream/authentication.h"
 #include "proxy/upstream/call.h"
@@ -74,6 +75,8 @@ class Upstream final : private tunnel::io::StreamOwner {
   static constexpr std::size_t kMessagesOfTurn = 128;
   static constexpr std::size_t kBytesOfTurn = std::size_t{256} * 1024;
   static constexpr tunnel::io::Microseconds kTimeOfTurn{2000};
+  // Of decoding a reply, between looks at that time. What is no longer than 64 KiB has fewer.
+  static constexpr std::size_t kStepsAtOnce = 16384;
   // Before it is ready a daemon has little to say.
   static constexpr std::size_t kMostBeforeReady = std::size_t{256} * 1024;
 
@@ -168,6 +171,12 @@ class Upstream final : private tunnel::io::StreamOwner {
 
  private:
   enum class State : std::uint8_t { tunnel, authenticating, opening, ready, closing };
+  // A reply that is being decoded.
+  struct Incoming {
+    Calls::iterator call;
+    policy::Frame frame;
+    policy::ReplyDecoder decoder;
+  };
 
   void on_stage(tunnel::io::Stage stage) override;
   void on_open() override;
@@ -181,6 +190,7 @@ class Upstream final : private tunnel::io::StreamOwner {
   base::Bytes read(base::Bytes data);
   void read_layer(base::Bytes data);
   void take(base::Bytes data);
+  void work_on(const policy::Frame* frame);
   [[nodiscard]] bool holds_back() const {
     return turn_.running() || authentication_.working() != nullptr;
   }
@@ -199,6 +209,8 @@ class Upstream final : private tunnel::io::StreamOwner {
   void on_reply(const policy::Frame& frame);
   void answered();
   void took(std::size_t calls) { load_.taken = std::max(load_.taken, calls); }
+  void decode_on();
+  void hand_over(Calls::iterator call, const policy::Frame& reply);
   void say_open();
   void say(std::int32_t procedure, base::Bytes body);
   void send_frame(policy::Header header, base::Bytes body);
@@ -225,6 +237,7 @@ class Upstream final : private tunnel::io::StreamOwner {
   std::size_t bytes_ = 0;             // of this turn; before it is ready, of all
   tunnel::io::Microseconds took_{0};  // of this turn
   Calls in_flight_;
+  std::optional<Incoming> incoming_;
   State state_ = State::tunnel;
   tunnel::io::Stage stage_ = tunnel::io::Stage::look_up;
   std::uint32_t next_serial_ = 0;

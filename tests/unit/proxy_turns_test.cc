@@ -6,12 +6,14 @@
 #include "proxy/upstream/upstream.h"
 #include "proxy/visitor/turns.h"
 #include "tests/unit/support/catch.h"
+#include "tests/unit/support/reply_bodies.h"
 #include "tests/unit/support/world.h"
 
 using policy::Remote;
 using proxy::Turns;
 using proxy::Upstream;
 using test::RawClient;
+using test::words;
 using test::World;
 
 namespace {
@@ -193,6 +195,84 @@ TEST_CASE("what a daemon says counts by the time that it takes", "[proxy][turns]
   }
   CHECK(before == all);
   CHECK(most == 4);
+}
+
+TEST_CASE("a reply of very many values is decoded over several turns", "[proxy][turns]") {
+  constexpr std::uint32_t kParameters = 700000;
+  // The body of one that comes at once lies where the next bytes will.
+  const std::ptrdiff_t cut = GENERATE(0, 1000000);
+  World world({"hail", "sleet"});
+  RawClient& client = world.opened();
+  RawClient& other = world.opened("sleet", 1001);
+  world.daemon().hold = true;
+  const auto stats = client.call(Remote::CONNECT_GET_ALL_DOMAIN_STATS, words({0, 0, 0}));
+  world.settle();
+  REQUIRE(world.daemon().held.size() == 1);
+  policy::Header header = world.daemon().held.front().header;
+  world.daemon().held.clear();
+  world.daemon().hold = false;
+  header.type = static_cast<std::uint32_t>(policy::Type::reply);
+  const base::Buffer body = test::empty_statistics(4, kParameters / 4);
+  base::Buffer sent = test::frame(header, body);
+  base::append(sent, policy::keepalive_frame(policy::Keepalive::ping));
+  if (cut != 0) {
+    world.daemon().send(0, base::Buffer(sent.begin(), sent.begin() + cut));
+    world.settle();
+    sent.erase(sent.begin(), sent.begin() + cut);
+  }
+  const SlowWork slow(world, Upstream::kTimeOfTurn / 4);
+  world.daemon().send(0, sent);
+  const std::size_t steps = 4 * Upstream::kStepsAtOnce;
+  std::size_t turns = 0;
+  std::size_t heard = 0;
+  auto version = other.call(Remote::CONNECT_GET_LIB_VERSION);
+  while (client.replies_to(stats) == 0 && turns < 1000) {
+    turn(world);
+    ++turns;
+    if (!other.ok(version)) continue;
+    ++heard;
+    version = other.call(Remote::CONNECT_GET_LIB_VERSION);
+  }
+  CHECK(turns >= kParameters / steps);
+  CHECK(turns <= kParameters / steps + 6);
+  CHECK(heard >= 2);
+  REQUIRE(client.ok(stats));
+  const bool same = client.reply(stats)->body == body;
+  CHECK(same);
+  version = client.call(Remote::CONNECT_GET_LIB_VERSION);
+  world.settle();
+  CHECK(client.ok(version));
+  CHECK(world.daemon().dials == 1);
+}
+
+TEST_CASE("a connection may end while a reply of it is decoded", "[proxy][turns]") {
+  const bool malformed = GENERATE(false, true);
+  World world;
+  RawClient& client = world.opened();
+  world.daemon().hold = true;
+  const auto stats = client.call(Remote::CONNECT_GET_ALL_DOMAIN_STATS, words({0, 0, 0}));
+  world.settle();
+  REQUIRE(world.daemon().held.size() == 1);
+  policy::Header header = world.daemon().held.front().header;
+  world.daemon().held.clear();
+  world.daemon().hold = false;
+  header.type = static_cast<std::uint32_t>(policy::Type::reply);
+  base::Buffer body = test::empty_statistics(2, 150000);
+  if (malformed) body.resize(body.size() + 4);
+  {
+    const SlowWork slow(world, Upstream::kTimeOfTurn);
+    world.daemon().send(0, test::frame(header, body));
+    turn(world);
+    turn(world);
+    CHECK(client.replies_to(stats) == 0);
+    if (!malformed) world.daemon().kill_all();
+  }
+  world.pass(std::chrono::seconds(3));
+  CHECK(client.replies_to(stats) == 1);
+  CHECK(client.ok(stats));
+  const bool same = client.reply(stats)->body == body;
+  CHECK_FALSE((malformed && same));
+  CHECK(world.log.count("4 bytes left over") == (malformed ? 1 : 0));
 }
 
 TEST_CASE("a daemon says little before the connection is open", "[proxy][turns]") {
