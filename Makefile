@@ -43,7 +43,7 @@ WERROR ?= 0
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Woverloaded-virtual \
             -Wimplicit-fallthrough -Wformat=2 $(if $(filter 1,$(WERROR)),-Werror)
 
-PACKAGES := libuv libssh2 gnutls libsystemd libsasl2 libseccomp spdlog fmt
+PACKAGES := libuv libssh2 gnutls libsystemd libsasl2 libseccomp expat spdlog fmt
 PACKAGE_CFLAGS := $(subst -I,-isystem ,$(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null))
 LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lpthread
 

@@ -28,6 +28,8 @@ std::string_view format_of(ErrorCode code) {
       return "authentication failed: %s";
     case ErrorCode::operation_timeout:
       return "Timed out during operation: %s";
+    case ErrorCode::no_domain_metadata:
+      return "metadata not found: %s";
     case ErrorCode::system_error:
     case ErrorCode::rpc:
       return "%s";
@@ -65,8 +67,18 @@ bool skip_object(XdrReader& reader, std::size_t behind) {
 // Writes anew what it reads; false: it is not there.
 class Copy {
  public:
-  Copy(base::Bytes from, base::Buffer& to) : reader_(from), writer_(to) {}
+  using Change = std::function<std::string(std::string_view)>;
 
+  Copy(base::Bytes from, base::Buffer& to, const Change& change)
+      : reader_(from), writer_(to), change_(change) {}
+
+  bool error() {
+    return word() && word() && optional_text() && word() && optional_object(kDomain) &&
+           optional_text() && optional_text() && optional_text() && word() && word() &&
+           optional_object(kUuid) && reader_.left() == 0;
+  }
+
+ private:
   bool word() {
     std::uint32_t value = 0;
     if (!reader_.word(value)) return false;
@@ -87,9 +99,6 @@ class Copy {
     writer_.fixed(bytes);
     return true;
   }
-  [[nodiscard]] bool at_end() const { return reader_.left() == 0; }
-
- private:
   bool optional(bool& present) {
     std::uint32_t value = 0;
     if (!reader_.word(value) || value > 1) return false;
@@ -100,12 +109,13 @@ class Copy {
   bool text() {
     std::string_view value;
     if (!reader_.string(value) || value.size() > kMaxReplyString) return false;
-    writer_.string(base::without_controls(cut(value, kMaxErrorText)));
+    writer_.string(change_(value));
     return true;
   }
 
   XdrReader reader_;
   XdrWriter writer_;
+  const Change& change_;
 };
 
 }  // namespace
@@ -152,13 +162,16 @@ RemoteError decode_error(base::Bytes body) {
   return {static_cast<std::int32_t>(code), std::string(cut(message, kMaxErrorText))};
 }
 
+bool copy_error(base::Bytes body, base::Buffer& to,
+                const std::function<std::string(std::string_view)>& change) {
+  return Copy(body, to, change).error();
+}
+
 std::optional<base::Buffer> clean_error(base::Bytes body) {
   base::Buffer out;
-  Copy copy(body, out);
-  const bool good = copy.word() && copy.word() && copy.optional_text() && copy.word() &&
-                    copy.optional_object(kDomain) && copy.optional_text() && copy.optional_text() &&
-                    copy.optional_text() && copy.word() && copy.word() &&
-                    copy.optional_object(kUuid) && copy.at_end();
+  const bool good = copy_error(body, out, [](std::string_view text) {
+    return base::without_controls(cut(text, kMaxErrorText));
+  });
   if (!good) return std::nullopt;
   return out;
 }

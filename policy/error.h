@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@ enum class ErrorCode : std::int32_t {
   rpc = 39,
   auth_failed = 45,
   operation_timeout = 68,
+  no_domain_metadata = 80,
 };
 
 enum class ErrorDomain : std::int32_t {
@@ -78,5 +80,10 @@ RemoteError decode_error(base::Bytes body);
 // (base::without_controls); nothing: `body` is not exactly one error, or has a longer text than
 // libvirt takes. What a client gets of a daemon's errors is this, never the daemon's own bytes.
 std::optional<base::Buffer> clean_error(base::Bytes body);
+
+// Appends the same error to `to`, with what `change` makes of each of its texts. False: `body` is
+// not exactly one error.
+bool copy_error(base::Bytes body, base::Buffer& to,
+                const std::function<std::string(std::string_view)>& change);
 
 }  // namespace policy

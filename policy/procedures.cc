@@ -8,18 +8,20 @@
 namespace policy {
 namespace {
 
-#define ROW(program, number, name, rule, domain, text, answer, about, checker, note) \
-  Procedure{program,                                                                 \
-            number,                                                                  \
-            #name,                                                                   \
-            Rule::rule,                                                              \
-            ErrorDomain::domain,                                                     \
-            text,                                                                    \
-            answer,                                                                  \
-            Checker::checker,                                                        \
-            note,                                                                    \
-            compile_signature(text),                                                 \
-            compile_reply(answer),                                                   \
+#define ROW(program, number, name, rule, domain, text, answer, hidden, about, checker, note) \
+  Procedure{program,                                                                         \
+            number,                                                                          \
+            #name,                                                                           \
+            Rule::rule,                                                                      \
+            ErrorDomain::domain,                                                             \
+            text,                                                                            \
+            answer,                                                                          \
+            hidden,                                                                          \
+            Checker::checker,                                                                \
+            note,                                                                            \
+            compile_signature(text),                                                         \
+            compile_reply(answer),                                                           \
+            compile_carried(hidden, compile_reply(answer)),                                  \
             read_subject(#about, compile_signature(text))},
 
 constexpr std::array<Procedure, 453> kRemote = {{
@@ -101,8 +103,13 @@ constexpr bool has_reply(const Procedure& row) {
   return row.reply_text.empty() == (row.rule == Rule::deny);
 }
 
+// A text that comes from a daemon is of a class, or somebody has said that it is of none.
+constexpr bool says_what_it_carries(const Procedure& row) {
+  return row.carried.said == (row.rule != Rule::local && holds_text(row.reply));
+}
+
 constexpr bool is_sound(const Procedure& row) {
-  if (!has_subject(row) || !has_reply(row)) return false;
+  if (!has_subject(row) || !has_reply(row) || !says_what_it_carries(row)) return false;
   switch (row.rule) {
     case Rule::pass:
       return flags_are_masked(row) && suits(row.checker, row);

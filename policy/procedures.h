@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "policy/error.h"
+#include "policy/redact/carried.h"
 #include "policy/reply_signature.h"
 #include "policy/signature.h"
 #include "policy/subject.h"
@@ -45,13 +46,15 @@ struct Procedure {
   std::int32_t number;
   std::string_view name;  // "DOMAIN_GET_XML_DESC"
   Rule rule;
-  ErrorDomain domain;           // of refusals, as libvirtd has it for the object concerned
-  std::string_view signature;   // the arguments; empty for those denied. The grammar: signature.h
-  std::string_view reply_text;  // what comes back; empty for those denied: reply_signature.h
+  ErrorDomain domain;             // of refusals, as libvirtd has it for the object concerned
+  std::string_view signature;     // the arguments; empty for those denied. The grammar: signature.h
+  std::string_view reply_text;    // what comes back; empty for those denied: reply_signature.h
+  std::string_view carried_text;  // what of that can be hidden: redact/carried.h
   Checker checker;
   std::string_view note;  // why, where it is not obvious
   Signature arguments;    // what `signature` says
   ReplySignature reply;   // what `reply_text` says
+  Carried carried;        // what `carried_text` says
   SubjectSpec subject;    // the form: subject.h
 };
 

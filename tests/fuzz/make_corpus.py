@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Writes the corpora of the fuzz targets filter, reply, client and xen_proxy: calls and replies made from the
-signatures in procedures.def, and packets of the old Xen proxy with replies to them.
+"""Writes the corpora of the fuzz targets filter, reply, client, redact and xen_proxy: calls and replies made from the
+signatures in procedures.def, descriptions, and packets of the old Xen proxy with replies to them.
 
 Usage: make_corpus.py FOLDER, from the root of the source tree. FOLDER gets a folder for each target.
 """
@@ -174,6 +174,27 @@ def write_xen_proxy(folder):
         (folder / ("other_" + name)).write_bytes(bytes((10,)) + steps)
 
 
+def write_redact(folder):
+    """Descriptions: all hidden, and each class."""
+    roots = ("domain", "domainsnapshot", "domaincheckpoint", "domainbackup", "network", "networkport", "pool", "volume",
+             "device", "secret", "sysinfo")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(pathlib.Path("tests/unit/descriptions").glob("*.xml")):
+        root = roots.index(path.stem.removesuffix("-2"))
+        (folder / path.stem).write_bytes(bytes((0xFF, root)) + path.read_bytes())
+    others = {
+        "doctype": b"<!DOCTYPE d [<!ENTITY e '/x'>]><domain>&e;</domain>",
+        "encoding": b"<?xml version='1.0' encoding='UTF-16'?><domain/>",
+        "deep": b"<domain>" + b"<a>" * 70,
+        "mixed": b"<domain><os><kernel>/a<b/></kernel></os></domain>",
+        "quotes": b"<domain><source  file = \"/a'&gt;\"\n dev='/b'/></domain>",
+        "metadata": b"<domain><metadata><!-- a --><?b c?><![CDATA[<os>]]></metadata><os><cmdline>d</cmdline></os></domain>",
+        "vmware": b"<domain><source file='[a] b'/></domain>",
+    }
+    for name, document in others.items():
+        (folder / ("other_" + name)).write_bytes(bytes((0x7F, 0)) + document)
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     filters = folder / "filter"
@@ -227,6 +248,7 @@ def main():
         (filters / ("other_" + name)).write_bytes(b"\x05" + stream)
     write_client(folder / "client", bodies, {name: stream for name, stream in others.items() if name != "session"})
     write_xen_proxy(folder / "xen_proxy")
+    write_redact(folder / "redact")
 
 
 main()
