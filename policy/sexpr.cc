@@ -1,8 +1,8 @@
 #include "policy/sexpr.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
-#include <vector>
 
 #include "base/text.h"
 
@@ -12,10 +12,19 @@ namespace {
 constexpr std::string_view kBlanks = " \t\r\n";
 constexpr std::string_view kNotInAtoms = "()\"'\\#{}<>[]!;`";
 
-bool is_blank(char c) { return kBlanks.find(c) != std::string_view::npos; }
+constexpr std::array<bool, 256> table_of(std::string_view characters) {
+  std::array<bool, 256> out{};
+  for (const char c : characters) out[static_cast<unsigned char>(c)] = true;
+  return out;
+}
+
+constexpr std::array<bool, 256> kIsBlank = table_of(kBlanks);
+constexpr std::array<bool, 256> kEndsAtoms = table_of(kNotInAtoms);
+
+bool is_blank(char c) { return kIsBlank[static_cast<unsigned char>(c)]; }
 
 bool in_atom(char c) {
-  return c != ' ' && !base::is_control(c) && kNotInAtoms.find(c) == std::string_view::npos;
+  return c != ' ' && !base::is_control(c) && !kEndsAtoms[static_cast<unsigned char>(c)];
 }
 
 bool ends_with_ignoring_case(std::string_view text, std::string_view end) {
@@ -33,49 +42,29 @@ bool is_secret(std::string_view key) {
          ends_with_ignoring_case(key, "password");
 }
 
-// Goes over the text once, copying as it goes; a node that turns out to be secret is cut off the
-// copy again when it ends.
-class Scrubber {
- public:
-  Scrubber(std::string_view text, SexprKind kind) : text_(text), kind_(kind) {}
+}  // namespace
 
-  bool run();
-  std::string take() { return std::move(out_); }
-
- private:
-  struct List {
-    std::size_t start = 0;   // in the copy
-    bool is_first = false;   // in the list around it
-    bool has_first = false;  // of its own elements
-    bool secret = false;
-  };
-
-  bool open();
-  bool close();
-  bool token();
-  [[nodiscard]] std::size_t token_end() const;
-  [[nodiscard]] std::size_t string_end() const;
-  void copy(std::size_t end);
-  void separate();
-
-  std::string_view text_;
-  SexprKind kind_;
-  std::size_t at_ = 0;
-  std::string out_;
-  bool gap_ = false;  // something has just been left out
-  std::vector<List> lists_;
-};
-
-bool Scrubber::run() {
-  while (at_ < text_.size()) {
-    const char c = text_[at_];
-    if (is_blank(c)) {
-      copy(at_ + 1);
-    } else if (!(c == '(' ? open() : c == ')' ? close() : token())) {
-      return false;
-    }
+bool Scrubber::go_on(std::size_t bytes) {
+  const std::size_t begun = at_;
+  while (at_ < text_.size() && !wrong_) {
+    if (at_ - begun >= bytes) return false;
+    wrong_ = !step();
   }
-  return lists_.empty() && out_.find('(') != std::string::npos;
+  return true;
+}
+
+bool Scrubber::step() {
+  const char c = text_[at_];
+  if (is_blank(c)) {
+    copy(at_ + 1);
+    return true;
+  }
+  return c == '(' ? open() : c == ')' ? close() : token();
+}
+
+std::optional<std::string> Scrubber::take() {
+  if (wrong_ || !lists_.empty() || out_.find('(') == std::string::npos) return std::nullopt;
+  return std::move(out_);
 }
 
 void Scrubber::copy(std::size_t end) {
@@ -102,6 +91,7 @@ bool Scrubber::open() {
   return true;
 }
 
+// A node that turns out to be secret is cut off the copy again when it ends.
 bool Scrubber::close() {
   if (lists_.empty()) return false;
   copy(at_ + 1);
@@ -154,11 +144,9 @@ std::size_t Scrubber::string_end() const {
   return std::string_view::npos;
 }
 
-}  // namespace
-
 std::optional<std::string> without_passwords(std::string_view text, SexprKind kind) {
   Scrubber scrubber(text, kind);
-  if (!scrubber.run()) return std::nullopt;
+  scrubber.go_on(text.size());
   return scrubber.take();
 }
 

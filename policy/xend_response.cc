@@ -104,16 +104,20 @@ XendResponse::State XendResponse::fail(std::string wrong) {
   return state_ = State::malformed;
 }
 
-HttpAnswer answer_of_xend(const XendQuestion& question, const XendResponse& response) {
-  const int status = response.status();
-  auto body = without_passwords(response.body(), question.answer);
-  if (body) return {status, std::string(kType), std::move(*body)};
-  if (!is_success(status)) {
-    std::string text = "xend says " + std::to_string(status) + ' ';
-    return http_text(status, text.append(http_reason(status)));
+HttpAnswer XendCleaning::take() {
+  if (auto body = scrubber_.take()) return {status_, std::string(kType), std::move(*body)};
+  if (!is_success(status_)) {
+    std::string text = "xend says " + std::to_string(status_) + ' ';
+    return http_text(status_, text.append(http_reason(status_)));
   }
   return http_text(http::kBadGateway,
                    "xend's answer is no S-expression, so its passwords cannot be taken out");
+}
+
+HttpAnswer answer_of_xend(const XendQuestion& question, const XendResponse& response) {
+  XendCleaning cleaning(question, response);
+  cleaning.go_on(response.body().size());
+  return cleaning.take();
 }
 
 }  // namespace policy

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "policy/http.h"
+#include "policy/sexpr.h"
 #include "policy/xend_request.h"
 
 namespace policy {
@@ -53,8 +54,29 @@ class XendResponse {
   std::string wrong_;
 };
 
-// What the client gets for a response that is complete: xend's status, and its S-expression without
-// passwords; or 502 with a text that says why there is none.
+// Makes of a response that is complete what the client gets: xend's status, and its S-expression
+// without passwords; or 502 with a text that says why there is none.
+class XendCleaning {
+ public:
+  XendCleaning(const XendQuestion& question, const XendResponse& response)
+      : status_(response.status()), body_(response.body()), scrubber_(body_, question.answer) {}
+  XendCleaning(const XendCleaning&) = delete;
+  XendCleaning& operator=(const XendCleaning&) = delete;
+  ~XendCleaning() = default;
+
+  // As Scrubber's.
+  bool go_on(std::size_t bytes) { return scrubber_.go_on(bytes); }
+  HttpAnswer take();
+  // xend's own.
+  [[nodiscard]] int status() const { return status_; }
+
+ private:
+  const int status_;
+  const std::string body_;
+  Scrubber scrubber_;
+};
+
+// All at once.
 HttpAnswer answer_of_xend(const XendQuestion& question, const XendResponse& response);
 
 }  // namespace policy

@@ -33,6 +33,7 @@ XendSession::XendSession(const VisitorDeps& deps, XendTargets& targets, Arrival 
       pool_(&pool),
       guest_(std::move(arrival.guest)),
       tick_(deps.clock, [this] { tick(); }),
+      turn_(deps.turns, peer_.uid, [this] { clean(); }),
       began_(deps.clock.now()) {
   holding_.enter(pool_->target().name);
   pool_->attach();
@@ -116,8 +117,22 @@ void XendSession::on_xend_answer(const policy::XendResponse& response) {
     count_end(Outcome::failed);
     return say_refusal(policy::http_text(policy::http::kUnavailable, why), why);
   }
-  const policy::HttpAnswer clean = policy::answer_of_xend(request_.question(), response);
-  if (clean.status == policy::http::kBadGateway && response.status() != policy::http::kBadGateway) {
+  cleaning_.emplace(request_.question(), response);
+  clean();
+}
+
+// A long answer is gone through in several turns.
+void XendSession::clean() {
+  bool done = false;
+  while (!done) {
+    if (turn_.must_wait()) return;
+    const Turns::Part::Work work(turn_, Turns::kMessage);
+    done = cleaning_->go_on(Turns::kMessage);
+  }
+  const policy::HttpAnswer clean = cleaning_->take();
+  const bool own = cleaning_->status() != policy::http::kBadGateway;
+  cleaning_.reset();
+  if (clean.status == policy::http::kBadGateway && own) {
     count_end(Outcome::failed);
     return say_refusal(clean, "the answer of xend is no S-expression");
   }

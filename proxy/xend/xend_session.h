@@ -14,12 +14,14 @@
 #include "base/result.h"
 #include "policy/http.h"
 #include "policy/xend_request.h"
+#include "policy/xend_response.h"
 #include "proxy/record/counters.h"
 #include "proxy/record/log.h"
 #include "proxy/record/snapshot.h"
 #include "proxy/visitor/budget.h"
 #include "proxy/visitor/deadline.h"
 #include "proxy/visitor/guest.h"
+#include "proxy/visitor/turns.h"
 #include "proxy/visitor/visitor.h"
 #include "proxy/xend/xend_pool.h"
 #include "tunnel/io/peer.h"
@@ -72,6 +74,7 @@ class XendSession final : public Visitor,
 
   void on_xend_answer(const policy::XendResponse& response) override;
   void on_xend_failed(const tunnel::io::Reason& reason) override;
+  void clean();
 
   [[nodiscard]] std::uint64_t queued() const override { return stream_->queued(); }
 
@@ -99,6 +102,8 @@ class XendSession final : public Visitor,
   const Guest guest_;
   ClientEnd end_;
   tunnel::io::Timer tick_;
+  Turns::Part turn_;
+  std::optional<policy::XendCleaning> cleaning_;  // of the answer
 
   policy::XendRequest request_;
   Phase phase_ = Phase::reading;

@@ -31,9 +31,14 @@ def test_a_pipe_that_nobody_reads(daemon: harness.Daemon, folders: Iterator[path
     gate.arguments = ["--log-level", "debug"]
     try:
         gate.start()
-        for _ in range(MANY):
-            with raw.connect(gate.socket, "hail") as one:
-                assert one.version() > 0
+
+        def come_and_go() -> None:
+            for _ in range(MANY):
+                with raw.connect(gate.socket, "hail") as one:
+                    assert one.version() > 0
+
+        with victims.Victims(gate.socket, ["hail"] * 2, range(1, 100)) as others:
+            others.bear("a log that nobody reads", come_and_go, 4.0)
         begin = time.monotonic()
         gate.stop()
         assert time.monotonic() - begin < 10

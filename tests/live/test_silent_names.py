@@ -8,9 +8,9 @@ from typing import Callable, Iterator
 
 import pytest
 
-import busy
 import harness
 import raw
+import victims
 
 MakeGate = Callable[..., harness.Gate]
 
@@ -75,12 +75,15 @@ def test_dead_names_hold_up_no_others(
             told.append(str(error))
 
     try:
-        with busy.Crew(gate.socket, "unix", 2) as crew:
+        with victims.Victims(gate.socket, ["unix"] * 2, range(1, 100)) as others:
             threads = [threading.Thread(target=ask, args=(name,)) for name in dead]
-            for one in threads:
-                one.start()
-            assert asked.recv(512)
-            crew.progress(100)
+
+            def ask_all() -> None:
+                for one in threads:
+                    one.start()
+                assert asked.recv(512)
+
+            others.bear("dead names", ask_all, 4.0)
             # Not open until now, so both are looked up while the others wait.
             for name in ("named", "number"):
                 with raw.connect(gate.socket, name) as client:
@@ -88,7 +91,7 @@ def test_dead_names_hold_up_no_others(
             assert len(told) < MANY
             for one in threads:
                 one.join(2 * harness.PATIENCE)
-            crew.progress(20)
+            others.times(0.5)
         assert len(told) == MANY
         reasons = ("no answer in", "not looked up in", "name resolution", "within 8000 ms")
         assert all(any(reason in one for reason in reasons) for one in told), told

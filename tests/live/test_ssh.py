@@ -16,6 +16,7 @@ import busy
 import harness
 import raw
 import sshd
+import victims
 from machines import opens, opens_yet, patient, refusal, target, virsh
 from meddler import Meddler
 
@@ -108,14 +109,18 @@ def test_forty_targets_behind_one_sshd_that_takes_few_logins(
 ) -> None:
     server = make_server("MaxStartups 3:50:6\n")
     names = [f"hail{number}" for number in range(40)]
-    gate = make_gate({name: server.uri(daemon) for name in names})
+    gate = make_gate({"well": daemon.uri("unix"), **{name: server.uri(daemon) for name in names}})
 
     def version(name: str) -> int:
         with raw.connect(gate.socket, name) as one:
             return one.version()
 
-    with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
-        assert all(pool.map(version, names))
+    def all_at_once() -> None:
+        with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
+            assert all(pool.map(version, names))
+
+    with victims.Victims(gate.socket, ["well"] * 2, range(1, 100)) as others:
+        others.bear("forty logins at an sshd that takes few", all_at_once, 4.0)
     assert server.connections() == len(names)
 
 

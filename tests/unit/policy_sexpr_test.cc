@@ -147,3 +147,22 @@ TEST_CASE("a text that is cut short is refused at every place", "[policy][sexpr]
   CHECK(scrubbed(text) == "(domain (name 'a\\'b') (image (hvm (b \"c'\"))) (device (vfb)))");
   for (std::size_t end = 0; end < text.size(); ++end) CHECK(refused(text.substr(0, end)));
 }
+
+TEST_CASE("a text may be gone through in pieces of any length", "[policy][sexpr]") {
+  std::string text = "(domain (vfb (vncpasswd geheim)) ('name' 'a b') (x (y z))) (passwd)";
+  for (int i = 0; i < 2000; ++i) text += " (a (b 'c') (password d))";
+  const auto whole = without_passwords(text, SexprKind::nodes);
+  REQUIRE(whole);
+  for (const std::size_t piece : {1U, 7U, 64U, 4096U}) {
+    policy::Scrubber scrubber(text, SexprKind::nodes);
+    std::size_t pieces = 1;
+    while (!scrubber.go_on(piece)) ++pieces;
+    CHECK(scrubber.take() == whole);
+    CHECK(pieces >= text.size() / (piece + 20));
+    CHECK(pieces <= text.size() / piece + 1);
+  }
+  policy::Scrubber wrong("(a b) ) (c)", SexprKind::nodes);
+  while (!wrong.go_on(1)) {
+  }
+  CHECK(!wrong.take());
+}
