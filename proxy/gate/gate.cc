@@ -24,6 +24,7 @@ namespace {
 // Newcomers beyond the limit that are told so at a time; with more, somebody is at it with a loop,
 // and they are closed without a word.
 constexpr std::uint32_t kTurnedAwayAtOnce = 64;
+constexpr std::size_t kSurveyedAtOnce = 100;
 constexpr const char* kStops = "the gate stops";
 
 // `text` is what there is to hear for those who may; whoever may not gets `plain`, and gets it of
@@ -96,20 +97,34 @@ void Gate::reload_pools() {
   reload_xends();
 }
 
+// One is made when somebody asks it for the first time.
 void Gate::reload_xends() {
-  auto before = std::exchange(xends_, {});
+  xend_targets_.clear();
   for (const conf::TargetConfig& target : config_.targets) {
-    if (target.protocol != conf::Protocol::xend) continue;
-    const auto old = before.find(target.name);
-    if (old != before.end() && conf::same_but_for_position(old->second->target(), target)) {
-      xends_.insert(before.extract(old));
+    if (target.protocol == conf::Protocol::xend) xend_targets_.emplace(target.name, &target);
+  }
+  for (auto it = xends_.begin(); it != xends_.end();) {
+    const auto target = xend_targets_.find(it->first);
+    if (target != xend_targets_.end() &&
+        conf::same_but_for_position(it->second->target(), *target->second)) {
+      ++it;
       continue;
     }
-    xends_.emplace(target.name, std::make_unique<XendPool>(clock_, target, tunnels_(target.tunnel),
-                                                           counters_.target(target.name)));
+    old_xends_.push_back(std::move(it->second));
+    it = xends_.erase(it);
   }
-  for (auto& [name, pool] : before) old_xends_.push_back(std::move(pool));
   let_old_xends_go();
+}
+
+XendPool* Gate::xend_of(std::string_view name) {
+  const auto target = xend_targets_.find(name);
+  if (target == xend_targets_.end()) return nullptr;
+  auto& xend = xends_[std::string(name)];
+  if (xend == nullptr) {
+    const conf::TargetConfig& is = *target->second;
+    xend = std::make_unique<XendPool>(clock_, is, tunnels_(is.tunnel), counters_.target(is.name));
+  }
+  return xend.get();
 }
 
 void Gate::let_old_xends_go() {
@@ -137,12 +152,12 @@ void Gate::reload(conf::Config config, conf::LibvirtConf libvirt_conf) {
 }
 
 base::Result<XendPool*, Fault> Gate::xend(const tunnel::io::Peer& peer, const std::string& name) {
-  const auto xend = xends_.find(name);
-  if (xend == xends_.end()) {
+  XendPool* xend = xend_of(name);
+  if (xend == nullptr) {
     return base::Failure{unknown("there is no xend " + conf::quoted(name) + " any more").error};
   }
-  if (auto why = forbidden(peer, xend->second->target())) return base::Failure{*std::move(why)};
-  return xend->second.get();
+  if (auto why = forbidden(peer, xend->target())) return base::Failure{*std::move(why)};
+  return xend;
 }
 
 base::Result<policy::Grant, std::string> Gate::grant(const tunnel::io::Peer& peer,
@@ -205,10 +220,9 @@ void Gate::accept(std::unique_ptr<tunnel::io::Stream> stream, tunnel::io::Peer p
 
 std::unique_ptr<Visitor> Gate::make_visitor(Arrival arrival, const conf::Listen& listen) {
   const VisitorDeps deps{clock_, log_, config_.limits, counters_, budget_, turns_, *this};
-  const auto xend = xends_.find(listen.target);
-  if (xend != xends_.end()) {
+  if (XendPool* xend = xend_of(listen.target)) {
     XendTargets& targets = *this;
-    return std::make_unique<XendSession>(deps, targets, std::move(arrival), *xend->second);
+    return std::make_unique<XendSession>(deps, targets, std::move(arrival), *xend);
   }
   if (listen.xen_proxy) {
     arrival.stream =
@@ -357,6 +371,7 @@ void Gate::close_pools() {
   cut_off_.stop();
   for (auto& [name, xend] : xends_) old_xends_.push_back(std::move(xend));
   xends_.clear();
+  xend_targets_.clear();
   let_old_xends_go();
   pools_.close([this] { retired_xends_.when_empty(std::exchange(done_, nullptr)); });
 }
@@ -387,26 +402,67 @@ MemoryUse Gate::memory_use() const {
   return out;
 }
 
-Snapshot Gate::snapshot() {
-  Snapshot out;
-  out.version = VIRTGATE_VERSION;
-  out.uptime_ms = milliseconds_since(began_, clock_.now());
-  out.draining = draining_;
+void Gate::describe_gate(Snapshot& to) const {
+  to.version = VIRTGATE_VERSION;
+  to.uptime_ms = milliseconds_since(began_, clock_.now());
+  to.draining = draining_;
   for (const References::Entry& one : references_.entries()) {
-    out.references.push_back(
+    to.references.push_back(
         {one.reference, one.uid, one.text, one.times, milliseconds_since(one.last, clock_.now())});
   }
-  out.client_count = clients();
-  out.accepted = counters_.accepted;
-  out.turned_away = counters_.turned_away;
-  out.traffic = counters_.traffic;
-  out.refusals = counters_.refusals;
-  out.counters = counters_.targets();
-  pools_.describe(out.targets);
-  for (const auto& [name, xend] : xends_) out.targets.push_back(xend->snapshot());
-  describe_users(out);
-  describe_clients(out);
-  return out;
+  to.client_count = clients();
+  to.accepted = counters_.accepted;
+  to.turned_away = counters_.turned_away;
+  to.traffic = counters_.traffic;
+  to.refusals = counters_.refusals;
+  describe_users(to);
+  describe_clients(to);
+}
+
+bool Gate::describe_xends(std::string& after, std::size_t most,
+                          std::vector<TargetSnapshot>& to) const {
+  auto next = xend_targets_.upper_bound(after);
+  for (; most > 0 && next != xend_targets_.end(); --most, ++next) {
+    const auto made = xends_.find(next->first);
+    to.push_back(made == xends_.end() ? idle_target(*next->second) : made->second->snapshot());
+    after = next->first;
+  }
+  return next == xend_targets_.end();
+}
+
+bool Gate::survey(Survey& so_far) const {
+  using Part = Survey::Part;
+  Snapshot& to = so_far.found;
+  bool through = false;
+  Part next = Part::rest;
+  switch (so_far.part) {
+    case Part::counters:
+      through = counters_.copy(so_far.after, kSurveyedAtOnce, to.counters);
+      next = Part::targets;
+      break;
+    case Part::targets:
+      through = pools_.describe(so_far.after, kSurveyedAtOnce, to.targets);
+      next = Part::xends;
+      break;
+    case Part::xends:
+      through = describe_xends(so_far.after, kSurveyedAtOnce, to.targets);
+      break;
+    case Part::rest:
+      describe_gate(to);
+      return true;
+  }
+  if (through) {
+    so_far.part = next;
+    so_far.after.clear();
+  }
+  return false;
+}
+
+Snapshot Gate::snapshot() const {
+  Survey survey;
+  while (!this->survey(survey)) {
+  }
+  return std::move(survey.found);
 }
 
 }  // namespace proxy

@@ -88,8 +88,11 @@ class Gate final : private VisitorOwner, private ClientTargets, private XendTarg
   [[nodiscard]] std::size_t opened_targets() const { return pools_.opened(); }
   // Allocates nothing.
   [[nodiscard]] MemoryUse memory_use() const;
-  // What there is now. Its cost grows with the number of clients.
-  [[nodiscard]] Snapshot snapshot();
+  // What there is now, a part of it with each call. True: it is complete. The last part's cost
+  // grows with the number of clients.
+  [[nodiscard]] bool survey(Survey& so_far) const;
+  // All at once.
+  [[nodiscard]] Snapshot snapshot() const;
 
  private:
   base::Result<std::vector<Candidate>, policy::Fault> resolve(
@@ -119,7 +122,10 @@ class Gate final : private VisitorOwner, private ClientTargets, private XendTarg
   void close_pools();
   void reload_pools();
   void reload_xends();
+  XendPool* xend_of(std::string_view name);
   void let_old_xends_go();
+  bool describe_xends(std::string& after, std::size_t most, std::vector<TargetSnapshot>& to) const;
+  void describe_gate(Snapshot& to) const;
   void describe_users(Snapshot& to) const;
   void describe_clients(Snapshot& to) const;
 
@@ -132,7 +138,8 @@ class Gate final : private VisitorOwner, private ClientTargets, private XendTarg
   Counters counters_;
   Pools pools_;
   std::unique_ptr<const policy::Access> access_;  // grants of clients are of this one
-  std::map<std::string, std::unique_ptr<XendPool>, std::less<>> xends_;
+  std::map<std::string_view, const conf::TargetConfig*> xend_targets_;   // of the configuration
+  std::map<std::string, std::unique_ptr<XendPool>, std::less<>> xends_;  // of these
   std::list<std::unique_ptr<XendPool>> old_xends_;  // of before reload(), while they have sessions
   Retired<XendPool> retired_xends_;
   Budget budget_;

@@ -83,8 +83,12 @@ void TargetCounters::ended(bool was_open, const Reason& reason) {
 
 Counters::Counters() : none_(target(kNone)), opened_(target(kOpened)) {}
 
+std::string Counters::shown(std::string_view target) {
+  return base::printable(target, kLongestName);
+}
+
 std::shared_ptr<TargetCounters> Counters::target(std::string_view name) {
-  std::string shown = base::printable(name, kLongestName);
+  std::string shown = Counters::shown(name);
   const auto found = targets_.find(shown);
   if (found != targets_.end()) return found->second.lock();
   std::shared_ptr<TargetCounters> added(new TargetCounters, [this](const TargetCounters* gone) {
@@ -96,11 +100,13 @@ std::shared_ptr<TargetCounters> Counters::target(std::string_view name) {
   return added;
 }
 
-std::vector<TargetCounters> Counters::targets() const {
-  std::vector<TargetCounters> out;
-  out.reserve(targets_.size());
-  for (const auto& [name, counters] : targets_) out.push_back(*counters.lock());
-  return out;
+bool Counters::copy(std::string& after, std::size_t most, std::vector<TargetCounters>& to) const {
+  auto next = targets_.upper_bound(after);
+  for (; most > 0 && next != targets_.end(); --most, ++next) {
+    to.push_back(*next->second.lock());
+    after = next->first;
+  }
+  return next == targets_.end();
 }
 
 }  // namespace proxy

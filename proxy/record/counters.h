@@ -144,8 +144,11 @@ class Counters {
   // are targets, and what a target was called before takes no place. Foreign text in `name` is made
   // printable, and cut.
   std::shared_ptr<TargetCounters> target(std::string_view name);
-  // Of all targets that there are, by name.
-  [[nodiscard]] std::vector<TargetCounters> targets() const;
+  // What the counters of a target are called.
+  static std::string shown(std::string_view target);
+  // Copies those of the targets that there are, by name: so many behind this one, which becomes the
+  // last of them. True: there are no more.
+  bool copy(std::string& after, std::size_t most, std::vector<TargetCounters>& to) const;
   // What concerns no target: a client that has opened none.
   TargetCounters& none() { return *none_; }
 

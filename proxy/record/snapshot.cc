@@ -16,6 +16,15 @@ void describe_target(const conf::TargetConfig& target, const TargetCounters& cou
   to.counted_as = counters.name;
 }
 
+TargetSnapshot idle_target(const conf::TargetConfig& target) {
+  TargetSnapshot out;
+  TargetCounters none;
+  none.name = Counters::shown(target.name);
+  describe_target(target, none, out);
+  out.state = "idle";
+  return out;
+}
+
 std::uint64_t milliseconds_since(Milliseconds then, Milliseconds now) {
   return static_cast<std::uint64_t>(std::max(Milliseconds(0), now - then).count());
 }

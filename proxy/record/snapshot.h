@@ -175,9 +175,20 @@ struct Snapshot {
   [[nodiscard]] const TargetCounters* counters_of(const std::string& name) const;
 };
 
+// A snapshot in the making. It is taken in parts, since thousands of targets take long.
+struct Survey {
+  enum class Part : std::uint8_t { counters, targets, xends, rest };
+
+  Snapshot found;
+  Part part = Part::counters;
+  std::string after;  // the name of what was taken last in this part
+};
+
 // What a target is called, wherever it is shown.
 void describe_target(const conf::TargetConfig& target, const TargetCounters& counters,
                      TargetSnapshot& to);
+// Of one that nobody has asked for yet.
+TargetSnapshot idle_target(const conf::TargetConfig& target);
 std::uint64_t milliseconds_since(tunnel::io::Milliseconds then, tunnel::io::Milliseconds now);
 std::vector<FailureSnapshot> describe(const std::optional<UpstreamFailure>& failure,
                                       tunnel::io::Milliseconds now);

@@ -103,6 +103,7 @@ StatusDesks::StatusDesks(tunnel::io::Loop& loop, Gate& gate, StatusService& serv
                std::bind_front(&StatusDesks::answer_order, this)),
       metrics_(loop.clock(), std::bind_front(&StatusDesks::answer_metrics, this)),
       port_metrics_(loop.clock(), std::bind_front(&StatusDesks::answer_metrics, this)),
+      survey_(loop.clock(), [this] { go_on_surveying(); }),
       textfile_(loop.clock(), [this] { write_textfile(); }),
       textfile_late_(loop.clock(),
                      [this] {
@@ -114,12 +115,22 @@ StatusDesks::StatusDesks(tunnel::io::Loop& loop, Gate& gate, StatusService& serv
 
 StatusDesks::~StatusDesks() = default;
 
-Snapshot StatusDesks::snapshot() {
-  Snapshot out = gate_.snapshot();
-  out.started = started_;
-  out.pid = static_cast<std::uint64_t>(::getpid());
-  service_.describe(out);
-  return out;
+void StatusDesks::survey(std::function<void(Snapshot)> taken) {
+  surveys_.push_back({{}, std::move(taken)});
+  if (!survey_.running()) survey_.start(tunnel::io::Milliseconds(0));
+}
+
+void StatusDesks::go_on_surveying() {
+  Asked& next = surveys_.front();
+  if (!gate_.survey(next.survey)) return survey_.start(tunnel::io::Milliseconds(0));
+  Snapshot found = std::move(next.survey.found);
+  found.started = started_;
+  found.pid = static_cast<std::uint64_t>(::getpid());
+  service_.describe(found);
+  const auto taken = std::move(next.taken);
+  surveys_.pop_front();
+  if (!surveys_.empty()) survey_.start(tunnel::io::Milliseconds(0));
+  taken(std::move(found));
 }
 
 void StatusDesks::answer_control(std::string_view path, std::string_view accept,
@@ -148,31 +159,41 @@ void StatusDesks::ask(Form form, HttpDesk::Respond respond) {
 }
 
 // A text of thousands of targets takes long to write, so a thread does it, one at a time: all who
-// have asked for the same by then get the same.
+// have asked for the same by the time that it is begun get the same.
 void StatusDesks::write_next() {
   writing_ = !asked_.empty();
   if (!writing_) return;
-  struct Work {
-    Form form;
-    Snapshot snapshot;
-    std::function<void(Snapshot&)> look;
-    std::optional<HttpAnswer> answer;
-    std::vector<HttpDesk::Respond> waiting;
-  };
-  const auto work =
-      std::make_shared<Work>(Work{asked_.front().first, snapshot(), service_.looks(), {}, {}});
+  const Form form = asked_.front().first;
+  std::vector<HttpDesk::Respond> waiting;
   std::erase_if(asked_, [&](auto& one) {
-    if (one.first != work->form) return false;
-    work->waiting.push_back(std::move(one.second));
+    if (one.first != form) return false;
+    waiting.push_back(std::move(one.second));
     return true;
   });
+  survey([this, form, waiting = std::move(waiting)](Snapshot snapshot) {
+    write(form, std::move(snapshot), waiting);
+  });
+}
+
+void StatusDesks::write(Form form, Snapshot snapshot, const std::vector<HttpDesk::Respond>& to) {
+  struct Work {
+    Form form;
+    std::vector<HttpDesk::Respond> waiting;
+    std::function<void(Snapshot&)> look;
+    std::optional<Snapshot> snapshot;
+    std::optional<HttpAnswer> answer;
+  };
+  const auto work =
+      std::make_shared<Work>(Work{form, to, service_.looks(), std::move(snapshot), {}});
   aside_.run(
       [work] {
-        work->look(work->snapshot);
-        work->answer = written(work->form, work->snapshot);
+        work->look(*work->snapshot);
+        work->answer = written(work->form, *work->snapshot);
+        // To free it takes long, too.
+        work->snapshot.reset();
       },
       [this, work] {
-        if (!work->answer) work->answer = written(work->form, work->snapshot);
+        if (!work->answer) work->answer = written(work->form, *work->snapshot);
         for (const auto& respond : work->waiting) respond(*work->answer);
         write_next();
       });
@@ -274,16 +295,22 @@ void StatusDesks::open_port() {
 }
 
 void StatusDesks::write_textfile() {
+  survey([this](Snapshot snapshot) { write_textfile(std::move(snapshot)); });
+}
+
+void StatusDesks::write_textfile(Snapshot snapshot) {
   struct Work {
     std::string path;
-    Snapshot snapshot;
+    std::optional<Snapshot> snapshot;
     std::optional<std::string> problem = "there is no thread to write it";
   };
-  const auto work = std::make_shared<Work>(Work{gate_.config().metrics.textfile, snapshot()});
+  const auto work =
+      std::make_shared<Work>(Work{gate_.config().metrics.textfile, std::move(snapshot)});
   textfile_late_.start(kLate);
   aside_.run(
       [work] {
-        const std::string text = metrics_text(work->snapshot, MetricsFormat::prometheus);
+        const std::string text = metrics_text(*work->snapshot, MetricsFormat::prometheus);
+        work->snapshot.reset();
         work->problem = replace_file(work->path, text);
       },
       [this, work] { have_written_textfile(work->problem); });
@@ -306,6 +333,8 @@ void StatusDesks::close(std::function<void()> closed) {
   closing_ = true;
   doors_.clear();
   port_.reset();
+  survey_.stop();
+  surveys_.clear();
   textfile_.stop();
   textfile_late_.stop();
   control_.close([this, closed = std::move(closed)] {

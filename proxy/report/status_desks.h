@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -55,6 +56,10 @@ class StatusDesks {
   void close(std::function<void()> closed);
 
  private:
+  struct Asked {
+    Survey survey;
+    std::function<void(Snapshot)> taken;
+  };
   class LocalDoor;
   class Port;
 
@@ -74,10 +79,14 @@ class StatusDesks {
   static policy::HttpAnswer written(Form form, const Snapshot& snapshot);
   void ask(Form form, HttpDesk::Respond respond);
   void write_next();
-  [[nodiscard]] Snapshot snapshot();
+  void write(Form form, Snapshot snapshot, const std::vector<HttpDesk::Respond>& to);
+  // Takes a snapshot in several turns of the loop.
+  void survey(std::function<void(Snapshot)> taken);
+  void go_on_surveying();
   void opened(std::string_view event, const std::string& name);
   void fail(const std::string& name, const std::string& reason);
   void write_textfile();
+  void write_textfile(Snapshot snapshot);
   void have_written_textfile(const std::optional<std::string>& problem);
   void say_textfile_failed(const std::string& why);
 
@@ -89,11 +98,13 @@ class StatusDesks {
   const std::uint64_t started_;
   std::vector<std::pair<Form, HttpDesk::Respond>> asked_;  // in order
   bool writing_ = false;
+  std::list<Asked> surveys_;
   HttpDesk control_;
   HttpDesk metrics_;       // of the socket
   HttpDesk port_metrics_;  // that anybody of this host reaches
   std::vector<std::unique_ptr<LocalDoor>> doors_;
   std::unique_ptr<Port> port_;
+  tunnel::io::Timer survey_;
   tunnel::io::Timer textfile_;
   tunnel::io::Timer textfile_late_;
   bool textfile_failed_ = false;

@@ -13,6 +13,7 @@ namespace {
 constexpr Milliseconds kSweep{10000};
 constexpr std::size_t kRenewedAtOnce = 100;
 constexpr std::size_t kMadeAtOnce = 100;
+constexpr std::size_t kRetiredAtOnce = 100;
 
 }  // namespace
 
@@ -27,6 +28,7 @@ Pools::Pools(tunnel::io::Clock& clock, Log& log, Sasl& sasl, Counters& counters,
       slabs_(clock),
       retired_(clock),
       forget_(clock, [this] { forget(); }),
+      leave_(clock, [this] { let_leaving_go(); }),
       make_(clock, [this] { make_some(); }),
       renew_(clock, [this] { renew_some(); }) {}
 
@@ -43,13 +45,21 @@ void Pools::insert(const conf::TargetConfig& target, std::optional<uid_t> opener
   CHECK(added);
 }
 
-// Whoever asks for one that has not been made yet does not wait.
+// Whoever asks for one that has not been made or changed yet does not wait.
 Pools::Entries::iterator Pools::entry_of(std::string_view name) {
-  if (const auto coming = to_make_.find(name); coming != to_make_.end()) {
-    insert(*coming->second, std::nullopt, {});
-    to_make_.erase(coming);
+  const auto coming = to_make_.find(name);
+  if (coming == to_make_.end()) return entries_.find(name);
+  const conf::TargetConfig& target = *coming->second;
+  to_make_.erase(coming);
+  const auto found = entries_.find(target.name);
+  if (found == entries_.end()) {
+    insert(target, std::nullopt, {});
+    return entries_.find(target.name);
   }
-  return entries_.find(name);
+  update(*found->second.pool, target);
+  to_renew_.push_back(target.name);
+  if (!renew_.running()) renew_.start(Milliseconds(0));
+  return entries_.find(target.name);
 }
 
 void Pools::make_some() {
@@ -69,9 +79,22 @@ std::size_t Pools::opened() const {
       entries_, [](const auto& entry) { return entry.second.opener.has_value(); }));
 }
 
-void Pools::describe(std::vector<TargetSnapshot>& to) {
-  while (!to_make_.empty()) entry_of(to_make_.begin()->first);
-  for (const auto& [name, entry] : entries_) to.push_back(entry.pool->snapshot());
+// By name, so that one that is made between two parts is in one of them.
+bool Pools::describe(std::string& after, std::size_t most, std::vector<TargetSnapshot>& to) const {
+  auto made = entries_.upper_bound(after);
+  auto coming = to_make_.upper_bound(after);
+  for (; most > 0; --most) {
+    if (made == entries_.end() && coming == to_make_.end()) return true;
+    if (coming == to_make_.end() || (made != entries_.end() && made->first <= coming->first)) {
+      to.push_back(made->second.pool->snapshot());
+      after = made++->first;
+      if (coming != to_make_.end() && coming->first == after) ++coming;
+    } else {
+      to.push_back(idle_target(*coming->second));
+      after = coming++->first;
+    }
+  }
+  return false;
 }
 
 std::optional<std::string> Pools::open(const conf::TargetConfig& target,
@@ -146,21 +169,28 @@ void Pools::forget() {
 }
 
 void Pools::remove(Entries::iterator entry) {
+  leave(entry);
+  let_leaving_go();
+}
+
+void Pools::leave(Entries::iterator entry) {
   leaving_.push_back(std::move(entry->second.pool));
   entries_.erase(entry);
-  let_leaving_go();
-  if (!leaving_.empty() && !forget_.running()) forget_.start(kSweep);
 }
 
 void Pools::let_leaving_go() {
-  for (auto it = leaving_.begin(); it != leaving_.end();) {
+  std::size_t most = kRetiredAtOnce;
+  for (auto it = leaving_.begin(); it != leaving_.end() && most > 0;) {
     if ((*it)->used()) {
       ++it;
       continue;
     }
+    --most;
     retired_.add(std::move(*it));
     it = leaving_.erase(it);
   }
+  if (most == 0) leave_.start(Milliseconds(0));
+  if (!leaving_.empty() && !forget_.running()) forget_.start(kSweep);
 }
 
 void Pools::reload(const std::vector<conf::TargetConfig>& targets, const OpenedNow& opened_now) {
@@ -168,25 +198,31 @@ void Pools::reload(const std::vector<conf::TargetConfig>& targets, const OpenedN
   for (const conf::TargetConfig& target : targets) {
     if (target.protocol == conf::Protocol::rpc) named.emplace(target.name, &target);
   }
+  // Of the configuration before, which is gone.
+  to_make_.clear();
   to_renew_.clear();
   for (auto it = entries_.begin(); it != entries_.end();) {
     const auto entry = it++;
     const auto& [name, is] = *entry;
-    const auto opened = is.opener ? opened_now(name, is.parts) : std::nullopt;
-    const auto configured = is.opener ? named.end() : named.find(name);
-    if (!opened && configured == named.end()) {
-      remove(entry);
+    if (!is.opener) {
+      if (!named.contains(name)) leave(entry);
       continue;
     }
-    update(*is.pool, opened ? *opened : *configured->second);
+    const auto opened = opened_now(name, is.parts);
+    if (!opened) {
+      leave(entry);
+      continue;
+    }
+    named.erase(name);
+    update(*is.pool, *opened);
     to_renew_.push_back(name);
   }
-  to_make_.clear();
-  for (const auto& [name, target] : named) {
-    if (!entries_.contains(name)) to_make_.emplace(name, target);
-  }
+  to_make_ = std::move(named);
   make_some();
-  for (const auto& pool : leaving_) renew(*pool);
+  let_leaving_go();
+  for (const auto& pool : leaving_) {
+    if (pool->used()) renew(*pool);
+  }
   renew_some();
 }
 
@@ -224,10 +260,11 @@ const policy::UriParts* Pools::opened(std::string_view name) const {
 }
 
 void Pools::close(std::function<void()> closed) {
-  while (!entries_.empty()) remove(entries_.begin());
-  let_leaving_go();
+  while (!entries_.empty()) leave(entries_.begin());
+  for (auto& pool : std::exchange(leaving_, {})) retired_.add(std::move(pool));
   to_make_.clear();
   make_.stop();
+  leave_.stop();
   forget_.stop();
   renew_.stop();
   retired_.when_empty(std::move(closed));

@@ -57,7 +57,7 @@ class Pools {
   // Takes `targets` for those of the configuration, and for those that clients have named what
   // `opened_now` says. A target that has changed, or whose certificates, keys or known hosts have,
   // is reached anew, the latter once their files have been looked at. find() no longer gives a
-  // target that is gone, which ends once nobody is attached to it. Of many new ones most are made
+  // target that is gone, which ends once nobody is attached to it. Of many most are made or changed
   // in turns to come, or when they are asked for: `targets` outlives the next reload(), or close().
   void reload(const std::vector<conf::TargetConfig>& targets, const OpenedNow& opened_now);
   // The parts of the URI by which a client has named the target; null: no client has.
@@ -67,7 +67,9 @@ class Pools {
   void close(std::function<void()> closed);
 
   [[nodiscard]] std::size_t opened() const;
-  void describe(std::vector<TargetSnapshot>& to);
+  // So many of them behind the one of this name, which becomes that of the last. True: there are no
+  // more.
+  bool describe(std::string& after, std::size_t most, std::vector<TargetSnapshot>& to) const;
 
  private:
   struct Entry {
@@ -92,6 +94,7 @@ class Pools {
   void pass_places_on();
   void forget();
   void remove(Entries::iterator entry);
+  void leave(Entries::iterator entry);
   void let_leaving_go();
 
   tunnel::io::Clock& clock_;
@@ -106,6 +109,7 @@ class Pools {
   std::list<std::unique_ptr<Pool>> leaving_;  // removed, and somebody is still attached
   Retired<Pool> retired_;
   tunnel::io::Timer forget_;
+  tunnel::io::Timer leave_;  // runs while more of those that leave may go
   std::map<std::string_view, const conf::TargetConfig*> to_make_;  // of the configuration
   tunnel::io::Timer make_;
   std::vector<std::string> to_renew_;  // by name; also what has gone meanwhile

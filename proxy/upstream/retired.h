@@ -2,6 +2,7 @@
 // theirs.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <list>
 #include <memory>
@@ -14,7 +15,7 @@ namespace proxy {
 template <typename Pool>
 class Retired {
  public:
-  explicit Retired(tunnel::io::Clock& clock) : free_(clock, [this] { gone_.clear(); }) {}
+  explicit Retired(tunnel::io::Clock& clock) : free_(clock, [this] { free_some(); }) {}
   Retired(const Retired&) = delete;
   Retired& operator=(const Retired&) = delete;
   // All have closed.
@@ -37,6 +38,13 @@ class Retired {
   }
 
  private:
+  static constexpr std::size_t kFreedAtOnce = 100;
+
+  void free_some() {
+    for (std::size_t i = 0; i < kFreedAtOnce && !gone_.empty(); ++i) gone_.pop_front();
+    if (!gone_.empty()) free_.start(tunnel::io::Milliseconds(0));
+  }
+
   std::list<std::unique_ptr<Pool>> closing_;
   std::list<std::unique_ptr<Pool>> gone_;
   tunnel::io::Timer free_;

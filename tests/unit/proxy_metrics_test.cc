@@ -121,6 +121,13 @@ TEST_CASE("durations fall into buckets whose bounds belong to them", "[metrics]"
 
 TEST_CASE("each target has its counters, and gives up its place when it goes", "[metrics]") {
   Counters counters;
+  const auto count = [&] {
+    std::vector<proxy::TargetCounters> all;
+    std::string after;
+    while (!counters.copy(after, 100, all)) {
+    }
+    return all.size();
+  };
   constexpr std::size_t kMany = 5000;
   std::vector<std::shared_ptr<proxy::TargetCounters>> all;
   for (std::size_t i = 0; i < kMany; ++i) {
@@ -128,12 +135,12 @@ TEST_CASE("each target has its counters, and gives up its place when it goes", "
     REQUIRE(all.back()->name == "t" + std::to_string(i));
     ++all.back()->dials;
   }
-  CHECK(counters.targets().size() == kMany + 2);
+  CHECK(count() == kMany + 2);
   CHECK(counters.target("t7")->dials == 1);
   CHECK(counters.target("t7") == all[7]);
   const auto kept = all[7];
   all.clear();
-  CHECK(counters.targets().size() == 3);
+  CHECK(count() == 3);
   CHECK(counters.target("t7")->dials == 1);
   ++counters.target(Counters::kOpened)->dials;
   CHECK(counters.target(Counters::kOpened)->dials == 1);

@@ -68,9 +68,39 @@ TEST_CASE("of many new targets a few are made in each turn, and all for whoever 
     }
     CHECK(before == kMany + 1);
   }
-  SECTION("when they are described") {
+  SECTION("described as they are configured, made or not") {
+    const auto targets = world.gate().snapshot().targets;
+    CHECK(targets.size() == kMany + 1);
+    CHECK(std::ranges::all_of(targets, [](const auto& one) { return one.state == "idle"; }));
+    CHECK(world.reached.size() == before);
+  }
+  SECTION("changed in the same way") {
+    world.settle();
+    REQUIRE(world.reached.size() == kMany + 1);
+    for (conf::TargetConfig& target : world.config.targets) {
+      target.tunnel.sockets = {"/run/other"};
+      world.may_be_opened(target.name);
+    }
+    const auto changed = [&] {
+      return std::ranges::count_if(world.reached, [](const auto& one) {
+        return one.second.sockets == std::vector<std::string>{"/run/other"};
+      });
+    };
+    reload(world);
+    CHECK(changed() == 100);
     CHECK(world.gate().snapshot().targets.size() == kMany + 1);
-    CHECK(world.reached.size() == kMany + 1);
+    world.opened("new999");
+    CHECK(world.daemon("new999").dials == 1);
+    world.settle();
+    CHECK(changed() == kMany + 1);
+  }
+  SECTION("ended in the same way") {
+    world.settle();
+    world.config.targets.resize(1);
+    reload(world);
+    CHECK(world.gate().snapshot().targets.size() == 1);
+    world.settle();
+    CHECK(world.gate().snapshot().targets.size() == 1);
   }
   SECTION("when a client opens one") {
     world.opened("new999");
