@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <list>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <tuple>
@@ -84,6 +85,7 @@ struct Call {
   bool late = false;         // at the daemon for longer than its kind takes, not yet overdue
   bool overdue = false;      // at the daemon for much longer than its kind takes
   bool unsure = false;       // at the daemon, and may hang as much else does there
+  bool given_up = false;     // at the daemon, and its upstream is ended without its answer
   bool strange = false;      // at the daemon, and its subject has answered nothing yet
   std::uint64_t number = 0;  // of its lane's calls, in the order in which they came
   Milliseconds began{0};     // when it came
@@ -92,12 +94,17 @@ struct Call {
   Milliseconds deadline{0};
   std::uint64_t expected = 0;  // bytes of its reply
   policy::Subject subject;
+  std::string asked_by;  // of a look-up: the name or id in the client's words, as a key
   Lane* lane = nullptr;  // null: nobody waits for it any more
   base::Buffer body;     // as the filter encoded it
   Calls joined;          // the same call of others, which its answer is for too
 
   // Of the queue: where it waits, and what it counts for at the daemon.
   Strand* line = nullptr;
+  std::multimap<Milliseconds, Call*>::iterator due;
+  bool ended = false;  // is to be told `why` when its turn comes
+  std::list<Call*>::iterator end;
+  std::shared_ptr<const policy::Fault> why;
   Question* question = nullptr;
   std::list<Call*>::iterator asking;
   Kind* kind = nullptr;
@@ -106,6 +113,12 @@ struct Call {
 
   // Somebody waits for its answer.
   [[nodiscard]] bool wanted() const;
+};
+
+// A lane that waits for the target; `why`: it is to be told so, unless the target is there first.
+struct Opener {
+  Lane* lane = nullptr;
+  std::shared_ptr<const policy::Fault> why;
 };
 
 // One user's part in a pool: its calls that wait for an upstream, by subject. The user owns it and
@@ -140,10 +153,10 @@ struct Lane {
   std::uint64_t number = 0;  // in the order in which they came
   std::uint64_t calls = 0;   // that it has brought
   Party* party = nullptr;
-  std::list<Lane*>::iterator node;    // among those of its party
-  std::list<Lane*>::iterator opener;  // among those that wait for the target
-  std::list<Lane*>::iterator turn;    // among those with something to send
-  std::list<Strand> lines;            // none is empty
+  std::list<Lane*>::iterator node;     // among those of its party
+  std::list<Opener>::iterator opener;  // among those that wait for the target
+  std::list<Lane*>::iterator turn;     // among those with something to send
+  std::list<Strand> lines;             // none is empty
   std::list<Strand*> ready;
 };
 
@@ -189,6 +202,7 @@ inline Calls one_asker(const Call& call) {
   one.deadline = call.deadline;
   one.expected = call.expected;
   one.subject = call.subject;
+  one.asked_by = call.asked_by;
   one.lane = call.lane;
   one.body = call.body;
   return out;

@@ -26,11 +26,6 @@ class NoWait {
     call.body[first(call)] |= kBit;
     call.nowait = true;
   }
-  // What add() did.
-  static void take_back(Call& call) {
-    call.body[first(call)] &= static_cast<std::uint8_t>(~kBit);
-    call.nowait = false;
-  }
   // Whether the answer to `call` says that the daemon does not know the flag.
   [[nodiscard]] static bool refused(const Call& call, const policy::Frame& reply) {
     if (!asks(call) || !reply.header.is(policy::Status::error)) return false;
@@ -39,12 +34,40 @@ class NoWait {
     return error.code == static_cast<std::int32_t>(policy::ErrorCode::invalid_argument) &&
            error.text.find("unsupported flags") != std::string::npos;
   }
+  // Whom the refusal is for, of those who still wait: who asked for the flag themselves, and
+  // others, whose calls are as they were before add().
+  struct Askers {
+    Calls themselves;
+    Calls others;
+  };
+  static Askers askers_of(Call& call) {
+    Calls all = one_asker(call);
+    all.splice(all.end(), call.joined);
+    Askers out;
+    while (!all.empty()) {
+      Call& one = all.front();
+      Calls& to = one.nowait ? out.others : out.themselves;
+      if (one.nowait) take_back(one);
+      one.probe = false;
+      if (one.lane != nullptr)
+        to.splice(to.end(), all, all.begin());
+      else
+        all.pop_front();
+    }
+    return out;
+  }
   // It is not added any more.
   void leave_out() { refused_ = true; }
   // The daemon may be another one.
   void forget() { refused_ = false; }
 
  private:
+  // What add() did.
+  static void take_back(Call& call) {
+    call.body[first(call)] &= static_cast<std::uint8_t>(~kBit);
+    call.nowait = false;
+  }
+
   // VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, 1 << 29, in the first byte of the flags, which are
   // the last argument.
   static constexpr std::uint8_t kBit = 0x20;

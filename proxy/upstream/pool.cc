@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "policy/procedures.h"
 #include "proxy/upstream/late.h"
+#include "proxy/upstream/trouble.h"
 #include "proxy/visitor/told.h"
 
 namespace proxy {
@@ -25,18 +26,17 @@ constexpr Milliseconds kLongestWait{20000};  // for a turn to dial
 constexpr Milliseconds kSweep{250};
 constexpr Milliseconds kIdleSweep{5000};
 constexpr Milliseconds kSpareIdle{30000};
-// What is not overdue before that may well be what its kind takes now and then.
-constexpr Milliseconds kSoonestOverdue{500};
-constexpr Milliseconds kSoonestLate{100};
-constexpr int kMuchLonger = 4;  // than its kind takes
 constexpr Milliseconds kWatch{100};
+constexpr Milliseconds kHeardBeside{500};
 constexpr Milliseconds kOld{250};  // calls of that age are kept away from quick ones
 // An upstream that was replaced waits so long for answers that nobody else waits for, unless places
 // are lacking. Ending it frees no worker of the daemon, so only so many such calls are left to it
 // until their subjects answer again, the target leads elsewhere, or so long a time has passed.
 constexpr Milliseconds kReplacedEnds{60000};
 constexpr std::size_t kMostGivenUp = 4;
-constexpr Milliseconds kGivenUpForgotten{24 * 3600000};
+// Calls that are ended in one turn, and the time that this may take.
+constexpr std::size_t kEndsOfTurn = 128;
+constexpr tunnel::io::Microseconds kEndsTime{2000};
 constexpr Milliseconds kSilenceForgotten{600000};
 
 }  // namespace
@@ -57,6 +57,7 @@ Pool::Pool(tunnel::io::Clock& clock, Log& log, Sasl& sasl, Pacer& pacer, Slabs& 
       retry_(clock, [this] { reach(); }),
       refuse_(clock, [this] { give_up(last_fault_); }),
       sweep_(clock, [this] { sweep(); }),
+      rest_(clock, [this] { catch_up(); }),
       watch_(clock, [this] { watch(); }),
       idle_(clock, [this] { let_idle_go(); }),
       old_(clock, [this] { old_tunnels_.clear(); }),
@@ -75,7 +76,7 @@ bool Pool::attach(Lane& lane) {
     return true;
   }
   queue_.attach(lane, Lane::State::opening);
-  lane.opener = openers_.insert(openers_.end(), &lane);
+  lane.opener = openers_.insert(openers_.end(), Opener{&lane, nullptr});
   reach();
   return false;
 }
@@ -84,6 +85,7 @@ void Pool::submit(Lane& lane, Call call) {
   CHECK(lane.state != Lane::State::detached && lane.state != Lane::State::opening);
   call.lane = &lane;
   call.deadline = deadline();
+  names_.resolve(call);
   if (target_.stats_nowait) nowait_.add(call);
   if (const Topic* topic = queue_.find(call.subject); topic != nullptr && topic->silent > 0) {
     const Queue::Way way = queue_.way_of(*topic, call, clock_.now());
@@ -91,7 +93,8 @@ void Pool::submit(Lane& lane, Call call) {
       return lane.user.on_call_failed(call, silence_fault(target_, *topic, clock_.now()));
     call.probe = way == Queue::Way::probe;
     if (way != Queue::Way::free) {
-      call.deadline = std::min(call.deadline, clock_.now() + patience(call, kSoonestOverdue));
+      call.deadline =
+          std::min(call.deadline, clock_.now() + patience(call, Estimates::kSoonestOverdue));
     }
   }
   if (answer_at_once(lane, call)) return;
@@ -138,7 +141,10 @@ std::size_t Pool::ready_upstreams() const {
                                                 [](const auto& u) { return u->ready(); }));
 }
 
-bool Pool::wanted() const { return queue_.waiting() > 0 || !events_.empty() || !openers_.empty(); }
+bool Pool::wanted() const {
+  return queue_.waiting() > 0 || !events_.empty() ||
+         (!openers_.empty() && openers_.back().why == nullptr);
+}
 
 bool Pool::has_room() const {
   return std::ranges::any_of(upstreams_, [this](const auto& one) { return takes(*one); });
@@ -151,9 +157,7 @@ bool Pool::lacks_place() const {
 
 // Quick calls go where nothing old is, and the others leave such an upstream to them.
 Upstream* Pool::choose(const Call& call) {
-  const auto estimate = estimates_.find({call.program, call.procedure});
-  const bool quick = (estimate == estimates_.end() || estimate->second.usual() < kOld) &&
-                     call.topic->answers(*call.kind);
+  const bool quick = estimates_.usual(call) < kOld && call.topic->answers(*call.kind);
   Upstream* best = nullptr;
   std::pair<bool, std::size_t> best_rank;
   for (const auto& upstream : upstreams_) {
@@ -212,10 +216,7 @@ void Pool::dispatch() {
     call.front().deadline = deadline();
     event_upstream_->send(call);
   }
-  queue_.set_limits({.of_subject = target_.calls_per_subject,
-                     .of_lane = std::max(1U, target_.upstreams),
-                     .most_overdue = target_.overdue_calls,
-                     .given_up = given_up_.size()});
+  limit_queue();
   while (has_room()) {
     Calls call = queue_.next(places());
     if (call.empty()) break;
@@ -226,6 +227,15 @@ void Pool::dispatch() {
     if (!watch_.running()) watch_.start(kWatch);
   }
   if (wanted() && (ready_upstreams() == 0 || lacks_place())) reach();
+}
+
+void Pool::limit_queue() {
+  queue_.set_limits({.of_subject = target_.calls_per_subject,
+                     .of_lane = std::max(1U, target_.upstreams),
+                     .most_overdue = target_.overdue_calls,
+                     .given_up = given_up_.count(),
+                     .may_be_restarted = given_up_.lost() > 0,
+                     .now = clock_.now()});
 }
 
 // Brings about one more upstream if there may be one; at most one at a time.
@@ -285,6 +295,8 @@ void Pool::on_upstream_ready(Upstream& upstream) {
       .with("target", target_.name)
       .with("upstreams", static_cast<std::int64_t>(ready_upstreams()));
   ++counters_->opened;
+  limit_queue();
+  if (upstreams_.size() == 1 && retries_.failures() > 0) queue_.expect_restarted();
   retries_.opened();
   retry_.stop();
   refuse_.stop();
@@ -292,26 +304,19 @@ void Pool::on_upstream_ready(Upstream& upstream) {
   queue_.release_lean();
   // What was stuck was stuck at the daemon of before.
   if (upstreams_.size() == 1) {
-    queue_.forget_silence();
+    if (given_up_.count() == 0) queue_.forget_silence();
     nowait_.forget();
   }
-  while (!openers_.empty()) {
-    Lane& lane = *openers_.front();
-    openers_.pop_front();
-    queue_.ready(lane);
-    lane.user.on_target_ready();
-  }
+  catch_up();
   dispatch();
 }
 
 void Pool::answer(const Call& call) {
   if (call.topic == nullptr) return;
-  estimates_[{call.program, call.procedure}].add(clock_.now() - call.sent);
+  estimates_.add(call, clock_.now() - call.sent);
   Topic& topic = *call.topic;
   queue_.acquit(topic);
-  given_up_.remove_if([&](const GivenUp& one) {
-    return one.kind == call.kind->key && one.subject.is(topic.subject);
-  });
+  given_up_.answered(call);
   if (!queue_.answered(call, clock_.now())) return;
   log_.line(Level::info, "subject-answers")
       .with("target", target_.name)
@@ -322,6 +327,7 @@ void Pool::answer(const Call& call) {
 void Pool::hand_out(const Upstream& upstream, const Call& call, const Frame& reply) {
   const auto status = static_cast<policy::Status>(reply.header.status);
   queue_.note_reply(call, reply.header.length);
+  if (!upstream.finishing()) names_.learn(call, reply);
   // One that is ending may lead to another daemon than the target does now.
   if (target_.max_age.count() > 0 && status == policy::Status::ok && !upstream.finishing()) {
     recent_.add(call, reply.body);
@@ -334,22 +340,9 @@ void Pool::hand_out(const Upstream& upstream, const Call& call, const Frame& rep
 
 // Whoever asked for it is told so; the others ask again.
 void Pool::ask_without_nowait(Call& call, const Frame& reply) {
-  Calls askers = one_asker(call);
-  askers.splice(askers.end(), call.joined);
-  Calls told;
-  Calls again;
-  while (!askers.empty()) {
-    Call& one = askers.front();
-    Calls& to = one.nowait ? again : told;
-    if (one.nowait) NoWait::take_back(one);
-    one.probe = false;
-    if (one.lane != nullptr)
-      to.splice(to.end(), askers, askers.begin());
-    else
-      askers.pop_front();
-  }
-  while (!again.empty()) queue_.put_back(again, std::prev(again.end()));
-  for (const Call& one : told) {
+  NoWait::Askers askers = NoWait::askers_of(call);
+  while (!askers.others.empty()) queue_.put_back(askers.others, std::prev(askers.others.end()));
+  for (const Call& one : askers.themselves) {
     one.lane->user.on_reply(one, policy::Status::error, reply.body, reply.keeper);
   }
 }
@@ -433,6 +426,13 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
       retry_later(reason);
     }
   }
+  if (was_open && reason.kind != Reason::Kind::requested && !upstream.outdated() &&
+      !upstream.silence().full) {
+    // One on which nothing came any more may have carried no call either.
+    const bool dead = reason.kind == Reason::Kind::timeout;
+    give_up_hanging(calls, dead ? upstream.last_heard() - kHeardBeside
+                                : std::max(upstream.last_heard(), last_heard(upstreams_)));
+  }
   retake(std::move(calls), ready_since, last_fault_, blamed);
   let_old_tunnels_go();
   if (closed_ && upstreams_.empty()) return std::exchange(closed_, nullptr)();
@@ -450,6 +450,18 @@ void Pool::retry_later(const Reason& reason) {
   const Retries::Next next = retries_.failed(reason, clock_.now());
   retry_.start(next.pause);
   if (next.told) give_up(last_fault_);
+}
+
+// Ending a connection frees no worker of the daemon that hangs. Where nothing was heard after a
+// call was sent, the daemon may never have had it.
+void Pool::give_up_hanging(Calls& calls, Milliseconds heard) {
+  for (Call& call : calls) {
+    const bool hangs = call.overdue || call.late || call.probe;
+    if (!hangs || call.topic == nullptr || call.given_up || heard <= call.sent) continue;
+    given_up_.add_lost(call, clock_.now());
+    if (!call.kind->silent_since) fall_silent(call);
+  }
+  limit_queue();
 }
 
 // Calls of a lost upstream go to the head of their lanes, in the order in which they were sent.
@@ -475,7 +487,13 @@ void Pool::retake(Calls calls, Milliseconds ready_since, const Fault& fault, boo
       to.splice(to.end(), askers, one);
     }
   }
-  while (!again.empty()) queue_.put_back(again, std::prev(again.end()));
+  while (!again.empty()) {
+    Call& one = again.back();
+    const Topic* topic = queue_.find(one.subject);
+    one.probe = one.probe || (topic != nullptr && topic->silent > 0 &&
+                              queue_.way_of(*topic, one, clock_.now()) == Queue::Way::probe);
+    queue_.put_back(again, std::prev(again.end()));
+  }
   Fault told = fault;
   const std::string guilty = "; the connection was lost " + std::to_string(kMostLosses) +
                              " times with this call on it, so it is not sent again";
@@ -488,21 +506,43 @@ void Pool::fail_all(const Calls& calls, const Fault& fault) {
   for (const Call& call : calls) call.lane->user.on_call_failed(call, fault);
 }
 
+// Whoever waits is told so, unless there is an upstream before its turn comes.
 void Pool::give_up(const Fault& fault) {
-  const std::list<Lane*> openers = std::exchange(openers_, {});
-  for (Lane* lane : openers) queue_.detach(*lane);
-  const Calls failed = queue_.all();
-  for (Lane* lane : openers) lane->user.on_target_failed(fault);
-  fail_all(failed, fault);
+  const auto why = std::make_shared<const Fault>(fault);
+  for (Opener& one : openers_) one.why = why;
+  queue_.end_all(fault);
+  catch_up();
   events_.give_up(fault);
 }
 
-// How long a call is at the daemon before it is overdue, or late.
-Milliseconds Pool::patience(const Call& call, Milliseconds at_least) const {
-  const auto found = estimates_.find({call.program, call.procedure});
-  const Milliseconds usual =
-      found == estimates_.end() ? kSoonestOverdue : found->second.usual() * kMuchLonger;
-  return std::min(std::max(at_least, usual), target_.call_timeout / 2);
+// Ends what is due, a part of it in each turn.
+void Pool::catch_up() {
+  tunnel::io::Part part(clock_, kEndsOfTurn, kEndsTime);
+  while (!openers_.empty() && (ready_upstreams() > 0 || openers_.front().why != nullptr)) {
+    if (!part.goes_on()) break;
+    end_opener();
+  }
+  for (const Call& call : expired_in_flight(part)) {
+    call.lane->user.on_call_failed(call, late_fault(call));
+  }
+  while (part.goes_on()) {
+    const Calls call = queue_.due(clock_.now());
+    if (call.empty()) return;
+    call.front().lane->user.on_call_failed(call.front(), due_fault(call.front()));
+  }
+  rest_.start(Milliseconds(0));
+}
+
+void Pool::end_opener() {
+  const Opener one = openers_.front();
+  openers_.pop_front();
+  if (ready_upstreams() > 0) {
+    one.lane->state = Lane::State::open;
+    one.lane->user.on_target_ready();
+  } else {
+    queue_.detach(*one.lane);
+    one.lane->user.on_target_failed(*one.why);
+  }
 }
 
 Fault Pool::timeout_fault(const Call* call) const {
@@ -530,37 +570,42 @@ Fault Pool::late_fault(const Call& call) const {
   return timeout_fault(&call);
 }
 
+// Of one that was to wait no longer.
+Fault Pool::due_fault(const Call& call) const {
+  if (call.why != nullptr) return *call.why;
+  const Topic* topic = queue_.find(call.subject);
+  if (topic != nullptr && topic->silent > 0 && call.deadline > clock_.now())
+    return silence_fault(target_, *topic, clock_.now());
+  return late_fault(call);
+}
+
 // The daemon still works on a call that nobody waits for any more, so its place stays taken.
-void Pool::expire_in_flight(Upstream& upstream) {
+Calls Pool::expired_in_flight(tunnel::io::Part& part) {
   Calls late;
-  Calls held_up;
-  for (Call& call : upstream.calls()) {
-    for (auto it = call.joined.begin(); it != call.joined.end();) {
-      const auto one = it++;
-      if (one->deadline > clock_.now()) continue;
-      Lane* lane = one->lane;
-      queue_.let_go(*one);
-      one->lane = lane;
-      late.splice(late.end(), call.joined, one);
+  for (const auto& upstream : upstreams_) {
+    for (Call& call : upstream->calls()) {
+      for (auto it = call.joined.begin(); it != call.joined.end();) {
+        const auto one = it++;
+        if (one->deadline > clock_.now()) continue;
+        if (!part.goes_on()) return late;
+        Lane* lane = one->lane;
+        queue_.let_go(*one);
+        one->lane = lane;
+        late.splice(late.end(), call.joined, one);
+      }
+      if (call.topic == nullptr || call.deadline > clock_.now()) continue;
+      if (call.lane != nullptr) {
+        late.splice(late.end(), one_asker(call));
+        queue_.let_go(call);
+      }
+      if (!call.overdue || call.kind->silent_since || upstream->outdated()) continue;
+      // Where all is silent its subject is not to blame.
+      if (silence_.delays(*upstream)) continue;
+      fall_silent(call);
+      queue_.end(*call.kind);
     }
-    if (call.topic == nullptr || call.deadline > clock_.now()) continue;
-    if (call.lane != nullptr) {
-      late.splice(late.end(), one_asker(call));
-      queue_.let_go(call);
-    }
-    if (!call.overdue || call.kind->silent_since || upstream.outdated()) continue;
-    // Where all is silent its subject is not to blame.
-    if (silence_.delays(upstream)) continue;
-    fall_silent(call);
-    held_up.splice(held_up.end(), queue_.of(*call.kind));
   }
-  for (const Call& call : late) call.lane->user.on_call_failed(call, late_fault(call));
-  for (const Call& call : held_up) {
-    const Topic* topic = queue_.find(call.subject);
-    const bool silent = topic != nullptr && topic->silent > 0;
-    call.lane->user.on_call_failed(
-        call, silent ? silence_fault(target_, *topic, clock_.now()) : timeout_fault(&call));
-  }
+  return late;
 }
 
 // What is overdue holds up nothing else: an upstream is there for others before they come.
@@ -577,8 +622,10 @@ void Pool::watch() {
   for (const auto& upstream : upstreams_) {
     for (Call& call : upstream->calls()) {
       some = true;
-      if (clock_.now() - call.sent >= patience(call, kSoonestLate)) queue_.mark_late(call);
-      if (clock_.now() - call.sent >= patience(call, kSoonestOverdue)) queue_.mark_overdue(call);
+      if (clock_.now() - call.sent >= patience(call, Estimates::kSoonestLate))
+        queue_.mark_late(call);
+      if (clock_.now() - call.sent >= patience(call, Estimates::kSoonestOverdue))
+        queue_.mark_overdue(call);
     }
     free = free || upstream->connecting() ||
            (upstream->ready() && !silence_.is_silent(*upstream) &&
@@ -610,11 +657,10 @@ void Pool::replace_stuck() {
 }
 
 void Pool::end_replaced() {
-  given_up_.remove_if(
-      [&](const GivenUp& one) { return clock_.now() - one.at >= kGivenUpForgotten; });
+  given_up_.forget(clock_.now());
   const bool lacking = lacks_place();
   for (const auto& upstream : upstreams_) {
-    const auto& calls = upstream->calls();
+    Calls& calls = upstream->calls();
     if (!upstream->finishing() || calls.empty()) continue;
     if (std::ranges::any_of(calls, [&](const Call& call) {
           return call.wanted() || call.deadline > clock_.now();
@@ -624,11 +670,11 @@ void Pool::end_replaced() {
     // One that was not replaced goes because the target has another configuration.
     if (upstream->replaced_since()) {
       if (!lacking && clock_.now() - *upstream->replaced_since() < kReplacedEnds) continue;
-      if (given_up_.size() + calls.size() > kMostGivenUp) continue;
-      for (const Call& call : calls) {
-        if (call.kind != nullptr) {
-          given_up_.push_back({call.subject, call.kind->key, clock_.now()});
-        }
+      if (given_up_.count() - given_up_.lost() + calls.size() > kMostGivenUp) continue;
+      for (Call& call : calls) {
+        if (call.kind == nullptr) continue;
+        given_up_.add_ended(call, clock_.now());
+        call.given_up = true;
       }
     }
     upstream->close({Reason::Kind::timeout, tunnel::io::Stage::established,
@@ -637,16 +683,12 @@ void Pool::end_replaced() {
 }
 
 void Pool::sweep() {
-  for (const Call& call : queue_.expired(clock_.now())) {
-    call.lane->user.on_call_failed(call, late_fault(call));
-  }
+  catch_up();
   std::size_t in_flight = 0;
-  for (const auto& upstream : upstreams_) {
-    expire_in_flight(*upstream);
-    in_flight += upstream->in_flight();
-  }
+  for (const auto& upstream : upstreams_) in_flight += upstream->in_flight();
   replace_stuck();
   end_replaced();
+  queue_.ask_again(clock_.now());
   queue_.release_lean();
   queue_.forget_silence(clock_.now() - kSilenceForgotten);
   queue_.forget_suspicion(clock_.now() - kSilenceForgotten);
@@ -690,7 +732,8 @@ void Pool::retarget(conf::TargetConfig target, std::unique_ptr<tunnel::Tunnel> t
   queue_.forget_history(Milliseconds::max());
   silence_.forget();
   given_up_.clear();
-  estimates_.clear();
+  estimates_.forget();
+  names_.clear();
   nowait_.forget();
   recent_.clear();
   old_tunnels_.push_back(std::exchange(tunnel_, std::move(tunnel)));
@@ -720,6 +763,7 @@ void Pool::close(std::function<void()> closed) {
   retry_.stop();
   refuse_.stop();
   sweep_.stop();
+  rest_.stop();
   watch_.stop();
   idle_.stop();
   turn_.end();
@@ -728,67 +772,24 @@ void Pool::close(std::function<void()> closed) {
   for (const auto& upstream : upstreams_) upstream->retire();
 }
 
-void Pool::describe_trouble(TargetSnapshot& to) const {
-  const auto name = [](std::int32_t procedure) {
-    const policy::Procedure* row = policy::find_procedure(policy::kRemoteProgram, procedure);
-    return row == nullptr ? std::string() : std::string(row->name);
-  };
-  for (const auto& upstream : upstreams_) {
-    for (const Call& call : upstream->calls()) {
-      if (call.topic == nullptr) continue;
-      if (!call.wanted()) ++to.abandoned;
-      if (call.overdue) ++to.overdue;
-    }
-  }
-  for (const auto& [key, topic] : queue_.topics()) {
-    if (topic.silent > 0) ++to.silent;
-    if (topic.silent == 0 && topic.overdue == 0) continue;
-    if (to.troubles.size() == TargetSnapshot::kMostTroubles) continue;
-    TroubleSnapshot trouble;
-    std::set<uid_t> uids;
-    trouble.subject = policy::describe(topic.subject);
-    trouble.silent = topic.silent > 0;
-    trouble.procedure = name(topic.unanswered);
-    if (trouble.silent) trouble.age_ms = milliseconds_since(topic.silent_since, clock_.now());
-    for (const auto& upstream : upstreams_) {
-      for (const Call& call : upstream->calls()) {
-        if (call.topic != &topic || !call.overdue) continue;
-        const std::uint64_t age = milliseconds_since(call.sent, clock_.now());
-        if (age >= trouble.age_ms) trouble.procedure = name(call.procedure);
-        trouble.age_ms = std::max(trouble.age_ms, age);
-        uids.insert(call.payer->uid);
-      }
-    }
-    trouble.uids.assign(uids.begin(), uids.end());
-    to.troubles.push_back(std::move(trouble));
-  }
-}
-
 TargetSnapshot Pool::snapshot() const {
   TargetSnapshot out;
   describe_target(target_, *counters_, out);
   out.clients = queue_.lanes();
   out.waiting = queue_.waiting();
   out.silent_ms = static_cast<std::uint64_t>(silence_.silent_for(upstreams_).count());
-  describe_trouble(out);
+  describe_trouble(queue_, upstreams_, clock_.now(), out);
   out.registrations = events_.registrations();
-  bool opening = turn_.waiting();
-  for (const auto& upstream : upstreams_) {
-    const bool connecting = upstream->connecting();
-    opening = opening || connecting;
-    out.in_flight += upstream->in_flight();
-    out.upstreams.push_back(
-        {upstream->ready() ? "open" : (connecting ? "opening" : "closing"),
-         std::string(tunnel::io::stage_name(upstream->stage())), upstream->in_flight(),
-         silence_.is_silent(*upstream) ? milliseconds_since(upstream->last_answered(), clock_.now())
-                                       : 0});
-  }
+  describe_upstreams(upstreams_, silence_, clock_.now(), out);
   out.last_failure = describe(last_failure_, clock_.now());
   if (ready_upstreams() > 0) {
     out.state = "open";
   } else if (retries_.failures() > 0 || retry_.running()) {
     out.state = "failing";
   } else {
+    const bool opening = turn_.waiting() || std::ranges::any_of(upstreams_, [](const auto& one) {
+                           return one->connecting();
+                         });
     out.state = opening ? "opening" : "idle";
   }
   return out;

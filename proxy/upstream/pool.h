@@ -25,12 +25,10 @@
 #include <cstdint>
 #include <functional>
 #include <list>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <sys/types.h>
@@ -40,8 +38,10 @@
 #include "proxy/record/log.h"
 #include "proxy/record/snapshot.h"
 #include "proxy/upstream/call.h"
-#include "proxy/upstream/estimate.h"
+#include "proxy/upstream/estimates.h"
 #include "proxy/upstream/events.h"
+#include "proxy/upstream/given_up.h"
+#include "proxy/upstream/names.h"
 #include "proxy/upstream/nowait.h"
 #include "proxy/upstream/pacer.h"
 #include "proxy/upstream/queue.h"
@@ -49,6 +49,7 @@
 #include "proxy/upstream/retries.h"
 #include "proxy/upstream/silence.h"
 #include "proxy/upstream/upstream.h"
+#include "tunnel/io/part.h"
 #include "tunnel/tunnel.h"
 
 namespace proxy {
@@ -106,13 +107,6 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   [[nodiscard]] std::size_t waiting() const { return queue_.waiting(); }
 
  private:
-  // A call on an upstream that was ended, at which the daemon probably still works.
-  struct GivenUp {
-    policy::Subject subject;
-    std::uint64_t kind = 0;
-    Milliseconds at{0};
-  };
-
   void on_upstream_ready(Upstream& upstream) override;
   void on_upstream_reply(Upstream& upstream, Calls call, const policy::Frame& reply) override;
   void on_upstream_event(Upstream& upstream, const policy::Frame& event) override;
@@ -121,6 +115,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   void on_events_pending() override;
 
   void dispatch();
+  void limit_queue();
   Upstream* choose(const Call& call);
   [[nodiscard]] bool takes(const Upstream& upstream) const { return silence_.takes(upstream); }
   [[nodiscard]] bool has_room() const;
@@ -138,10 +133,13 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   void retry_later(const tunnel::io::Reason& reason);
   // `blamed`: one of the calls may be why it was lost.
   void retake(Calls calls, Milliseconds ready_since, const policy::Fault& fault, bool blamed);
+  void give_up_hanging(Calls& calls, Milliseconds heard);
   void give_up(const policy::Fault& fault);
+  void catch_up();
+  void end_opener();
   void sweep();
   void watch();
-  void expire_in_flight(Upstream& upstream);
+  Calls expired_in_flight(tunnel::io::Part& part);
   void fall_silent(const Call& call);
   void answer(const Call& call);
   bool answer_at_once(Lane& lane, const Call& call);
@@ -152,10 +150,12 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   void fail_all(const Calls& calls, const policy::Fault& fault);
   void let_idle_go();
   void let_old_tunnels_go();
-  [[nodiscard]] Milliseconds patience(const Call& call, Milliseconds at_least) const;
+  [[nodiscard]] Milliseconds patience(const Call& call, Milliseconds at_least) const {
+    return estimates_.patience(call, at_least, target_.call_timeout);
+  }
   [[nodiscard]] policy::Fault timeout_fault(const Call* call) const;
   [[nodiscard]] policy::Fault late_fault(const Call& call) const;
-  void describe_trouble(TargetSnapshot& to) const;
+  [[nodiscard]] policy::Fault due_fault(const Call& call) const;
 
   tunnel::io::Clock& clock_;
   Log& log_;
@@ -175,13 +175,15 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   Queue queue_;
   NoWait nowait_;
   Recent recent_;
-  std::list<Lane*> openers_;
-  std::map<std::pair<std::uint32_t, std::int32_t>, Estimate> estimates_;  // by procedure
-  std::list<GivenUp> given_up_;
+  Names names_;
+  std::list<Opener> openers_;
+  Estimates estimates_;
+  GivenUp given_up_;
 
   tunnel::io::Timer retry_;
   tunnel::io::Timer refuse_;
   tunnel::io::Timer sweep_;
+  tunnel::io::Timer rest_;  // of what is due
   tunnel::io::Timer watch_;
   tunnel::io::Timer idle_;
   tunnel::io::Timer old_;

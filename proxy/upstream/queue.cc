@@ -1,8 +1,8 @@
 #include "proxy/upstream/queue.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
-#include <vector>
 
 #include "base/check.h"
 
@@ -60,25 +60,11 @@ void Queue::drop(Question& question) {
     questions_.erase(questions_.find(*question.key));
 }
 
-Party& Queue::party_of(uid_t uid) { return parties_.try_emplace(uid, uid, ++turns_).first->second; }
-
-void Queue::drop(Party& party) {
-  if (party.lanes.empty() && party.in_flight == 0) parties_.erase(party.uid);
-}
-
 void Queue::attach(Lane& lane, State state) {
   CHECK(lane.state == State::detached);
-  Party& party = party_of(lane.uid);
-  if (party.lanes.empty()) ++present_;
-  lane.party = &party;
+  parties_.add(parties_.of(lane.uid, ++turns_), lane);
   lane.number = next_lane_++;
-  lane.node = party.lanes.insert(party.lanes.end(), &lane);
   lane.state = state;
-}
-
-void Queue::ready(Lane& lane) {
-  CHECK(lane.state == State::opening);
-  lane.state = State::open;
 }
 
 void Queue::wake(Lane& lane) {
@@ -95,27 +81,7 @@ void Queue::detach(Lane& lane) {
   lane.state = State::detached;
   lane.in_flight = 0;
   expect(lane, 0);
-  lane.party->lanes.erase(lane.node);
-  if (lane.party->lanes.empty()) --present_;
-  drop(*std::exchange(lane.party, nullptr));
-}
-
-bool Queue::used() const {
-  return std::ranges::any_of(parties_, [](const auto& one) { return !one.second.lanes.empty(); });
-}
-
-std::size_t Queue::lanes() const {
-  std::size_t sum = 0;
-  for (const auto& [uid, party] : parties_) sum += party.lanes.size();
-  return sum;
-}
-
-std::set<uid_t> Queue::uids() const {
-  std::set<uid_t> out;
-  for (const auto& [uid, party] : parties_) {
-    if (!party.lanes.empty()) out.insert(uid);
-  }
-  return out;
+  parties_.remove(lane);
 }
 
 Strand& Queue::strand_of(Lane& lane, Topic& topic) {
@@ -124,17 +90,6 @@ Strand& Queue::strand_of(Lane& lane, Topic& topic) {
   }
   ++topic.lines;
   return lane.lines.emplace_back(Strand{.lane = &lane, .topic = &topic, .node = {}, .calls = {}});
-}
-
-std::string Queue::question_of(const Call& call) {
-  if (call.body.size() > kMostJoined || call.subject.kind == policy::SubjectKind::none) return {};
-  const std::string_view body = base::text_of(call.body);
-  std::string key;
-  key.reserve(sizeof call.program + sizeof call.procedure + body.size());
-  key.append(reinterpret_cast<const char*>(&call.program), sizeof call.program);
-  key.append(reinterpret_cast<const char*>(&call.procedure), sizeof call.procedure);
-  key += body;
-  return key;
 }
 
 void Queue::join_question(Call& call, bool front) {
@@ -156,18 +111,16 @@ void Queue::enter(Lane& lane, Calls& from, Calls::iterator call, bool front) {
   Kind& kind = topic.kinds.try_emplace(key, topic, key).first->second;
   call->kind = &kind;
   ++kind.waiting;
-  if (call->probe) {
-    kind.probing = true;
-    kind.probed = call->began;
-    ++probes_;
-  }
+  if (call->probe) begin_probe(*call, call->began);
   Strand& line = strand_of(lane, topic);
   call->line = &line;
   call->lane = &lane;
   call->overdue = false;
+  call->why.reset();
   const auto later = [&](const Call& other) { return other.number > call->number; };
   line.calls.splice(front ? std::ranges::find_if(line.calls, later) : line.calls.end(), from, call);
   join_question(*call, front);
+  due_.add(*call);
   ++waiting_;
   if (front) hold(line);
   if (line.at == Strand::At::held && lane.state == State::open) make_ready(line);
@@ -196,6 +149,7 @@ void Queue::take(Call& call, Calls& to) {
       std::ranges::find_if(line.calls, [&](const Call& one) { return &one == &call; });
   to.splice(to.end(), line.calls, node);
   call.line = nullptr;
+  due_.remove(call);
   --waiting_;
   Kind& kind = *std::exchange(call.kind, nullptr);
   --kind.waiting;
@@ -344,7 +298,8 @@ bool Queue::at_rule(const Party& party) const {
 
 // Whoever is there and has nothing to ask finds a place at once when it does.
 bool Queue::has_its_most(const Party& party) const {
-  return present_ > 1 && 4 * std::size_t{party.in_flight - party.overdue} >= 3 * places_.most;
+  return parties_.present() > 1 &&
+         4 * std::size_t{party.in_flight - party.overdue} >= 3 * places_.most;
 }
 
 bool Queue::has_more_than_its_share(const Party& party) const {
@@ -356,11 +311,6 @@ bool Queue::has_more_than_its_share(const Party& party) const {
 // the guilty call, it would be refused.
 bool Queue::is_suspect(const Topic& topic, const Call& call) {
   return topic.suspected_since.has_value() || call.losses > 0;
-}
-
-// An object of which nothing was answered lately; all there is of a host is likely to answer.
-bool Queue::is_strange(const Topic& topic) {
-  return topic.known == 0 && topic.subject.kind > policy::SubjectKind::sweep;
 }
 
 bool Queue::is_proven(const Kind& kind) const {
@@ -382,7 +332,7 @@ Waiters* Queue::obstacle_of(Topic& topic, const Call& call) {
   if (Waiters* trouble = trouble_of(topic, kind, *call.lane)) return trouble;
   const bool second = topic.lying > topic.overdue || kind.overdue > 0;
   if (second && places_.free <= places_.all / 4) return &make_lean(topic.waiters);
-  if (is_strange(topic) && strange_ >= limits_.most_overdue) return &crowd_[0];
+  if (topic.is_strange() && strange_ >= limits_.most_overdue) return &crowd_[0];
   const bool sure = topic.answers(kind) && is_proven(kind);
   return sure ? nullptr : crowd_of(*call.lane->party, kind);
 }
@@ -402,8 +352,8 @@ bool Queue::risks_enough(const Lane& lane) const {
 bool Queue::may_try(const Topic& topic, const Kind* kind, const Lane& lane) const {
   const bool known = kind != nullptr && kind->answered;
   const auto mine = topic.overdue_of.find(lane.uid);
-  const bool greedy =
-      present_ > 1 && mine != topic.overdue_of.end() && mine->second >= limits_.of_subject;
+  const bool greedy = parties_.present() > 1 && mine != topic.overdue_of.end() &&
+                      mine->second >= limits_.of_subject;
   return !greedy && !risks_enough(lane) &&
          topic.overdue < limits_.of_subject + (known ? kMoreKnown : kMoreUnknown);
 }
@@ -424,10 +374,13 @@ Waiters* Queue::trouble_of(Topic& topic, Kind& kind, const Lane& lane) {
 Waiters* Queue::crowd_of(const Party& party, const Kind& kind) {
   if (risked() < limits_.most_overdue) return nullptr;
   const bool known = kind.topic.known > 0;
-  const std::size_t more = (known ? kMoreKnownOfAll : kMoreUnknownOfAll) + party.last_places();
-  const bool greedy = present_ > 1 && party.overdue + party.unsure >= limits_.most_overdue;
-  const bool spent = unsure_ > 0 || greedy || risked() >= limits_.most_overdue + more;
-  return spent ? &crowd_[known ? 1 : 0] : nullptr;
+  const std::size_t more = more_of_all(known) + party.last_places();
+  const bool greedy =
+      parties_.present() > 1 && party.overdue + party.unsure >= limits_.most_overdue;
+  const bool spent = risked() >= limits_.most_overdue + more;
+  const bool may_try_more = (known || limits_.may_be_restarted) && limits_.now >= next_trial_;
+  const bool waits = unsure_ > 0 || greedy || (spent && !may_try_more);
+  return waits ? &crowd_[known ? 1 : 0] : nullptr;
 }
 
 Waiters& Queue::make_lean(Waiters& waiters) {
@@ -507,11 +460,12 @@ Calls Queue::send(Strand& line) {
   if (call.probe) {
     kind.probing = false;
   } else if (!topic.answers(kind) || !is_proven(kind)) {
+    if (is_spent()) next_trial_ = limits_.now + trial_pause_;
     call.unsure = true;
     ++party.unsure;
     ++unsure_;
   }
-  call.strange = is_strange(topic);
+  call.strange = topic.is_strange();
   if (call.strange) ++strange_;
   if (question != nullptr && !call.probe) join(call, *question);
   settle(lane);
@@ -531,6 +485,7 @@ void Queue::served(Party& party) {
 void Queue::join(Call& call, Question& question) {
   for (auto it = question.waiting.begin(); it != question.waiting.end();) {
     Call& other = **it++;
+    if (call.joined.size() + 1 >= kMostAskers) return;
     Strand& line = *other.line;
     Lane& lane = *other.lane;
     if (&line.calls.front() != &other || other.probe) continue;
@@ -569,11 +524,16 @@ void Queue::note_crowd(const Call& call) {
 }
 
 void Queue::end_crowd() {
-  if (overdue_ + late_ < limits_.most_overdue) crowded_since_.reset();
+  if (overdue_ + late_ + limits_.given_up >= limits_.most_overdue) return;
+  crowded_since_.reset();
+  trial_pause_ = kFirstResort;
 }
 
 void Queue::mark_overdue(Call& call) {
   if (call.overdue || call.topic == nullptr) return;
+  if (call.unsure && limits_.now < next_trial_) {
+    trial_pause_ = std::min(2 * trial_pause_, kLongestResort);
+  }
   no_longer_risked(call);
   call.overdue = true;
   Topic& topic = *call.topic;
@@ -611,10 +571,6 @@ void Queue::no_longer_risked(Call& call) {
   if (std::exchange(call.strange, false)) --strange_;
   if (std::exchange(call.suspect, false)) --suspects_;
   if (call.probe && !call.overdue) --probes_;
-}
-
-void Queue::expect(Lane& lane, std::uint64_t bytes) {
-  if (std::exchange(lane.expected, bytes) != bytes) lane.user.on_expected(bytes);
 }
 
 void Queue::begin_to_count(Lane& lane, Call& asker) {
@@ -658,7 +614,7 @@ void Queue::finished(Call& call) {
     no_longer_counts(call);
     for (const Call& asker : call.joined) no_longer_counts(asker);
   }
-  drop(party);
+  parties_.drop(party);
   release_lean();
 }
 
@@ -681,9 +637,29 @@ bool Queue::may_probe(const Kind& kind, Milliseconds now) const {
   if (kind.probing || topic.overdue >= limits_.of_subject + kMoreUnknown) return false;
   // One that was sent a moment ago is likely to be overdue soon.
   if (risked() >= limits_.most_overdue) {
-    return topic.lying == 0 && risked() < limits_.most_overdue + kMoreKnownOfAll;
+    return topic.lying == 0 && (!is_spent() || (limits_.may_be_restarted && now >= last_resort_));
   }
   return kind.lying == 0 || now - kind.probed >= kProbeEvery;
+}
+
+bool Queue::is_spent() const { return risked() >= limits_.most_overdue + more_of_all(true); }
+
+// No more than may be overdue, so that where that is few it is few in all.
+std::size_t Queue::more_of_all(bool known) const {
+  const std::size_t most = std::max<std::size_t>(limits_.most_overdue, 1);
+  return std::min(known ? kMoreKnownOfAll : kMoreUnknownOfAll, most);
+}
+
+// What was given up may be forgotten by a daemon that was restarted, and only asking can tell.
+void Queue::begin_probe(Call& call, Milliseconds now) {
+  if (is_spent()) {
+    last_resort_ = now + last_resort_pause_;
+    last_resort_pause_ = std::min(2 * last_resort_pause_, kLongestResort);
+  }
+  call.probe = true;
+  call.kind->probing = true;
+  call.kind->probed = now;
+  ++probes_;
 }
 
 bool Queue::fall_silent(const Call& call) {
@@ -703,6 +679,11 @@ bool Queue::answered(const Call& call, Milliseconds now) {
   Kind& kind = *call.kind;
   Topic& topic = kind.topic;
   const bool was_silent = topic.silent > 0;
+  if (call.probe) {
+    last_resort_ = now;
+    last_resort_pause_ = kFirstResort;
+  }
+  if (call.unsure) next_trial_ = now;
   history_.add(kind, call.payer->uid, now);
   while (Kind* one = history_.excess()) forget(*one);
   if (call.overdue || kind.silent_since) {
@@ -711,6 +692,19 @@ bool Queue::answered(const Call& call, Milliseconds now) {
     }
   }
   return was_silent && topic.silent == 0;
+}
+
+// Where nobody comes to ask whether a silent subject answers again, one that waits does.
+void Queue::ask_again(Milliseconds now) {
+  for (auto it = topics_.begin(); silent_ > 0 && it != topics_.end(); ++it) {
+    for (auto& [key, kind] : it->second.kinds) {
+      if (!kind.silent_since || kind.waiters.lines.empty() || !may_probe(kind, now)) continue;
+      Strand& line = *kind.waiters.lines.begin()->second.front();
+      if (risks_enough(*line.lane)) continue;
+      begin_probe(line.calls.front(), now);
+      wake(kind.waiters, line.lane->uid);
+    }
+  }
 }
 
 void Queue::speak(Kind& kind) {
@@ -767,32 +761,38 @@ void Queue::forget_suspicion(Milliseconds before) {
 }
 
 template <typename Which>
-Calls Queue::take_if(Which which) {
-  Calls out;
-  std::vector<Call*> taken;
-  for (auto& [uid, party] : parties_) {
+void Queue::end_if(Which which, const std::shared_ptr<const policy::Fault>& why) {
+  for (const auto& [uid, party] : parties_.all()) {
     for (Lane* lane : party.lanes) {
       for (Strand& line : lane->lines) {
         for (Call& call : line.calls) {
-          if (which(call)) taken.push_back(&call);
+          if (which(call)) due_.end(call, why);
         }
       }
     }
   }
-  for (Call* call : taken) withdraw(*call, out);
+}
+
+void Queue::end(const Kind& kind) {
+  end_if([&](const Call& call) { return call.kind == &kind && !call.probe; }, nullptr);
+}
+
+void Queue::end_all(const policy::Fault& fault) {
+  end_if([](const Call&) { return true; }, std::make_shared<const policy::Fault>(fault));
+}
+
+Calls Queue::due(Milliseconds now) {
+  Calls out;
+  while (Call* call = due_.next(now)) {
+    // Its kind answers again.
+    if (call->deadline > now && call->why == nullptr && !call->kind->silent_since) {
+      due_.spare(*call);
+      continue;
+    }
+    withdraw(*call, out);
+    break;
+  }
   return out;
-}
-
-Calls Queue::expired(Milliseconds now) {
-  return take_if([&](const Call& call) { return call.deadline <= now; });
-}
-
-Calls Queue::of(const Kind& kind) {
-  return take_if([&](const Call& call) { return call.kind == &kind && !call.probe; });
-}
-
-Calls Queue::all() {
-  return take_if([](const Call&) { return true; });
 }
 
 }  // namespace proxy

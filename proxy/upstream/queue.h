@@ -29,6 +29,7 @@
 #include <cstdint>
 #include <list>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -39,8 +40,10 @@
 
 #include "policy/subject.h"
 #include "proxy/upstream/call.h"
+#include "proxy/upstream/due.h"
 #include "proxy/upstream/estimate.h"
 #include "proxy/upstream/history.h"
+#include "proxy/upstream/party.h"
 #include "proxy/upstream/topic.h"
 
 namespace proxy {
@@ -62,56 +65,50 @@ struct Question {
   std::list<Strand*> blocked;
 };
 
-// A user with lanes, or with calls at the daemon.
-struct Party {
-  Party(uid_t who, std::uint64_t now) : uid(who), turn(now) {}
-
-  const uid_t uid;
-  std::uint32_t in_flight = 0;  // calls at the daemon
-  std::uint32_t overdue = 0;    // of these, whose places count no longer
-  std::uint32_t unsure = 0;     // of these
-  std::list<Lane*> lanes;
-  std::list<Lane*> ring;  // those with something to send
-  std::uint64_t turn;     // when it was served last, or came
-
-  // How many more calls that may hang are left to a user of whom nothing hangs, who may come when
-  // all other places are taken.
-  [[nodiscard]] std::size_t last_places() const { return overdue + unsure == 0 ? 2 : 0; }
-};
-
 struct QueueLimits {
   std::uint32_t of_subject = 2;    // calls about one at the daemon, without those overdue
   std::uint32_t of_lane = 4;       // a lane's calls at the daemon, without those overdue
   std::uint32_t most_overdue = 8;  // then only what is answered goes freely
   std::size_t given_up = 0;        // calls that keep workers of the daemon, and lie at no upstream
+  bool may_be_restarted = false;   // the daemon, which then keeps none of these
+  Milliseconds now{0};
 };
 
 class Queue {
  public:
-  // Longer calls are not joined, since comparing them would cost too much.
-  static constexpr std::size_t kMostJoined = 4096;
+  // How many calls one may be sent for, since all of them are answered in one turn.
+  static constexpr std::size_t kMostAskers = 256;
   // A silent subject is asked again so long after the last time, if that has not been answered.
   static constexpr Milliseconds kProbeEvery{5000};
-
-  // What calls have in common that may be sent as one; empty: such a call is sent alone.
-  static std::string question_of(const Call& call);
+  // Where as many calls as may hang or were given up, one more that may hang too is tried as long
+  // as those before were answered, and after one that was not so long later, and twice as long each
+  // time. In the same way one silent subject of all is asked again where the daemon may have been
+  // restarted, so long after the last one, and after twice as long each time that is not
+  // answered.
+  static constexpr Milliseconds kFirstResort{60000};
+  static constexpr Milliseconds kLongestResort{600000};
 
   Queue() = default;
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
   ~Queue() = default;
 
-  void set_limits(const QueueLimits& limits) { limits_ = limits; }
+  void set_limits(const QueueLimits& limits) {
+    if (limits.may_be_restarted && !limits_.may_be_restarted) {
+      last_resort_ = limits.now + kFirstResort;
+    }
+    limits_ = limits;
+    end_crowd();
+  }
 
-  // Lanes. Calls of one that is `opening` are not taken.
+  // Lanes. Calls of one that is `opening` are not taken; the caller opens it.
   void attach(Lane& lane, Lane::State state);
-  void ready(Lane& lane);   // it was opening
   void wake(Lane& lane);    // it was parked
   void detach(Lane& lane);  // its calls that wait are dropped
   // Somebody is attached.
-  [[nodiscard]] bool used() const;
-  [[nodiscard]] std::size_t lanes() const;
-  [[nodiscard]] std::set<uid_t> uids() const;
+  [[nodiscard]] bool used() const { return parties_.present() > 0; }
+  [[nodiscard]] std::size_t lanes() const { return parties_.lanes(); }
+  [[nodiscard]] std::set<uid_t> uids() const { return parties_.uids(); }
 
   // The call's lane is set.
   void push(Call call);
@@ -161,6 +158,10 @@ class Queue {
   // A call that lies at the daemon was answered. True: it was silent, and now nothing of its topic
   // is.
   bool answered(const Call& call, Milliseconds now);
+  // The daemon was away, and so perhaps restarted: a silent subject may be asked again at once.
+  void expect_restarted() { last_resort_ = Milliseconds(0); }
+  // To be called now and then.
+  void ask_again(Milliseconds now);
   // An upstream was lost with a call about it.
   void suspect(Topic& topic, Milliseconds now);
   void acquit(Topic& topic);
@@ -170,20 +171,20 @@ class Queue {
   void forget_history(Milliseconds now);
   [[nodiscard]] const auto& topics() const { return topics_; }
 
-  // Calls that wait no longer, for the caller to end.
-  Calls expired(Milliseconds now);
-  Calls of(const Kind& kind);  // without probes
-  Calls all();
+  // Calls that are to wait no longer: those of a kind, without probes, which are told what is known
+  // of their subject by then, and all of them, which are told `fault`.
+  void end(const Kind& kind);
+  void end_all(const policy::Fault& fault);
+  // One of these, or one whose deadline has come, for the caller to end; empty: there is none.
+  Calls due(Milliseconds now);
   [[nodiscard]] std::size_t waiting() const { return waiting_; }
 
  private:
   Topic& topic_of(const policy::Subject& subject);
-  Party& party_of(uid_t uid);
   Strand& strand_of(Lane& lane, Topic& topic);
   void drop(Topic& topic);
   void drop(Kind& kind);
   void drop(Question& question);
-  void drop(Party& party);
   void served(Party& party);
   void join_question(Call& call, bool front);
   void enter(Lane& lane, Calls& from, Calls::iterator call, bool front);
@@ -205,7 +206,9 @@ class Queue {
   void resume(Lane& lane);
   void settle(Lane& lane);
 
-  static void expect(Lane& lane, std::uint64_t bytes);
+  static void expect(Lane& lane, std::uint64_t bytes) {
+    if (std::exchange(lane.expected, bytes) != bytes) lane.user.on_expected(bytes);
+  }
   void begin_to_count(Lane& lane, Call& asker);
   void no_longer_counts(const Call& asker);
   void no_longer_asks(Call& call);
@@ -213,6 +216,9 @@ class Queue {
   void note_crowd(const Call& call);
   void end_crowd();
   [[nodiscard]] bool may_probe(const Kind& kind, Milliseconds now) const;
+  [[nodiscard]] bool is_spent() const;
+  [[nodiscard]] std::size_t more_of_all(bool known) const;
+  void begin_probe(Call& call, Milliseconds now);
   void speak(Kind& kind);
   static void end_trouble(Topic& topic);
   void forget(Kind& kind);
@@ -221,7 +227,6 @@ class Queue {
   [[nodiscard]] bool has_its_most(const Party& party) const;
   [[nodiscard]] bool has_more_than_its_share(const Party& party) const;
   static bool is_suspect(const Topic& topic, const Call& call);
-  static bool is_strange(const Topic& topic);
   [[nodiscard]] bool is_proven(const Kind& kind) const;
   [[nodiscard]] std::size_t risked() const {
     return overdue_ + late_ + probes_ + unsure_ + limits_.given_up;
@@ -237,17 +242,18 @@ class Queue {
   Calls send(Strand& line);
   void join(Call& call, Question& question);
   template <typename Which>
-  Calls take_if(Which which);
+  void end_if(Which which, const std::shared_ptr<const policy::Fault>& why);
 
   QueueLimits limits_;
   Places places_;
   std::map<std::pair<policy::SubjectKind, std::string>, Topic, BySubject> topics_;
   std::map<std::string, Question> questions_;
   std::map<std::pair<std::uint32_t, std::int32_t>, ReplySize> sizes_;  // by procedure
-  std::map<uid_t, Party> parties_;
+  Parties parties_;
   std::map<std::uint64_t, Party*> ring_;  // those with something to send, by their turns
   std::uint64_t turns_ = 0;
   std::size_t waiting_ = 0;
+  Due due_;
   std::uint64_t next_lane_ = 0;
   std::size_t overdue_ = 0;
   std::size_t late_ = 0;       // neither probes nor unsure
@@ -261,7 +267,10 @@ class Queue {
   // proven.
   std::optional<Milliseconds> crowded_since_;
   std::array<Waiters, 2> crowd_;  // what is not; the second was answered before
-  std::size_t present_ = 0;       // parties with lanes
+  Milliseconds last_resort_{0};
+  Milliseconds last_resort_pause_ = kFirstResort;
+  Milliseconds next_trial_{0};
+  Milliseconds trial_pause_ = kFirstResort;
   std::list<Waiters*> lean_;
   History history_;
 };

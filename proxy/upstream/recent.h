@@ -36,7 +36,7 @@ class Recent {
 
   // `call` was answered with `body`.
   void add(const Call& call, base::Bytes body) {
-    std::string question = Queue::question_of(call);
+    std::string question = question_of(call);
     if (question.empty() || body.size() > kLongest) return;
     const auto old = by_question_.find(question);
     if (old != by_question_.end()) {
@@ -57,7 +57,7 @@ class Recent {
   const Answer* take(const Call& call, const Lane& lane, Milliseconds asked_since) {
     while (!answers_.empty() && answers_.front().asked < asked_since) erase(answers_.begin());
     if (answers_.empty()) return nullptr;
-    const auto found = by_question_.find(Queue::question_of(call));
+    const auto found = by_question_.find(question_of(call));
     if (found == by_question_.end() || found->second->asked < asked_since) return nullptr;
     const Answers::iterator answer = found->second;
     if (answer->lanes.size() >= kMostLanes) {

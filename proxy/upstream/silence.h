@@ -26,6 +26,13 @@ namespace proxy {
 
 using Upstreams = std::list<std::unique_ptr<Upstream>>;
 
+// When something was heard of the daemon on any of these.
+inline Milliseconds last_heard(const Upstreams& upstreams) {
+  Milliseconds last{0};
+  for (const auto& one : upstreams) last = std::max(last, one->last_heard());
+  return last;
+}
+
 class Silence {
  public:
   // All outlive it. The target may change.

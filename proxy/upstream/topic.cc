@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -16,6 +17,17 @@ std::uint64_t kind_of(const Call& call) {
   const bool broad =
       call.subject.kind <= policy::SubjectKind::sweep || (row != nullptr && row->subject.several);
   return broad ? asked ^ std::hash<std::string_view>()(base::text_of(call.body)) : asked;
+}
+
+std::string question_of(const Call& call) {
+  if (call.body.size() > kMostJoined || call.subject.kind == policy::SubjectKind::none) return {};
+  const std::string_view body = base::text_of(call.body);
+  std::string key;
+  key.reserve(sizeof call.program + sizeof call.procedure + body.size());
+  key.append(reinterpret_cast<const char*>(&call.program), sizeof call.program);
+  key.append(reinterpret_cast<const char*>(&call.procedure), sizeof call.procedure);
+  key += body;
+  return key;
 }
 
 }  // namespace proxy

@@ -8,6 +8,7 @@
 #include <list>
 #include <map>
 #include <optional>
+#include <string>
 
 #include <sys/types.h>
 
@@ -25,6 +26,11 @@ struct Waiters {
 
 // The key of the kind that a call is of.
 std::uint64_t kind_of(const Call& call);
+
+// Longer calls are not joined, since comparing them would cost too much.
+constexpr std::size_t kMostJoined = 4096;
+// What calls have in common that may be sent as one; empty: such a call is sent alone.
+std::string question_of(const Call& call);
 
 // One kind of call about a subject. For a machine or another object that is its procedure; for what
 // visits all of them also its arguments, which tell how much it touches.
@@ -71,6 +77,10 @@ struct Topic {
   // those that were answered before.
   std::array<Waiters, 2> unsure;
 
+  // An object of which nothing was answered lately; all there is of a host is likely to answer.
+  [[nodiscard]] bool is_strange() const {
+    return known == 0 && subject.kind > policy::SubjectKind::sweep;
+  }
   // The kind is answered in spite of what hangs.
   [[nodiscard]] bool answers(const Kind& kind) const {
     if (!troubled_since) return true;

@@ -624,7 +624,8 @@ bool Client::is_well_else(const Asked& asked, Milliseconds quiet) const {
   const Daemon& daemon = surroundings_.daemon(plan_.target);
   if (stage_.judge.disturbed_at(plan_.target) > quiet || !reads_all(asked.at)) return false;
   // Whose own calls hang in number is let ask what is known to be answered.
-  const bool risks = stage_.plan.ruin || (stage_.plan.partial && plan_.asks == Asks::others);
+  const bool risks = stage_.plan.ruin || stage_.plan.severed ||
+                     (stage_.plan.partial && plan_.asks == Asks::others);
   if (risks && (!asked.proven || asked.behind || daemon.stuck_at() > asked.at)) return false;
   if (asked.subject >= 0 && daemon.hung(asked.subject)) {
     const bool is_info = asked.procedure == number_of(Remote::DOMAIN_GET_INFO);

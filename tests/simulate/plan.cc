@@ -179,6 +179,21 @@ void make_ruin(Random& random, Plan& plan) {
   for (std::size_t i = 0; i < plan.clients.size() / 2; ++i) plan.clients[i].uid = plan.users[1];
 }
 
+// Beside those who never rest others come, ask of every machine, and leave.
+void make_severed(Random& random, Plan& plan) {
+  make_alone(random, plan, Program::flood);
+  plan.machines = random.between(30, 40);
+  plan.targets[0].upstreams = 4;
+  plan.targets[0].call_timeout = random.time(6000, 8000);
+  for (std::size_t i = 0; i < plan.clients.size(); ++i) {
+    if (i % 3 == 0) continue;
+    plan.clients[i].uid = plan.users[1];
+    plan.clients[i].program = i % 3 == 1 ? Program::exporter : Program::command;
+    plan.clients[i].depth = i % 3 == 1 ? 6 : 1;
+    plan.clients[i].leaves = 20;
+  }
+}
+
 // One user asks what hangs, in many kinds, and the other one, if there is one, what does not.
 void make_partial(Random& random, Plan& plan) {
   make_alone(random, plan, Program::flood);
@@ -271,9 +286,12 @@ Plan make_plan(std::uint64_t seed) {
   const std::uint64_t special = usual ? random.below(100) : 100;
   out.partial = special < 5;
   out.pressure = special >= 5 && special < 11;
+  out.severed = special >= 11 && special < 17;
   if (out.partial) make_partial(random, out);
+  if (out.severed) make_severed(random, out);
   if (out.pressure) make_pressure(random, out);
-  if (out.chorus || out.recovers || out.poisoned || out.ruin || out.partial || out.pressure) {
+  if (out.chorus || out.recovers || out.poisoned || out.ruin || out.partial || out.pressure ||
+      out.severed) {
     out.faults = FaultPlan();
     out.host = HostPlan();
     out.network = NetworkPlan();
@@ -282,6 +300,11 @@ Plan make_plan(std::uint64_t seed) {
   }
   if (out.recovers || out.ruin || out.partial) out.duration = Milliseconds(25000);
   const bool measured = out.crowd || out.chorus || out.recovers || out.partial || out.pressure;
+  if (out.severed) {
+    out.duration = Milliseconds(60000);
+    out.faults.cuts = true;
+    out.faults.pause = random.time(1500, 6000);
+  }
   if (out.pressure) out.duration = Milliseconds(6500);
   if (!measured && random.percent(25)) {
     out.limits.buffer = random.between(64, 1024) << 10U;
@@ -327,7 +350,7 @@ std::string to_text(const Plan& plan) {
           (plan.crowd ? ", crowd" : "") + (plan.chorus ? ", chorus" : "") +
           (plan.recovers ? ", recovers" : "") + (plan.ruin ? ", ruin" : "") +
           (plan.poisoned ? ", poisoned" : "") + (plan.partial ? ", partial" : "") +
-          (plan.pressure ? ", pressure" : "") +
+          (plan.pressure ? ", pressure" : "") + (plan.severed ? ", severed" : "") +
           (plan.rule_limits.empty() ? "" : ", limited users") +
           (plan.limits.max_call < 4096 ? ", tight" : "") +
           (plan.limits.buffer < kUsualBuffer ? ", scarce" : ""));

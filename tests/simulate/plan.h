@@ -126,7 +126,9 @@ struct Plan {
   bool chorus = false;
   bool poisoned = false;  // calls about one machine make the daemon crash, and nothing else ends it
   bool ruin = false;      // most of many machines hang at once, and for good
-  bool partial = false;   // one machine answers nothing but one kind of call, which one user asks
+  bool severed =
+      false;  // some of many machines hang for good, and connections are cut all the time
+  bool partial = false;  // one machine answers nothing but one kind of call, which one user asks
   // Calls of one user take long, and it always has some that wait. Another one has as many that are
   // quick, or asks now and then.
   bool pressure = false;

@@ -31,11 +31,12 @@ constexpr Milliseconds kTick{50};
 constexpr Milliseconds kSettled{20000};  // after a reload
 constexpr std::size_t kMostSpare = 2;    // as a target has them by default
 constexpr std::size_t kMostOverdue = 8;
-constexpr std::size_t kMostTried = 8;  // more, of which nobody knew
+constexpr std::size_t kMostTried = 9;  // more, of which nobody knew
 constexpr std::uint64_t kEnoughAnswers = 60;
 constexpr Milliseconds kPressed{4000};  // when all are there
 constexpr std::uint64_t kEnoughTimes = 40;
-constexpr std::size_t kMostStuck = 16;         // of the daemon's workers, with one target
+constexpr std::size_t kMostStuck = 17;         // of the daemon's workers, with one target
+constexpr std::size_t kMostAskedAgain = 2;     // of these, to see whether the daemon was restarted
 constexpr std::uint64_t kMostTurns = 1000000;  // of the clock without any time passing
 
 // The one that is under way.
@@ -123,6 +124,7 @@ class Simulation final : private Surroundings {
   void hang_and_recover();
   void hang_partly();
   void ruin();
+  void sever();
   void poison_in_turns();
   void fault_of(Daemon& at);
   void shortage();
@@ -302,6 +304,14 @@ void Simulation::ruin() {
   }
 }
 
+void Simulation::sever() {
+  faults_.start(plan_.faults.pause);
+  // Nobody can know of a call that is lost in the moment in which it begins to hang.
+  if (daemons_[0]->any_hung()) return daemons_[0]->cut();
+  const auto hung = static_cast<Subject>(plan_.machines / 3);
+  for (Subject one = 0; one < hung; ++one) daemons_[0]->hang(one, true);
+}
+
 void Simulation::poison_in_turns() {
   poisoned_ = !poisoned_;
   daemons_[0]->poison(0, poisoned_);
@@ -313,6 +323,7 @@ void Simulation::fault() {
   if (plan_.partial) return hang_partly();
   if (plan_.recovers) return hang_and_recover();
   if (plan_.ruin) return ruin();
+  if (plan_.severed) return sever();
   if (plan_.poisoned) return poison_in_turns();
   const auto pause = static_cast<std::uint32_t>(plan_.faults.pause.count());
   faults_.start(random_.time(pause / 2, pause * 3 / 2));
@@ -433,11 +444,11 @@ void Simulation::check_upstreams() {
       judge_.fail("overdue", fmt::format("{} has {} calls that nobody waits for any more",
                                          daemon->name(), overdue));
     }
-    // What was lost with its connection is asked again, and keeps another worker.
+    const std::size_t most_stuck = kMostStuck + (plan_.severed ? kMostAskedAgain : 0);
     const FaultPlan& f = plan_.faults;
     const bool loses = f.daemon_freezes || f.cuts || f.lies || f.swallows || f.reloads ||
                        f.poison || f.daemon_dies || f.daemon_away || plan_.host.memory;
-    if (quiet && !loses && daemon->stuck() > targets * kMostStuck) {
+    if (quiet && (!loses || plan_.severed) && daemon->stuck() > targets * most_stuck) {
       judge_.fail("workers",
                   fmt::format("{} has {} workers that hang", daemon->name(), daemon->stuck()));
     }

@@ -181,7 +181,7 @@ TEST_CASE("what is kept of answers is bounded", "[proxy][recent]") {
   recent.add(call_about(100, 50), base::Buffer(Recent::kLongest + 1, 1));
   CHECK(recent.bytes() == before);
   Call long_one = call_about(101, 50);
-  long_one.body.resize(proxy::Queue::kMostJoined + 1);
+  long_one.body.resize(proxy::kMostJoined + 1);
   recent.add(long_one, {});
   CHECK(recent.bytes() == before);
   // A newer answer takes the place of an older one, and not the other way round.

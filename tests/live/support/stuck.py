@@ -23,10 +23,12 @@ WORKERS = 20  # of libvirtd, for all connections
 REQUESTS = 5  # of one connection; then libvirtd stops reading it
 MACHINES = 200
 
-GET_XML_DESC, GET_INFO, GET_OS_TYPE, GET_STATE = 14, 16, 19, 212
+GET_XML_DESC, GET_INFO, GET_OS_TYPE, GET_STATE, GET_AUTOSTART = 14, 16, 19, 212, 17
+NETWORK_IS_ACTIVE, POOL_GET_INFO, VOLUME_GET_INFO = 152, 87, 98
 STATISTICS = raw.CONNECT_GET_ALL_DOMAIN_STATS
 LISTS = raw.CONNECT_LIST_ALL_DOMAINS
-ABOUT_MACHINES = (GET_XML_DESC, GET_INFO, GET_OS_TYPE, GET_STATE, raw.DOMAIN_LOOKUP_BY_NAME)
+ABOUT_MACHINES = (GET_XML_DESC, GET_INFO, GET_OS_TYPE, GET_STATE, GET_AUTOSTART)
+NAMED = (*ABOUT_MACHINES, raw.DOMAIN_LOOKUP_BY_NAME, NETWORK_IS_ACTIVE, POOL_GET_INFO)
 TYPED_PARAM_INT = 1
 NO_SUPPORT, FROM_RPC, LEVEL_ERROR = 3, 7, 2
 
@@ -41,10 +43,21 @@ def machine(number: int) -> bytes:
     return raw.string(f"machine{number}") + unique + raw.uint(number)
 
 
+def group(name: str) -> bytes:
+    """A network or a storage pool."""
+    return raw.string(name) + uuid.uuid5(uuid.NAMESPACE_DNS, name).bytes
+
+
+def volume(name: str) -> bytes:
+    return raw.string("shelf") + raw.string(name) + raw.string(f"/shelf/{name}")
+
+
 def subject(procedure: int, body: bytes) -> str:
-    """The name of the machine that a call is about, or its procedure."""
-    if procedure in ABOUT_MACHINES:
+    """The name of the object that a call is about, or its procedure."""
+    if procedure in NAMED:
         return raw.read_string(body)[0].decode()
+    if procedure == VOLUME_GET_INFO:
+        return raw.read_string(body, len(raw.string("shelf")))[0].decode()
     if procedure == STATISTICS and body[:4] == raw.uint(1):
         return raw.read_string(body, 4)[0].decode()
     return str(procedure)
@@ -81,6 +94,10 @@ def answer(procedure: int, body: bytes) -> bytes | None:
     about: dict[int, bytes] = {
         GET_INFO: raw.uint(1) + hyper(1 << 20) + hyper(1 << 20) + raw.uint(2) + hyper(1),
         GET_STATE: raw.uint(1) + raw.uint(1),
+        GET_AUTOSTART: raw.uint(0),
+        NETWORK_IS_ACTIVE: raw.uint(1),
+        POOL_GET_INFO: raw.uint(2) + 3 * hyper(1 << 30),
+        VOLUME_GET_INFO: raw.uint(0) + 2 * hyper(1 << 30),
         GET_OS_TYPE: raw.string("hvm"),
         GET_XML_DESC: raw.string("<domain/>"),
     }

@@ -1,9 +1,11 @@
 #include "tests/unit/support/reply_bodies.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "policy/asked.h"
 #include "policy/xdr.h"
@@ -133,9 +135,20 @@ class Maker {
     std::string_view name;
     policy::XdrReader machines(asked_.machines);
     if (uuid.empty() && !(machines.string(name) && machines.fixed(16, uuid))) {
-      return base::Buffer(16, 0xab);
+      return another_uuid();
     }
     return {uuid.begin(), uuid.end()};
+  }
+
+  // By another name or id another object is meant.
+  base::Buffer another_uuid() {
+    base::Buffer uuid(16, 0xab);
+    if (asked_.id) policy::store_word(&uuid[12], *asked_.id);
+    if (asked_.name) {
+      policy::store_word(&uuid[8],
+                         static_cast<std::uint32_t>(std::hash<std::string_view>()(*asked_.name)));
+    }
+    return uuid;
   }
 
   const policy::Asked asked_;
