@@ -292,6 +292,7 @@ class Cutter {
   void cut_text(const Open& element) {
     if (!element.hides_text || !element.has_text) return;
     if (element.has_elements) return refuse("has elements within a value");
+    if (document_.substr(element.content, at() - element.content) == element.instead) return;
     add({element.content, at(), element.instead});
   }
 
