@@ -386,6 +386,7 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
   // What this host lacks it lacks for whatever call is under way.
   const bool blamed = reason.kind != Reason::Kind::exhausted && !upstream.silence().full;
   Calls calls = upstream.take_in_flight();
+  give_up_hanging(calls, upstream, reason);
   let_next_dial(upstream);
   if (event_upstream_ == &upstream) {
     event_upstream_ = nullptr;
@@ -426,13 +427,6 @@ void Pool::on_upstream_closed(Upstream& upstream, const Fault& fault, const Reas
       retry_later(reason);
     }
   }
-  if (was_open && reason.kind != Reason::Kind::requested && !upstream.outdated() &&
-      !upstream.silence().full) {
-    // One on which nothing came any more may have carried no call either.
-    const bool dead = reason.kind == Reason::Kind::timeout;
-    give_up_hanging(calls, dead ? upstream.last_heard() - kHeardBeside
-                                : std::max(upstream.last_heard(), last_heard(upstreams_)));
-  }
   retake(std::move(calls), ready_since, last_fault_, blamed);
   let_old_tunnels_go();
   if (closed_ && upstreams_.empty()) return std::exchange(closed_, nullptr)();
@@ -452,9 +446,13 @@ void Pool::retry_later(const Reason& reason) {
   if (next.told) give_up(last_fault_);
 }
 
-// Ending a connection frees no worker of the daemon that hangs. Where nothing was heard after a
+// Losing a connection frees no worker of the daemon that hangs. Where nothing was heard after a
 // call was sent, the daemon may never have had it.
-void Pool::give_up_hanging(Calls& calls, Milliseconds heard) {
+void Pool::give_up_hanging(Calls& calls, const Upstream& lost, const Reason& reason) {
+  if (reason.kind == Reason::Kind::requested || lost.outdated() || lost.silence().full) return;
+  // One on which nothing came any more may have carried no call either.
+  const bool dead = reason.kind == Reason::Kind::timeout;
+  const Milliseconds heard = dead ? lost.last_heard() - kHeardBeside : last_heard(upstreams_);
   for (Call& call : calls) {
     const bool hangs = call.overdue || call.late || call.probe;
     if (!hangs || call.topic == nullptr || call.given_up || heard <= call.sent) continue;

@@ -133,7 +133,7 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   void retry_later(const tunnel::io::Reason& reason);
   // `blamed`: one of the calls may be why it was lost.
   void retake(Calls calls, Milliseconds ready_since, const policy::Fault& fault, bool blamed);
-  void give_up_hanging(Calls& calls, Milliseconds heard);
+  void give_up_hanging(Calls& calls, const Upstream& lost, const tunnel::io::Reason& reason);
   void give_up(const policy::Fault& fault);
   void catch_up();
   void end_opener();
