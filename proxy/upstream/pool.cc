@@ -27,11 +27,12 @@ constexpr Milliseconds kSweep{250};
 constexpr Milliseconds kIdleSweep{5000};
 constexpr Milliseconds kSpareIdle{30000};
 constexpr Milliseconds kWatch{100};
+// What is heard so long after a call was sent shows that the connection carried it.
 constexpr Milliseconds kHeardBeside{500};
 constexpr Milliseconds kOld{250};  // calls of that age are kept away from quick ones
 // An upstream that was replaced waits so long for answers that nobody else waits for, unless places
 // are lacking. Ending it frees no worker of the daemon, so only so many such calls are left to it
-// until their subjects answer again, the target leads elsewhere, or so long a time has passed.
+// until their subjects answer again, the target leads elsewhere, or GivenUp forgets them.
 constexpr Milliseconds kReplacedEnds{60000};
 constexpr std::size_t kMostGivenUp = 4;
 // Calls that are ended in one turn, and the time that this may take.
@@ -526,7 +527,8 @@ void Pool::catch_up() {
   while (part.goes_on()) {
     const Calls call = queue_.due(clock_.now());
     if (call.empty()) return;
-    call.front().lane->user.on_call_failed(call.front(), due_fault(call.front()));
+    const Call& one = call.front();
+    one.lane->user.on_call_failed(one, one.why != nullptr ? *one.why : late_fault(one));
   }
   rest_.start(Milliseconds(0));
 }
@@ -559,22 +561,14 @@ void Pool::fall_silent(const Call& call) {
       .with("ms", (clock_.now() - call.sent).count());
 }
 
-// Of one that did not get its answer in time.
+// Of one that is ended without its answer, at its deadline or before.
 Fault Pool::late_fault(const Call& call) const {
   const Topic* topic = queue_.find(call.subject);
+  const bool early = call.deadline > clock_.now();
   const bool short_time = call.deadline - call.began < target_.call_timeout;
-  if (topic != nullptr && topic->silent > 0 && short_time)
+  if (topic != nullptr && topic->silent > 0 && (early || short_time))
     return silence_fault(target_, *topic, clock_.now());
   return timeout_fault(&call);
-}
-
-// Of one that was to wait no longer.
-Fault Pool::due_fault(const Call& call) const {
-  if (call.why != nullptr) return *call.why;
-  const Topic* topic = queue_.find(call.subject);
-  if (topic != nullptr && topic->silent > 0 && call.deadline > clock_.now())
-    return silence_fault(target_, *topic, clock_.now());
-  return late_fault(call);
 }
 
 // The daemon still works on a call that nobody waits for any more, so its place stays taken.

@@ -155,7 +155,6 @@ class Pool final : private UpstreamOwner, private EventsOwner {
   }
   [[nodiscard]] policy::Fault timeout_fault(const Call* call) const;
   [[nodiscard]] policy::Fault late_fault(const Call& call) const;
-  [[nodiscard]] policy::Fault due_fault(const Call& call) const;
 
   tunnel::io::Clock& clock_;
   Log& log_;

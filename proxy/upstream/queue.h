@@ -80,11 +80,9 @@ class Queue {
   static constexpr std::size_t kMostAskers = 256;
   // A silent subject is asked again so long after the last time, if that has not been answered.
   static constexpr Milliseconds kProbeEvery{5000};
-  // Where as many calls as may hang or were given up, one more that may hang too is tried as long
-  // as those before were answered, and after one that was not so long later, and twice as long each
-  // time. In the same way one silent subject of all is asked again where the daemon may have been
-  // restarted, so long after the last one, and after twice as long each time that is not
-  // answered.
+  // Once all places for calls that may hang are taken, one more is tried at a time. If that one
+  // hangs, the next is tried so long later, and after twice as long each time. A silent subject is
+  // asked again in the same way if the daemon may have been restarted.
   static constexpr Milliseconds kFirstResort{60000};
   static constexpr Milliseconds kLongestResort{600000};
 

@@ -80,11 +80,9 @@ char *virDomainGetOSType(void *machine) {
 """
 
 
-@pytest.mark.parametrize("most", [1, 2])
-def test_a_libvirtd_that_takes_few_calls_of_a_connection(
-    folders: Folders, make_gate: MakeGate, connect: Callable[..., raw.Client], most: int
-) -> None:
-    """Such a one reads no pings while these are under way, which is not taken for death."""
+@contextlib.contextmanager
+def few_requests(folders: Folders, most: int) -> Iterator[tuple[harness.Daemon, pathlib.Path]]:
+    """A libvirtd that takes so many, and hangs at a call while a file is there."""
     folder = next(folders)
     switch = folder / "on"
     library = harness.preloaded(folder, "hangs", HANGS)
@@ -93,6 +91,18 @@ def test_a_libvirtd_that_takes_few_calls_of_a_connection(
     few.environment = {"LD_PRELOAD": str(library), "HANG_WHILE": str(switch)}
     try:
         few.start()
+        yield few, switch
+    finally:
+        switch.unlink(missing_ok=True)
+        few.stop()
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_libvirtd_that_takes_few_calls_of_a_connection(
+    folders: Folders, make_gate: MakeGate, connect: Callable[..., raw.Client], most: int
+) -> None:
+    """Such a one reads no pings while these are under way, which is not taken for death."""
+    with few_requests(folders, most) as (few, switch):
         gate = make_gate({"machines": {"uri": few.uri("unix"), "call_timeout": "60s"}})
         clients = [connect(gate.socket, "machines") for _ in range(most)]
         found = [one.domain(f"machine{number}") for number, one in enumerate(clients, 1)]
@@ -111,9 +121,6 @@ def test_a_libvirtd_that_takes_few_calls_of_a_connection(
         # What lay behind others moved on once, and no connection was taken for dead.
         assert DEAD not in gate.log()
         assert gate.log().count(" upstream-lost ") <= 1
-    finally:
-        switch.unlink(missing_ok=True)
-        few.stop()
 
 
 @pytest.mark.parametrize("most", [1, 2])
@@ -121,14 +128,7 @@ def test_calls_that_a_libvirtd_of_few_requests_does_not_read_move_on(
     folders: Folders, make_gate: MakeGate, connect: Callable[..., raw.Client], most: int
 ) -> None:
     """Its pings come all the same, so that only what it answers tells that it does not read."""
-    folder = next(folders)
-    switch = folder / "on"
-    library = harness.preloaded(folder, "hangs", HANGS)
-    few = harness.Daemon(next(folders))
-    few.config.write_text(few.config.read_text() + f"max_client_requests = {most}\n")
-    few.environment = {"LD_PRELOAD": str(library), "HANG_WHILE": str(switch)}
-    try:
-        few.start()
+    with few_requests(folders, most) as (few, switch):
         gate = make_gate({"machines": {"uri": few.uri("unix")}})
         stuck_ones = [connect(gate.socket, "machines") for _ in range(most)]
         found = [one.domain(f"machine{number}") for number, one in enumerate(stuck_ones, 1)]
@@ -160,9 +160,6 @@ def test_calls_that_a_libvirtd_of_few_requests_does_not_read_move_on(
             assert others.times(8.0).most < 2000
             switch.unlink()
             assert stuck_ones[0].reply(again).status == raw.OK
-    finally:
-        switch.unlink(missing_ok=True)
-        few.stop()
 
 
 def test_a_daemon_that_is_silent_everywhere_is_said_to_be(

@@ -1,6 +1,8 @@
 // A turn of the loop does a bounded piece of work for each client and each upstream.
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
+#include <utility>
 
 #include "policy/procedures.h"
 #include "proxy/upstream/upstream.h"
@@ -69,6 +71,19 @@ class SlowWork {
  private:
   World& world_;
 };
+
+// A call that is at the daemon, and the header that its reply is to have.
+std::pair<std::uint32_t, policy::Header> ask_for_statistics(World& world, RawClient& client) {
+  world.daemon().hold = true;
+  const auto serial = client.call(Remote::CONNECT_GET_ALL_DOMAIN_STATS, words({0, 0, 0}));
+  world.settle();
+  REQUIRE(world.daemon().held.size() == 1);
+  policy::Header header = world.daemon().held.front().header;
+  world.daemon().held.clear();
+  world.daemon().hold = false;
+  header.type = static_cast<std::uint32_t>(policy::Type::reply);
+  return {serial, header};
+}
 
 }  // namespace
 
@@ -204,14 +219,7 @@ TEST_CASE("a reply of very many values is decoded over several turns", "[proxy][
   World world({"hail", "sleet"});
   RawClient& client = world.opened();
   RawClient& other = world.opened("sleet", 1001);
-  world.daemon().hold = true;
-  const auto stats = client.call(Remote::CONNECT_GET_ALL_DOMAIN_STATS, words({0, 0, 0}));
-  world.settle();
-  REQUIRE(world.daemon().held.size() == 1);
-  policy::Header header = world.daemon().held.front().header;
-  world.daemon().held.clear();
-  world.daemon().hold = false;
-  header.type = static_cast<std::uint32_t>(policy::Type::reply);
+  const auto [stats, header] = ask_for_statistics(world, client);
   const base::Buffer body = test::empty_statistics(4, kParameters / 4);
   base::Buffer sent = test::frame(header, body);
   base::append(sent, policy::keepalive_frame(policy::Keepalive::ping));
@@ -249,14 +257,7 @@ TEST_CASE("a connection may end while a reply of it is decoded", "[proxy][turns]
   const bool malformed = GENERATE(false, true);
   World world;
   RawClient& client = world.opened();
-  world.daemon().hold = true;
-  const auto stats = client.call(Remote::CONNECT_GET_ALL_DOMAIN_STATS, words({0, 0, 0}));
-  world.settle();
-  REQUIRE(world.daemon().held.size() == 1);
-  policy::Header header = world.daemon().held.front().header;
-  world.daemon().held.clear();
-  world.daemon().hold = false;
-  header.type = static_cast<std::uint32_t>(policy::Type::reply);
+  const auto [stats, header] = ask_for_statistics(world, client);
   base::Buffer body = test::empty_statistics(2, 150000);
   if (malformed) body.resize(body.size() + 4);
   {
